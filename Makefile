@@ -1,0 +1,103 @@
+# Builds the extension with PGXS. `make help` lists the targets.
+EXTENSION   = quiver
+QUIVER_VERSION = 0.1.0
+MODULE_big  = quiver
+DATA        = $(wildcard quiver--*.sql)
+SRCDIR     := $(dir $(realpath $(firstword $(MAKEFILE_LIST))))
+# No source lists: every .cpp of every room.
+OBJS        = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
+
+PG_CONFIG  ?= pg_config
+CXX_STD     = -std=c++20
+PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -DQUIVER_VERSION='"$(QUIVER_VERSION)"'
+PG_CXXFLAGS = $(CXX_STD) -Wextra -Wno-register -Wno-missing-field-initializers -Wno-unused-parameter \
+              -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP $(WERROR)
+EXTRA_CLEAN = $(OBJS:.o=.d) build results regression.diffs regression.out
+
+REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=quiver
+TAP_TESTS    = $(if $(wildcard test/t/*.pl),1)
+PROVE_TESTS  = $(wildcard test/t/*.pl)
+
+# JIT bitcode could not inline kernels that are called through a table.
+override with_llvm = no
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+override COMPILER = $(CXX) $(CXXFLAGS)
+-include $(OBJS:.o=.d)
+
+# Kernels are worth every optimization; each level adds its instruction set.
+src/simd/%.o: override CXXFLAGS += -O3
+ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
+src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
+src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
+endif
+src/graph/%.o src/quant/%.o src/am/%.o: override CXXFLAGS += -O3
+
+CMAKE_BUILD = cmake -S . -B build/$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo $(2) >build/$(1).log && \
+              cmake --build build/$(1) -j$$(nproc) >>build/$(1).log || { cat build/$(1).log; exit 1; }
+
+.PHONY: help unit asan fuzz bench check check-layers check-odr format lint
+help:
+	@echo 'make [install|installcheck]   the extension; PG_CONFIG= chooses the server'
+	@echo 'make unit | asan | fuzz       tests that need no server: GoogleTest, sanitizers, libFuzzer'
+	@echo 'make bench                    kernels beside plain loops, other libraries and the memory'
+	@echo 'make check-layers check-odr   the rules of the rooms; what the library exports'
+	@echo 'make format lint              clang-format, clang-tidy'
+
+build:
+	@mkdir -p build
+
+unit: | build
+	$(call CMAKE_BUILD,unit,)
+	cd build/unit && ctest --output-on-failure
+
+asan: | build
+	$(call CMAKE_BUILD,asan,-DQUIVER_SANITIZE=ON)
+	cd build/asan && ctest --output-on-failure
+
+# One libFuzzer target for each input function, FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 60
+FUZZERS       = $(foreach t,vector halfvec sparsevec,$(t)_in $(t)_recv)
+FUZZ_CXX      = clang++-14 $(CXX_STD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+                -Wno-register -Isrc -Itest/fuzz -isystem $(shell $(PG_CONFIG) --includedir-server)
+fuzz: $(FUZZERS:%=build/fuzz/%)
+	@for f in $(FUZZERS); do \
+	    mkdir -p build/fuzz/corpus/$$f; \
+	    build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f test/fuzz/seeds >build/fuzz/$$f.log 2>&1 \
+	        || { tail -40 build/fuzz/$$f.log; echo "fuzz $$f: finding"; exit 1; }; \
+	    echo "fuzz $$f: ok, $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log) inputs in $(FUZZ_SECONDS) s"; \
+	done
+FUZZ_OBJS = $(patsubst src/%.cpp,build/fuzz/%.o,$(wildcard src/types/*.cpp) src/simd/cpu.cpp src/simd/kernels_baseline.cpp) build/fuzz/pg_shim.o
+build/fuzz/%.o: src/%.cpp $(wildcard src/*/*.hpp)
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) -c -o $@ $<
+build/fuzz/pg_shim.o: test/fuzz/pg_shim.cpp test/fuzz/pg_shim.hpp
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) -c -o $@ $<
+# What the fuzzed functions never call stays unresolved.
+$(FUZZERS:%=build/fuzz/%): build/fuzz/%: test/fuzz/fuzz_types.cpp $(FUZZ_OBJS)
+	$(FUZZ_CXX) -DTYPE=$(firstword $(subst _, ,$*)) $(if $(findstring _in,$*),-DTEXT) -no-pie -o $@ $^ \
+	    $(firstword $(wildcard $(addsuffix /libpgcommon.a,$(shell $(PG_CONFIG) --pkglibdir) $(shell $(PG_CONFIG) --pkglibdir)/.. $(shell $(PG_CONFIG) --libdir)))) \
+	    -Wl,--unresolved-symbols=ignore-all
+
+bench: | build
+	$(call CMAKE_BUILD,bench,-DQUIVER_BENCH=ON)
+	bench/kernels
+
+check: check-layers check-odr unit
+
+# Rooms and their arrows, from the include lines (src/README.md).
+check-layers:
+	@test/check-layers
+
+# What the library exports, and that nothing runs when it is loaded.
+check-odr: all
+	@test/check-odr $(shlib)
+
+format:
+	clang-format-14 -i $$(git ls-files '*.cpp' '*.hpp')
+
+lint:
+	clang-tidy-14 $$(git ls-files 'src/core/*.cpp' 'src/simd/cpu.cpp' 'src/quant/*.cpp' 'src/graph/*.cpp') -- $(CXX_STD) -Isrc

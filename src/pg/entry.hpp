@@ -1,0 +1,65 @@
+// The border: every call from PostgreSQL into C++ passes guarded(), which turns exceptions into
+// ereport. PostgreSQL's own errors pass through C++ frames by longjmp, which skips destructors:
+// what such a frame owns must be something that transaction abort frees (palloc, pins, locks).
+#pragma once
+
+#include "pg/pg.hpp"
+
+#include "core/error.hpp"
+
+namespace quiver::pg {
+
+inline int sqlstate(Errc code) noexcept
+{
+    switch (code) {
+    case Errc::invalid_argument: return ERRCODE_INVALID_PARAMETER_VALUE;
+    case Errc::data_exception: return ERRCODE_DATA_EXCEPTION;
+    case Errc::limit_exceeded: return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+    case Errc::corrupt: return ERRCODE_INDEX_CORRUPTED;
+    case Errc::internal: break;
+    }
+    return ERRCODE_INTERNAL_ERROR;
+}
+
+// Runs body(); an exception becomes an ERROR. The text is copied out and the handler left before
+// ereport jumps: a longjmp out of a handler would leak the exception.
+template <class Body>
+auto guarded(Body&& body) -> decltype(body())
+{
+    char text[256];
+    int state;
+    try {
+        return body();
+    } catch (const Error& e) {
+        state = sqlstate(e.code());
+        strlcpy(text, e.what(), sizeof text);
+    } catch (const std::bad_alloc&) {
+        state = ERRCODE_OUT_OF_MEMORY;
+        strlcpy(text, "out of memory", sizeof text);
+    } catch (const std::exception& e) {
+        state = ERRCODE_INTERNAL_ERROR;
+        strlcpy(text, e.what(), sizeof text);
+    } catch (...) {
+        state = ERRCODE_INTERNAL_ERROR;
+        strlcpy(text, "unknown exception", sizeof text);
+    }
+    if (state == ERRCODE_INDEX_CORRUPTED)
+        ereport(ERROR, (errcode(state), errmsg("%s", text), errhint("REINDEX the index.")));
+    ereport(ERROR, (errcode(state), errmsg("%s", text)));
+    pg_unreachable();
+}
+
+}   // namespace quiver::pg
+
+// Defines an SQL-callable function: QUIVER_FUNCTION(name) { ... return Datum; }
+#define QUIVER_FUNCTION(name)                                                                      \
+    static Datum name##_body(FunctionCallInfo fcinfo);                                             \
+    extern "C" {                                                                                   \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                      \
+    PG_FUNCTION_INFO_V1(name);                                                                     \
+    Datum name(PG_FUNCTION_ARGS)                                                                   \
+    {                                                                                              \
+        return quiver::pg::guarded([&] { return name##_body(fcinfo); });                           \
+    }                                                                                              \
+    }                                                                                              \
+    static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

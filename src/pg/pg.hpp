@@ -1,0 +1,47 @@
+// The one way to PostgreSQL's headers for the rooms above: C++ first, then C linkage, then away
+// with the macros that break C++. Include it before anything else.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+// Everything is compiled with hidden visibility. PostgreSQL before 16 leaves PGDLLEXPORT empty here.
+#ifndef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+extern "C" {
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/varbit.h"
+}
+
+#undef Min
+#undef Max
+#undef Abs
+#undef snprintf
+#undef vsnprintf
+#undef printf
+#undef qsort
+
+#include "pg/compat.hpp"

@@ -1,0 +1,102 @@
+// The distance kernels, one table for each instruction set. kernels() is the table in force: look
+// it up once, outside the loop.
+//
+// Lengths count elements (bytes for bit strings). Pointers need no alignment. Nothing is read past
+// the n-th element. n may be 0. u8 results are exact for n <= 65536.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/half.hpp"
+
+namespace quiver::simd {
+
+// cosine(a, b) = dot / sqrt(aa * bb)
+template <class R>
+struct CosineTerms {
+    R dot, aa, bb;
+};
+
+// Distances between a query of A and vectors of B.
+template <class A, class B, class R>
+struct Dense {
+    // One pair: sum (a-b)^2, sum a*b, sum |a-b|, and the three sums of the cosine.
+    R (*l2sq)(const A* a, const B* b, size_t n);
+    R (*ip)(const A* a, const B* b, size_t n);
+    R (*l1)(const A* a, const B* b, size_t n);
+    CosineTerms<R> (*cosine)(const A* a, const B* b, size_t n);
+
+    // One query, four vectors: out[i] belongs to b[i].
+    void (*l2sq_4)(const A* a, const B* const b[4], size_t n, R out[4]);
+    void (*ip_4)(const A* a, const B* const b[4], size_t n, R out[4]);
+    void (*l1_4)(const A* a, const B* const b[4], size_t n, R out[4]);
+
+    // One query, `count` vectors whose first elements lie `stride` elements apart.
+    void (*l2sq_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
+    void (*ip_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
+    void (*l1_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
+};
+
+struct JaccardTerms {
+    uint64_t both, either;   // popcounts of a & b and a | b
+};
+
+struct Bits {
+    uint64_t (*popcount)(const uint8_t* a, size_t nbytes);
+    uint64_t (*hamming)(const uint8_t* a, const uint8_t* b, size_t nbytes);
+    JaccardTerms (*jaccard)(const uint8_t* a, const uint8_t* b, size_t nbytes);
+    void (*hamming_many)(const uint8_t* a, const uint8_t* b, size_t stride, size_t count,
+                         size_t nbytes, uint64_t* out);
+};
+
+// A sparse vector: ascending indices, a value for each.
+struct SparseView {
+    const int32_t* index;
+    const float* value;
+    size_t count;
+};
+
+struct Sparse {
+    float (*l2sq)(SparseView a, SparseView b);
+    float (*ip)(SparseView a, SparseView b);
+    float (*l1)(SparseView a, SparseView b);
+};
+
+struct Kernels {
+    const char* name;
+
+    Dense<float, float, float> f32;
+    Dense<half, half, float> f16;
+    Dense<float, half, float> f32_f16;      // float query, half vectors
+    Dense<float, uint8_t, float> f32_u8;    // float query, 8-bit codes (asymmetric)
+    Dense<uint8_t, uint8_t, uint32_t> u8;   // 8-bit codes on both sides (symmetric), exact
+    Bits bits;
+    Sparse sparse;
+
+    // Sum of squares, in double: squares of large floats do not overflow.
+    double (*norm2_f32)(const float* a, size_t n);
+    double (*norm2_f16)(const half* a, size_t n);
+
+    void (*to_f32)(const half* from, float* to, size_t n);
+    void (*to_f16)(const float* from, half* to, size_t n);
+};
+
+// Instruction sets, weakest first.
+enum class Level {
+    baseline,   // what every CPU of the architecture has: SSE2 or NEON
+    avx2,       // AVX2, FMA, F16C
+    avx512,     // AVX-512 F, BW, CD, DQ, VL, VNNI, VPOPCNTDQ
+};
+
+// Levels that this build has and this CPU can run, weakest first.
+std::span<const Level> available_levels() noexcept;
+const char* level_name(Level level) noexcept;
+const Kernels& kernels_at(Level level) noexcept;   // an available level only
+
+// The table in force: the strongest available level until set_level() says otherwise.
+const Kernels& kernels() noexcept;
+bool set_level(Level level) noexcept;   // false, and nothing changes, when not available
+
+}   // namespace quiver::simd

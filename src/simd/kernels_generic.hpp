@@ -1,0 +1,408 @@
+// The one source of every kernel. Each kernels_<level>.cpp instantiates it for its architecture.
+//
+// A kernel is a Step: how to load a register of each side, how to add a pair of registers to an
+// accumulator, and how to finish. accumulate() is the one loop: it keeps enough accumulators in
+// flight to hide the latency of an addition and reads the query once for all rows.
+#pragma once
+
+#include <utility>
+
+#include "simd/kernels.hpp"
+#include "simd/xsimd_fill.hpp"
+
+namespace quiver::simd {
+
+extern const Kernels baseline;
+#if defined(__x86_64__)
+extern const Kernels avx2;
+extern const Kernels avx512;
+#endif
+
+namespace {
+
+// ---- steps over floats ----
+
+template <class Arch>
+struct FloatSum {
+    Floats<Arch> v = Floats<Arch>(0.0f);
+    FloatSum& operator+=(const FloatSum& other)
+    {
+        v = v + other.v;
+        return *this;
+    }
+    float finish() const { return sum<Arch>(v); }
+};
+
+template <class Arch>
+struct CosineSum {
+    FloatSum<Arch> dot, aa, bb;
+    CosineSum& operator+=(const CosineSum& other)
+    {
+        dot += other.dot;
+        aa += other.aa;
+        bb += other.bb;
+        return *this;
+    }
+    CosineTerms<float> finish() const { return {dot.finish(), aa.finish(), bb.finish()}; }
+};
+
+template <class Arch_, class A_, class B_>
+struct FloatStep {
+    using Arch = Arch_;
+    using A = A_;
+    using B = B_;
+    static constexpr size_t size = width<Arch>;
+    template <class T>
+    static Floats<Arch> load(const T* p)
+    {
+        return simd::load(p, Arch{});
+    }
+    template <class T>
+    static Floats<Arch> load_partial(const T* p, size_t n)
+    {
+        return simd::load_partial(p, n, Arch{});
+    }
+};
+
+template <class Arch, class A, class B>
+struct FloatL2 : FloatStep<Arch, A, B> {
+    using Acc = FloatSum<Arch>;
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
+    {
+        const Floats<Arch> d = x - y;
+        acc.v = xsimd::fma(d, d, acc.v);
+    }
+};
+
+template <class Arch, class A, class B>
+struct FloatIp : FloatStep<Arch, A, B> {
+    using Acc = FloatSum<Arch>;
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
+    {
+        acc.v = xsimd::fma(x, y, acc.v);
+    }
+};
+
+template <class Arch, class A, class B>
+struct FloatL1 : FloatStep<Arch, A, B> {
+    using Acc = FloatSum<Arch>;
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
+    {
+        acc.v = acc.v + xsimd::abs(x - y);
+    }
+};
+
+template <class Arch, class A, class B>
+struct FloatCosine : FloatStep<Arch, A, B> {
+    using Acc = CosineSum<Arch>;
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
+    {
+        acc.dot.v = xsimd::fma(x, y, acc.dot.v);
+        acc.aa.v = xsimd::fma(x, x, acc.aa.v);
+        acc.bb.v = xsimd::fma(y, y, acc.bb.v);
+    }
+};
+
+// ---- steps over bytes: 8-bit codes and bit strings ----
+
+template <class Arch_>
+struct ByteStep {
+    using Arch = Arch_;
+    using A = uint8_t;
+    using B = uint8_t;
+    using R = Bytes<Arch>;
+    using Reg = typename R::Reg;
+    static constexpr size_t size = R::size;
+    static Reg load(const uint8_t* p) { return R::load(p); }
+    static Reg load_partial(const uint8_t* p, size_t n) { return R::load_partial(p, n); }
+};
+
+// Lanes of 32 bits, wrapping: exact while the whole sum fits 32 bits.
+template <class R>
+struct ByteSum32 : R::Acc {
+    uint32_t finish() const { return static_cast<uint32_t>(R::sum32(*this)); }
+};
+template <class R>
+struct ByteSum64 : R::Acc {
+    uint32_t finish() const { return static_cast<uint32_t>(R::sum64(*this)); }
+};
+template <class R>
+struct BitSum : R::Acc {
+    uint64_t finish() const { return R::sum64(*this); }
+};
+
+template <class Arch, class, class>
+struct ByteL2 : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = ByteSum32<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y) { R::sqdiff(acc, x, y); }
+};
+
+template <class Arch, class, class>
+struct ByteIp : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = ByteSum32<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y) { R::dot(acc, x, y); }
+};
+
+template <class Arch, class, class>
+struct ByteL1 : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = ByteSum64<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y) { R::absdiff(acc, x, y); }
+};
+
+template <class R>
+struct ByteCosineSum {
+    ByteSum32<R> dot, aa, bb;
+    ByteCosineSum& operator+=(const ByteCosineSum& other)
+    {
+        dot += other.dot;
+        aa += other.aa;
+        bb += other.bb;
+        return *this;
+    }
+    CosineTerms<uint32_t> finish() const { return {dot.finish(), aa.finish(), bb.finish()}; }
+};
+
+template <class Arch, class, class>
+struct ByteCosine : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = ByteCosineSum<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y)
+    {
+        R::dot(acc.dot, x, y);
+        R::dot(acc.aa, x, x);
+        R::dot(acc.bb, y, y);
+    }
+};
+
+template <class Arch>
+struct BitCount : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = BitSum<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg) { R::popcount(acc, x); }
+};
+
+template <class Arch>
+struct BitHamming : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = BitSum<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y)
+    {
+        R::popcount(acc, R::bit_xor(x, y));
+    }
+};
+
+template <class R>
+struct JaccardSum {
+    BitSum<R> both, either;
+    JaccardSum& operator+=(const JaccardSum& other)
+    {
+        both += other.both;
+        either += other.either;
+        return *this;
+    }
+    JaccardTerms finish() const { return {both.finish(), either.finish()}; }
+};
+
+template <class Arch>
+struct BitJaccard : ByteStep<Arch> {
+    using typename ByteStep<Arch>::R;
+    using Acc = JaccardSum<R>;
+    static void add(Acc& acc, typename R::Reg x, typename R::Reg y)
+    {
+        R::popcount(acc.both, R::bit_and(x, y));
+        R::popcount(acc.either, R::bit_or(x, y));
+    }
+};
+
+// ---- the loop ----
+
+template <class Step, size_t Rows, class Out>
+inline __attribute__((always_inline)) void
+accumulate(const typename Step::A* a, const typename Step::B* const* b, size_t n, Out out)
+{
+    constexpr size_t W = Step::size;
+    constexpr size_t Unroll = Rows == 1 ? 4 : 2;
+    typename Step::Acc acc[Rows][Unroll] = {};
+    size_t i = 0;
+    for (; i + Unroll * W <= n; i += Unroll * W) {
+#pragma GCC unroll 4
+        for (size_t u = 0; u < Unroll; u++) {
+            const auto x = Step::load(a + i + u * W);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < Rows; r++)
+                Step::add(acc[r][u], x, Step::load(b[r] + i + u * W));
+        }
+    }
+    for (; i + W <= n; i += W) {
+        const auto x = Step::load(a + i);
+#pragma GCC unroll 4
+        for (size_t r = 0; r < Rows; r++)
+            Step::add(acc[r][0], x, Step::load(b[r] + i));
+    }
+    if (i < n) {
+        const auto x = Step::load_partial(a + i, n - i);
+#pragma GCC unroll 4
+        for (size_t r = 0; r < Rows; r++)
+            Step::add(acc[r][0], x, Step::load_partial(b[r] + i, n - i));
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < Rows; r++) {
+#pragma GCC unroll 4
+        for (size_t u = 1; u < Unroll; u++)
+            acc[r][0] += acc[r][u];
+        out(r, acc[r][0].finish());
+    }
+}
+
+template <class Step>
+auto pair(const typename Step::A* a, const typename Step::B* b, size_t n)
+{
+    decltype(typename Step::Acc{}.finish()) result{};
+    accumulate<Step, 1>(a, &b, n, [&](size_t, auto value) { result = value; });
+    return result;
+}
+
+template <class Step, class R>
+void four(const typename Step::A* a, const typename Step::B* const b[4], size_t n, R out[4])
+{
+    accumulate<Step, 4>(a, b, n, [=](size_t r, R value) { out[r] = value; });
+}
+
+template <class Step, class R>
+void many(const typename Step::A* a, const typename Step::B* b, size_t stride, size_t count,
+          size_t n, R* out)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const typename Step::B* rows[4] = {b + i * stride, b + (i + 1) * stride,
+                                           b + (i + 2) * stride, b + (i + 3) * stride};
+        four<Step, R>(a, rows, n, out + i);
+    }
+    for (; i < count; i++)
+        out[i] = pair<Step>(a, b + i * stride, n);
+}
+
+template <class A, class B, class R, class L2, class Ip, class L1, class Cosine>
+consteval Dense<A, B, R> make_dense()
+{
+    return {pair<L2>,   pair<Ip>,    pair<L1>,    pair<Cosine>, four<L2, R>,
+            four<Ip, R>, four<L1, R>, many<L2, R>, many<Ip, R>,  many<L1, R>};
+}
+
+template <class Arch, class A, class B>
+consteval Dense<A, B, float> make_float()
+{
+    return make_dense<A, B, float, FloatL2<Arch, A, B>, FloatIp<Arch, A, B>, FloatL1<Arch, A, B>,
+                      FloatCosine<Arch, A, B>>();
+}
+
+template <class Arch>
+uint64_t popcount(const uint8_t* a, size_t nbytes)
+{
+    return pair<BitCount<Arch>>(a, a, nbytes);
+}
+
+// ---- sparse: one merge of two ascending index lists ----
+
+enum class SparseOp { l2sq, ip, l1 };
+
+// Branch-free but for the loop: both sides advance by comparisons turned into numbers, as which
+// index is smaller cannot be predicted.
+template <class Arch, SparseOp op>
+float sparse(SparseView a, SparseView b)
+{
+    const auto single = [](double v) { return op == SparseOp::l2sq ? v * v : std::abs(v); };
+    double total = 0;
+    size_t i = 0, j = 0;
+    while (i < a.count && j < b.count) {
+        const int32_t x = a.index[i], y = b.index[j];
+        const double u = a.value[i], v = b.value[j];
+        if constexpr (op == SparseOp::ip)
+            total += x == y ? u * v : 0.0;
+        else
+            total += single((x <= y ? u : 0.0) - (y <= x ? v : 0.0));
+        i += x <= y;
+        j += y <= x;
+    }
+    if constexpr (op != SparseOp::ip) {
+        for (; i < a.count; i++)
+            total += single(a.value[i]);
+        for (; j < b.count; j++)
+            total += single(b.value[j]);
+    }
+    return static_cast<float>(total);
+}
+
+// ---- norms and conversions ----
+
+inline float as_float(float x) { return x; }
+inline float as_float(half x) { return to_float(x); }
+
+template <class Arch, class T>
+double norm2(const T* a, size_t n)
+{
+    constexpr size_t lanes = 16;   // independent sums, for the compiler to vectorize
+    double acc[lanes] = {};
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (size_t u = 0; u < lanes; u++) {
+            const double v = as_float(a[i + u]);
+            acc[u] += v * v;
+        }
+    }
+    double total = 0;
+    for (; i < n; i++) {
+        const double v = as_float(a[i]);
+        total += v * v;
+    }
+    for (double v : acc)
+        total += v;
+    return total;
+}
+
+template <class Arch>
+void to_f32(const half* from, float* to, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    size_t i = 0;
+    for (; i + W <= n; i += W)
+        load(from + i, Arch{}).store_unaligned(to + i);
+    for (; i < n; i++)
+        to[i] = to_float(from[i]);
+}
+
+template <class Arch>
+void to_f16(const float* from, half* to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = to_half(from[i]);
+}
+
+template <class Arch>
+consteval Kernels make(const char* name)
+{
+    Kernels k{};
+    k.name = name;
+    k.f32 = make_float<Arch, float, float>();
+    k.f16 = make_float<Arch, half, half>();
+    k.f32_f16 = make_float<Arch, float, half>();
+    k.f32_u8 = make_float<Arch, float, uint8_t>();
+    using u8 = uint8_t;
+    k.u8 = make_dense<u8, u8, uint32_t, ByteL2<Arch, u8, u8>, ByteIp<Arch, u8, u8>,
+                      ByteL1<Arch, u8, u8>, ByteCosine<Arch, u8, u8>>();
+    k.bits = {popcount<Arch>, pair<BitHamming<Arch>>, pair<BitJaccard<Arch>>,
+              many<BitHamming<Arch>, uint64_t>};
+    k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
+                sparse<Arch, SparseOp::l1>};
+    k.norm2_f32 = norm2<Arch, float>;
+    k.norm2_f16 = norm2<Arch, half>;
+    k.to_f32 = to_f32<Arch>;
+    k.to_f16 = to_f16<Arch>;
+    return k;
+}
+
+}   // namespace
+}   // namespace quiver::simd

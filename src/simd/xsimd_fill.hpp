@@ -1,0 +1,439 @@
+// What xsimd lacks, as overloads on its architecture tags: the most derived tag wins, so an
+// overload for sse2 also serves AVX2 unless AVX2 has one of its own. Everything is in an anonymous
+// namespace: a file compiled with AVX flags must not export a weak symbol that the linker could
+// pick for the whole library.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for mistakes.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <xsimd/xsimd.hpp>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#include "core/half.hpp"
+
+namespace quiver::simd {
+namespace {
+
+template <class Arch>
+using Floats = xsimd::batch<float, Arch>;
+template <class Arch>
+using Words = xsimd::batch<uint64_t, Arch>;
+
+template <class Arch, class T>
+T sum(xsimd::batch<T, Arch> x)
+{
+#if XSIMD_VERSION_MAJOR >= 9
+    return xsimd::reduce_add(x);
+#else
+    return xsimd::hadd(x);
+#endif
+}
+
+// ---- loads: Arch::width floats from f32, binary16 and u8, and the first n < width of them ----
+
+template <class Arch>
+constexpr size_t width = Floats<Arch>::size;
+
+template <class Arch>
+Floats<Arch> load(const float* p, Arch)
+{
+    return Floats<Arch>::load_unaligned(p);
+}
+
+template <class Arch, class T>
+Floats<Arch> load_converted(const T* p, size_t n)
+{
+    alignas(64) float lanes[width<Arch>] = {};
+    for (size_t i = 0; i < n; i++) {
+        if constexpr (std::is_same_v<T, half>)
+            lanes[i] = to_float(p[i]);
+        else
+            lanes[i] = static_cast<float>(p[i]);
+    }
+    return Floats<Arch>::load_aligned(lanes);
+}
+
+template <class Arch, class T>
+Floats<Arch> load(const T* p, Arch)
+{
+    return load_converted<Arch>(p, width<Arch>);
+}
+
+template <class Arch, class T>
+Floats<Arch> load_partial(const T* p, size_t n, Arch)
+{
+    return load_converted<Arch>(p, n);
+}
+
+#if defined(__AVX2__)
+using Avx2 = xsimd::fma3<xsimd::avx2>;
+
+inline Floats<Avx2> load(const half* p, Avx2)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+inline Floats<Avx2> load(const uint8_t* p, Avx2)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+
+inline Floats<Avx2> load_partial(const float* p, size_t n, Avx2)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_maskload_ps(
+        p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
+}
+
+inline Floats<Avx2> load_partial(const half* p, size_t n, Avx2)
+{
+    alignas(16) half lanes[8] = {};
+    for (size_t i = 0; i < n; i++)
+        lanes[i] = p[i];
+    return load(lanes, Avx2{});
+}
+
+inline Floats<Avx2> load_partial(const uint8_t* p, size_t n, Avx2)
+{
+    uint64_t lanes = 0;
+    for (size_t i = 0; i < n; i++)
+        lanes |= static_cast<uint64_t>(p[i]) << (8 * i);
+    return load(reinterpret_cast<const uint8_t*>(&lanes), Avx2{});
+}
+#endif
+
+#if defined(__AVX512BW__)
+using Avx512 = xsimd::avx512bw;
+
+inline __mmask16 first16(size_t n)
+{
+    return static_cast<__mmask16>((1u << n) - 1);
+}
+
+inline Floats<Avx512> load(const half* p, Avx512)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+inline Floats<Avx512> load(const uint8_t* p, Avx512)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+
+inline Floats<Avx512> load_partial(const float* p, size_t n, Avx512)
+{
+    return _mm512_maskz_loadu_ps(first16(n), p);
+}
+
+inline Floats<Avx512> load_partial(const half* p, size_t n, Avx512)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first16(n), p));
+}
+
+inline Floats<Avx512> load_partial(const uint8_t* p, size_t n, Avx512)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first16(n), p)));
+}
+#endif
+
+// ---- Bytes<Arch>: a register of bytes, with sums of products, differences and bits ----
+//
+// Acc holds partial sums: 32-bit lanes for dot() and sqdiff(), 64-bit lanes for absdiff() and
+// popcount().
+
+template <class Arch>
+struct Bytes {
+    static constexpr size_t size = 16;
+    struct Reg {
+        uint8_t b[size];
+    };
+    struct Acc {
+        uint64_t total = 0;
+        Acc& operator+=(Acc other)
+        {
+            total += other.total;
+            return *this;
+        }
+    };
+
+    static Reg load(const uint8_t* p)
+    {
+        Reg r;
+        std::memcpy(r.b, p, size);
+        return r;
+    }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        Reg r = {};
+        std::memcpy(r.b, p, n);
+        return r;
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        uint32_t s = 0;
+        for (size_t i = 0; i < size; i++)
+            s += static_cast<uint32_t>(x.b[i]) * y.b[i];
+        acc.total += s;
+    }
+    static void sqdiff(Acc& acc, Reg x, Reg y)
+    {
+        uint32_t s = 0;
+        for (size_t i = 0; i < size; i++) {
+            const int32_t d = x.b[i] - y.b[i];
+            s += static_cast<uint32_t>(d * d);
+        }
+        acc.total += s;
+    }
+    static void absdiff(Acc& acc, Reg x, Reg y)
+    {
+        uint32_t s = 0;
+        for (size_t i = 0; i < size; i++)
+            s += static_cast<uint32_t>(x.b[i] > y.b[i] ? x.b[i] - y.b[i] : y.b[i] - x.b[i]);
+        acc.total += s;
+    }
+    template <class Op>
+    static Reg words(Reg x, Reg y, Op op)
+    {
+        uint64_t a[2], b[2];
+        std::memcpy(a, x.b, size);
+        std::memcpy(b, y.b, size);
+        a[0] = op(a[0], b[0]);
+        a[1] = op(a[1], b[1]);
+        std::memcpy(x.b, a, size);
+        return x;
+    }
+    static Reg bit_and(Reg x, Reg y)
+    {
+        return words(x, y, [](uint64_t a, uint64_t b) { return a & b; });
+    }
+    static Reg bit_or(Reg x, Reg y)
+    {
+        return words(x, y, [](uint64_t a, uint64_t b) { return a | b; });
+    }
+    static Reg bit_xor(Reg x, Reg y)
+    {
+        return words(x, y, [](uint64_t a, uint64_t b) { return a ^ b; });
+    }
+    static void popcount(Acc& acc, Reg x)
+    {
+        uint64_t w[2];
+        std::memcpy(w, x.b, size);
+        acc.total += static_cast<uint64_t>(__builtin_popcountll(w[0]) + __builtin_popcountll(w[1]));
+    }
+    static uint64_t sum32(Acc acc) { return acc.total; }
+    static uint64_t sum64(Acc acc) { return acc.total; }
+};
+
+#if defined(__SSE2__)
+// The baseline of x86-64.
+struct BytesSse2 {
+    static constexpr size_t size = 16;
+    using Reg = __m128i;
+    struct Acc {
+        __m128i v = _mm_setzero_si128();
+        Acc& operator+=(Acc other)
+        {
+            // Both kinds of lanes add without a carry between 32-bit halves: 64-bit sums stay
+            // below 2^32 for as long as dot()'s documented length, and popcounts for 2^35 bits.
+            v = _mm_add_epi32(v, other.v);
+            return *this;
+        }
+    };
+
+    static Reg load(const uint8_t* p)
+    {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        alignas(16) uint8_t b[size] = {};
+        for (size_t i = 0; i < n; i++)
+            b[i] = p[i];
+        return _mm_load_si128(reinterpret_cast<const __m128i*>(b));
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        const __m128i zero = _mm_setzero_si128();
+        acc.v = _mm_add_epi32(
+            acc.v, _mm_madd_epi16(_mm_unpacklo_epi8(x, zero), _mm_unpacklo_epi8(y, zero)));
+        acc.v = _mm_add_epi32(
+            acc.v, _mm_madd_epi16(_mm_unpackhi_epi8(x, zero), _mm_unpackhi_epi8(y, zero)));
+    }
+    static void sqdiff(Acc& acc, Reg x, Reg y)
+    {
+        const Reg d = _mm_or_si128(_mm_subs_epu8(x, y), _mm_subs_epu8(y, x));
+        dot(acc, d, d);
+    }
+    static void absdiff(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = _mm_add_epi64(acc.v, _mm_sad_epu8(x, y));
+    }
+    static Reg bit_and(Reg x, Reg y) { return _mm_and_si128(x, y); }
+    static Reg bit_or(Reg x, Reg y) { return _mm_or_si128(x, y); }
+    static Reg bit_xor(Reg x, Reg y) { return _mm_xor_si128(x, y); }
+    static void popcount(Acc& acc, Reg x)
+    {
+        // Sums of 2, 4, then 8 neighbouring bits in place.
+        const __m128i m1 = _mm_set1_epi8(0x55), m2 = _mm_set1_epi8(0x33), m4 = _mm_set1_epi8(0x0f);
+        x = _mm_sub_epi8(x, _mm_and_si128(_mm_srli_epi64(x, 1), m1));
+        x = _mm_add_epi8(_mm_and_si128(x, m2), _mm_and_si128(_mm_srli_epi64(x, 2), m2));
+        x = _mm_and_si128(_mm_add_epi8(x, _mm_srli_epi64(x, 4)), m4);
+        acc.v = _mm_add_epi64(acc.v, _mm_sad_epu8(x, _mm_setzero_si128()));
+    }
+    static uint64_t sum32(Acc acc)
+    {
+        alignas(16) uint32_t lane[4];
+        _mm_store_si128(reinterpret_cast<__m128i*>(lane), acc.v);
+        return lane[0] + lane[1] + lane[2] + lane[3];
+    }
+    static uint64_t sum64(Acc acc)
+    {
+        alignas(16) uint64_t lane[2];
+        _mm_store_si128(reinterpret_cast<__m128i*>(lane), acc.v);
+        return lane[0] + lane[1];
+    }
+};
+
+template <>
+struct Bytes<xsimd::sse2> : BytesSse2 {};
+#endif
+
+#if defined(__AVX2__)
+template <>
+struct Bytes<Avx2> {
+    static constexpr size_t size = 32;
+    using Reg = __m256i;
+    struct Acc {
+        __m256i v = _mm256_setzero_si256();
+        Acc& operator+=(Acc other)
+        {
+            v = _mm256_add_epi32(v, other.v);   // see BytesSse2::Acc
+            return *this;
+        }
+    };
+
+    static Reg load(const uint8_t* p)
+    {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        alignas(32) uint8_t b[size] = {};
+        std::memcpy(b, p, n);
+        return _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        const __m256i zero = _mm256_setzero_si256();
+        acc.v = _mm256_add_epi32(
+            acc.v, _mm256_madd_epi16(_mm256_unpacklo_epi8(x, zero), _mm256_unpacklo_epi8(y, zero)));
+        acc.v = _mm256_add_epi32(
+            acc.v, _mm256_madd_epi16(_mm256_unpackhi_epi8(x, zero), _mm256_unpackhi_epi8(y, zero)));
+    }
+    static void sqdiff(Acc& acc, Reg x, Reg y)
+    {
+        const Reg d = _mm256_or_si256(_mm256_subs_epu8(x, y), _mm256_subs_epu8(y, x));
+        dot(acc, d, d);
+    }
+    static void absdiff(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = _mm256_add_epi64(acc.v, _mm256_sad_epu8(x, y));
+    }
+    static Reg bit_and(Reg x, Reg y) { return _mm256_and_si256(x, y); }
+    static Reg bit_or(Reg x, Reg y) { return _mm256_or_si256(x, y); }
+    static Reg bit_xor(Reg x, Reg y) { return _mm256_xor_si256(x, y); }
+    static void popcount(Acc& acc, Reg x)
+    {
+        // A table of the popcounts of 4 bits, looked up for both halves of each byte.
+        const __m256i table =
+            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                             1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i low = _mm256_set1_epi8(0x0f);
+        const __m256i n =
+            _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+                            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+        acc.v = _mm256_add_epi64(acc.v, _mm256_sad_epu8(n, _mm256_setzero_si256()));
+    }
+    static uint64_t sum32(Acc acc)
+    {
+        return BytesSse2::sum32({_mm_add_epi32(_mm256_castsi256_si128(acc.v),
+                                               _mm256_extracti128_si256(acc.v, 1))});
+    }
+    static uint64_t sum64(Acc acc)
+    {
+        return BytesSse2::sum64({_mm_add_epi64(_mm256_castsi256_si128(acc.v),
+                                               _mm256_extracti128_si256(acc.v, 1))});
+    }
+};
+#endif
+
+#if defined(__AVX512BW__)
+template <>
+struct Bytes<Avx512> {
+    static constexpr size_t size = 64;
+    using Reg = __m512i;
+    struct Acc {
+        __m512i v = _mm512_setzero_si512();
+        Acc& operator+=(Acc other)
+        {
+            v = _mm512_add_epi32(v, other.v);   // see BytesSse2::Acc
+            return *this;
+        }
+    };
+
+    static Reg load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        return _mm512_maskz_loadu_epi8((1ull << n) - 1, p);
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        const __m512i zero = _mm512_setzero_si512();
+        acc.v = _mm512_dpwssd_epi32(acc.v, _mm512_unpacklo_epi8(x, zero),
+                                    _mm512_unpacklo_epi8(y, zero));
+        acc.v = _mm512_dpwssd_epi32(acc.v, _mm512_unpackhi_epi8(x, zero),
+                                    _mm512_unpackhi_epi8(y, zero));
+    }
+    static void sqdiff(Acc& acc, Reg x, Reg y)
+    {
+        const Reg d = _mm512_or_si512(_mm512_subs_epu8(x, y), _mm512_subs_epu8(y, x));
+        dot(acc, d, d);
+    }
+    static void absdiff(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = _mm512_add_epi64(acc.v, _mm512_sad_epu8(x, y));
+    }
+    static Reg bit_and(Reg x, Reg y) { return _mm512_and_si512(x, y); }
+    static Reg bit_or(Reg x, Reg y) { return _mm512_or_si512(x, y); }
+    static Reg bit_xor(Reg x, Reg y) { return _mm512_xor_si512(x, y); }
+    static void popcount(Acc& acc, Reg x)
+    {
+        acc.v = _mm512_add_epi64(acc.v, _mm512_popcnt_epi64(x));
+    }
+    static uint64_t sum32(Acc acc)
+    {
+        return static_cast<uint32_t>(_mm512_reduce_add_epi32(acc.v));
+    }
+    static uint64_t sum64(Acc acc)
+    {
+        return static_cast<uint64_t>(_mm512_reduce_add_epi64(acc.v));
+    }
+};
+#endif
+
+}   // namespace
+}   // namespace quiver::simd

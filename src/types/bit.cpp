@@ -1,0 +1,40 @@
+// Distances of core's bit type.
+#include "pg/pg.hpp"
+
+#include "pg/entry.hpp"
+#include "simd/kernels.hpp"
+
+namespace {
+
+struct BitPair {
+    VarBit* a;
+    VarBit* b;
+
+    explicit BitPair(FunctionCallInfo fcinfo) : a(PG_GETARG_VARBIT_P(0)), b(PG_GETARG_VARBIT_P(1))
+    {
+        if (VARBITLEN(a) != VARBITLEN(b))
+            ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+                            errmsg("different bit lengths %u and %u",
+                                   static_cast<unsigned>(VARBITLEN(a)),
+                                   static_cast<unsigned>(VARBITLEN(b)))));
+    }
+};
+
+}   // namespace
+
+QUIVER_FUNCTION(hamming_distance)
+{
+    const BitPair p(fcinfo);
+    PG_RETURN_FLOAT8(static_cast<double>(
+        quiver::simd::kernels().bits.hamming(VARBITS(p.a), VARBITS(p.b), VARBITBYTES(p.a))));
+}
+
+QUIVER_FUNCTION(jaccard_distance)
+{
+    const BitPair p(fcinfo);
+    const auto t =
+        quiver::simd::kernels().bits.jaccard(VARBITS(p.a), VARBITS(p.b), VARBITBYTES(p.a));
+    // Nothing in common, empty sets included, is the largest distance.
+    PG_RETURN_FLOAT8(t.both == 0 ? 1.0
+                                 : 1.0 - static_cast<double>(t.both) / static_cast<double>(t.either));
+}

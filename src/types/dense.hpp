@@ -1,0 +1,82 @@
+// vector and halfvec: the same type over two elements. Stored as pgvector stores them.
+#pragma once
+
+#include "pg/pg.hpp"
+
+#include "core/half.hpp"
+#include "simd/kernels.hpp"
+
+namespace quiver {
+
+constexpr int max_dims = 16000;
+
+template <class T>
+struct DenseVector {
+    int32 vl_len_;   // varlena header
+    int16 dim;
+    int16 unused;    // always 0
+    T x[FLEXIBLE_ARRAY_MEMBER];
+
+    static Size bytes(int dim) { return offsetof(DenseVector, x) + sizeof(T) * dim; }
+
+    // A zeroed vector in the current memory context.
+    static DenseVector* make(int dim)
+    {
+        auto* v = static_cast<DenseVector*>(palloc0(bytes(dim)));
+        SET_VARSIZE(v, bytes(dim));
+        v->dim = static_cast<int16>(dim);
+        return v;
+    }
+
+    static DenseVector* from(Datum d)
+    {
+        return reinterpret_cast<DenseVector*>(PG_DETOAST_DATUM(d));
+    }
+};
+
+using Vector = DenseVector<float>;
+using HalfVector = DenseVector<half>;
+
+// What differs between the two.
+template <class T>
+struct Element;
+
+template <>
+struct Element<float> {
+    static constexpr const char* type = "vector";
+    static float get(float x) { return x; }
+    static float put(float x) { return x; }
+    static const auto& kernels() { return simd::kernels().f32; }
+    static double norm2(const float* x, int n) { return simd::kernels().norm2_f32(x, n); }
+};
+
+template <>
+struct Element<half> {
+    static constexpr const char* type = "halfvec";
+    static float get(half x) { return to_float(x); }
+    static half put(float x) { return to_half(x); }
+    static const auto& kernels() { return simd::kernels().f16; }
+    static double norm2(const half* x, int n) { return simd::kernels().norm2_f16(x, n); }
+};
+
+// Checks that types share. `type` is the SQL name of the type that complains.
+void check_dims(const char* type, int64 dim, int limit = max_dims);
+void check_typmod(int32 typmod, int64 dim);
+void check_same_dims(const char* type, int a, int b);
+void check_finite(const char* type, float x);
+int32 typmod_in(const char* type, ArrayType* array, int limit);
+[[noreturn]] void out_of_range(const char* type, const char* text, Size length);
+
+inline bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+}
+
+// Reads one number as strtof does; *end is left at `text` when there is none. An error is raised
+// for what a float can't hold.
+float parse_float(const char* type, const char* text, const char** end);
+
+// One-dimensional int4, float4, float8 or numeric array to floats, in the current memory context.
+float* array_to_floats(ArrayType* array, int limit, const char* type, int* count);
+
+}   // namespace quiver

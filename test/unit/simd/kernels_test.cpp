@@ -1,0 +1,262 @@
+// Every kernel, on every level that this CPU has, at every dimension from 0 to 300 and at large
+// ones, against sums in double (integers exactly). Inputs start unaligned and end at a page that
+// may not be read.
+#include "simd/kernels.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "guarded_buffer.hpp"
+
+using namespace quiver;
+using namespace quiver::simd;
+
+namespace {
+
+std::vector<size_t> dimensions()
+{
+    std::vector<size_t> dims;
+    for (size_t n = 0; n <= 300; n++)
+        dims.push_back(n);
+    for (size_t n : {384, 768, 1024, 1536, 2000, 4096, 16000})
+        dims.push_back(n);
+    return dims;
+}
+
+double number(float x) { return x; }
+double number(half x) { return to_float(x); }
+double number(uint8_t x) { return x; }
+
+void put(float& to, std::mt19937& rng) { to = std::normal_distribution<float>()(rng); }
+void put(half& to, std::mt19937& rng) { to = to_half(std::normal_distribution<float>()(rng)); }
+void put(uint8_t& to, std::mt19937& rng) { to = static_cast<uint8_t>(rng()); }
+
+template <class T>
+void fill(GuardedBuffer<T>& b, std::mt19937& rng)
+{
+    for (size_t i = 0; i < b.size(); i++)
+        put(b[i], rng);
+}
+
+// `magnitude`: the sum of the absolute terms, to which rounding is relative.
+struct Reference {
+    double value = 0, magnitude = 0;
+    void add(double term)
+    {
+        value += term;
+        magnitude += std::fabs(term);
+    }
+};
+
+template <class R>
+void expect_close(R got, const Reference& want, const char* what, size_t n)
+{
+    if constexpr (std::is_integral_v<R>)
+        ASSERT_EQ(static_cast<double>(got), want.value) << what << " n=" << n;
+    else
+        // Sums of n / 16 terms at the least parallel level.
+        ASSERT_NEAR(got, want.value, (1e-6 + 1e-8 * static_cast<double>(n) / 16) * want.magnitude + 1e-30) << what << " n=" << n;
+}
+
+template <class A, class B>
+struct References {
+    Reference l2sq, ip, l1, aa, bb;
+    References(const A* a, const B* b, size_t n)
+    {
+        for (size_t i = 0; i < n; i++) {
+            const double x = number(a[i]), y = number(b[i]);
+            l2sq.add((x - y) * (x - y));
+            ip.add(x * y);
+            l1.add(std::fabs(x - y));
+            aa.add(x * x);
+            bb.add(y * y);
+        }
+    }
+};
+
+template <class A, class B, class R>
+void test_dense(const Dense<A, B, R>& k)
+{
+    std::mt19937 rng(42);
+    for (size_t n : dimensions()) {
+        constexpr size_t rows = 6;   // four at a time, and two left over
+        GuardedBuffer<A> a(n);
+        GuardedBuffer<B> b(n * rows);
+        fill(a, rng);
+        fill(b, rng);
+        std::vector<References<A, B>> want;
+        for (size_t r = 0; r < rows; r++)
+            want.emplace_back(a.data(), b.data() + r * n, n);
+
+        for (size_t r = 0; r < rows; r++) {
+            const B* row = b.data() + r * n;
+            expect_close(k.l2sq(a.data(), row, n), want[r].l2sq, "l2sq", n);
+            expect_close(k.ip(a.data(), row, n), want[r].ip, "ip", n);
+            expect_close(k.l1(a.data(), row, n), want[r].l1, "l1", n);
+            const auto t = k.cosine(a.data(), row, n);
+            expect_close(t.dot, want[r].ip, "cosine dot", n);
+            expect_close(t.aa, want[r].aa, "cosine aa", n);
+            expect_close(t.bb, want[r].bb, "cosine bb", n);
+        }
+
+        const B* four[4] = {b.data() + 5 * n, b.data(), b.data() + 3 * n, b.data() + 2 * n};
+        const size_t order[4] = {5, 0, 3, 2};
+        R out[rows];
+        k.l2sq_4(a.data(), four, n, out);
+        for (size_t r = 0; r < 4; r++)
+            expect_close(out[r], want[order[r]].l2sq, "l2sq_4", n);
+        k.ip_4(a.data(), four, n, out);
+        for (size_t r = 0; r < 4; r++)
+            expect_close(out[r], want[order[r]].ip, "ip_4", n);
+        k.l1_4(a.data(), four, n, out);
+        for (size_t r = 0; r < 4; r++)
+            expect_close(out[r], want[order[r]].l1, "l1_4", n);
+
+        k.l2sq_many(a.data(), b.data(), n, rows, n, out);
+        for (size_t r = 0; r < rows; r++)
+            expect_close(out[r], want[r].l2sq, "l2sq_many", n);
+        k.ip_many(a.data(), b.data(), n, rows, n, out);
+        for (size_t r = 0; r < rows; r++)
+            expect_close(out[r], want[r].ip, "ip_many", n);
+        k.l1_many(a.data(), b.data(), n, rows, n, out);
+        for (size_t r = 0; r < rows; r++)
+            expect_close(out[r], want[r].l1, "l1_many", n);
+    }
+}
+
+class Kernels : public testing::TestWithParam<Level> {
+  protected:
+    const quiver::simd::Kernels& k = kernels_at(GetParam());
+};
+
+TEST_P(Kernels, F32) { test_dense(k.f32); }
+TEST_P(Kernels, F16) { test_dense(k.f16); }
+TEST_P(Kernels, F32AgainstF16) { test_dense(k.f32_f16); }
+TEST_P(Kernels, F32AgainstU8) { test_dense(k.f32_u8); }
+TEST_P(Kernels, U8) { test_dense(k.u8); }
+
+// The largest sums that are documented to be exact.
+TEST_P(Kernels, U8Extremes)
+{
+    const size_t n = 65536;
+    const std::vector<uint8_t> low(n, 0), high(n, 255);
+    const uint32_t most = 65025u * 65536u;
+    EXPECT_EQ(k.u8.l2sq(low.data(), high.data(), n), most);
+    EXPECT_EQ(k.u8.ip(high.data(), high.data(), n), most);
+    EXPECT_EQ(k.u8.l1(low.data(), high.data(), n), 255u * 65536u);
+    EXPECT_EQ(k.u8.cosine(high.data(), high.data(), n).bb, most);
+}
+
+TEST_P(Kernels, Bits)
+{
+    std::mt19937 rng(7);
+    for (size_t n : dimensions()) {
+        constexpr size_t rows = 6;
+        GuardedBuffer<uint8_t> a(n), b(n * rows);
+        fill(a, rng);
+        fill(b, rng);
+        uint64_t want[rows];
+        for (size_t r = 0; r < rows; r++) {
+            uint64_t ones = 0, differ = 0, both = 0, either = 0;
+            for (size_t i = 0; i < n; i++) {
+                const unsigned x = a[i], y = b[r * n + i];
+                ones += static_cast<uint64_t>(__builtin_popcount(x));
+                differ += static_cast<uint64_t>(__builtin_popcount(x ^ y));
+                both += static_cast<uint64_t>(__builtin_popcount(x & y));
+                either += static_cast<uint64_t>(__builtin_popcount(x | y));
+            }
+            want[r] = differ;
+            const uint8_t* row = b.data() + r * n;
+            ASSERT_EQ(k.bits.popcount(a.data(), n), ones) << n;
+            ASSERT_EQ(k.bits.hamming(a.data(), row, n), differ) << n;
+            const auto t = k.bits.jaccard(a.data(), row, n);
+            ASSERT_EQ(t.both, both) << n;
+            ASSERT_EQ(t.either, either) << n;
+        }
+        uint64_t out[rows];
+        k.bits.hamming_many(a.data(), b.data(), n, rows, n, out);
+        for (size_t r = 0; r < rows; r++)
+            ASSERT_EQ(out[r], want[r]) << n;
+    }
+}
+
+TEST_P(Kernels, Sparse)
+{
+    std::mt19937 rng(11);
+    for (size_t n : dimensions()) {
+        std::vector<float> dense[2];
+        std::vector<int32_t> index[2];
+        std::vector<float> value[2];
+        for (int side = 0; side < 2; side++) {
+            dense[side].resize(3 * n + 1);
+            for (size_t i = 0; i < dense[side].size(); i++) {
+                if (rng() % 3)
+                    continue;
+                put(dense[side][i], rng);
+                index[side].push_back(static_cast<int32_t>(i));
+                value[side].push_back(dense[side][i]);
+            }
+        }
+        const SparseView a{index[0].data(), value[0].data(), index[0].size()};
+        const SparseView b{index[1].data(), value[1].data(), index[1].size()};
+        const References<float, float> want(dense[0].data(), dense[1].data(), dense[0].size());
+        expect_close(k.sparse.l2sq(a, b), want.l2sq, "sparse l2sq", n);
+        expect_close(k.sparse.ip(a, b), want.ip, "sparse ip", n);
+        expect_close(k.sparse.l1(a, b), want.l1, "sparse l1", n);
+    }
+}
+
+TEST_P(Kernels, NormsAndConversions)
+{
+    std::mt19937 rng(13);
+    for (size_t n : dimensions()) {
+        GuardedBuffer<float> a(n), back(n);
+        GuardedBuffer<half> h(n);
+        fill(a, rng);
+        fill(h, rng);
+        Reference f32, f16;
+        for (size_t i = 0; i < n; i++) {
+            f32.add(number(a[i]) * number(a[i]));
+            f16.add(number(h[i]) * number(h[i]));
+        }
+        ASSERT_NEAR(k.norm2_f32(a.data(), n), f32.value, 1e-12 * f32.value);
+        ASSERT_NEAR(k.norm2_f16(h.data(), n), f16.value, 1e-12 * f16.value);
+        k.to_f32(h.data(), back.data(), n);
+        for (size_t i = 0; i < n; i++)
+            ASSERT_EQ(back[i], to_float(h[i]));
+        k.to_f16(a.data(), h.data(), n);
+        for (size_t i = 0; i < n; i++)
+            ASSERT_EQ(h[i].bits, to_half(a[i]).bits);
+    }
+    const std::vector<float> large(64, 1e38f);
+    const double square = static_cast<double>(large[0]) * large[0];
+    EXPECT_NEAR(k.norm2_f32(large.data(), large.size()), 64 * square, 1e-12 * 64 * square);
+}
+
+TEST_P(Kernels, NanAndInfinityPropagate)
+{
+    for (size_t n : {1, 7, 16, 33, 100}) {
+        std::vector<float> a(n, 1.0f), b(n, 1.0f);
+        b[n - 1] = NAN;
+        EXPECT_TRUE(std::isnan(k.f32.l2sq(a.data(), b.data(), n)));
+        EXPECT_TRUE(std::isnan(k.f32.ip(a.data(), b.data(), n)));
+        EXPECT_TRUE(std::isnan(k.f32.l1(a.data(), b.data(), n)));
+        b[n - 1] = INFINITY;
+        EXPECT_TRUE(std::isinf(k.f32.l2sq(a.data(), b.data(), n)));
+    }
+}
+
+TEST_P(Kernels, LevelCanBeForced)
+{
+    ASSERT_TRUE(set_level(GetParam()));
+    EXPECT_STREQ(kernels().name, level_name(GetParam()));
+    EXPECT_TRUE(set_level(available_levels().back()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, Kernels, testing::ValuesIn(available_levels()),
+                         [](const auto& info) { return level_name(info.param); });
+
+}   // namespace
