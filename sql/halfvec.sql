@@ -183,14 +183,12 @@ SELECT id FROM t WHERE v BETWEEN '[0,0,0]' AND '[1,1,1]' ORDER BY v;
 RESET enable_seqscan;
 SELECT count(DISTINCT v) FROM t;
 CREATE TABLE copy (LIKE t);
-\getenv abs_builddir PG_ABS_BUILDDIR
-\set data :abs_builddir '/results/halfvec.data'
-COPY t TO :'data' (FORMAT binary);
-COPY copy FROM :'data' (FORMAT binary);
+\copy t TO 'results/halfvec.data' (FORMAT binary)
+\copy copy FROM 'results/halfvec.data' (FORMAT binary)
 SELECT * FROM copy ORDER BY id;
 TRUNCATE copy;
-COPY t TO :'data';
-COPY copy FROM :'data';
+\copy t TO 'results/halfvec.data'
+\copy copy FROM 'results/halfvec.data'
 SELECT * FROM copy ORDER BY id;
 SELECT halfvec_send('[1,-2.5,3]'::halfvec);
 DROP TABLE t, copy;

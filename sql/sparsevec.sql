@@ -134,14 +134,12 @@ SET enable_seqscan = off;
 SELECT id FROM t WHERE v > '{1:1,2:1,3:1}/3';
 RESET enable_seqscan;
 CREATE TABLE copy (LIKE t);
-\getenv abs_builddir PG_ABS_BUILDDIR
-\set data :abs_builddir '/results/sparsevec.data'
-COPY t TO :'data' (FORMAT binary);
-COPY copy FROM :'data' (FORMAT binary);
+\copy t TO 'results/sparsevec.data' (FORMAT binary)
+\copy copy FROM 'results/sparsevec.data' (FORMAT binary)
 SELECT * FROM copy ORDER BY id;
 TRUNCATE copy;
-COPY t TO :'data';
-COPY copy FROM :'data';
+\copy t TO 'results/sparsevec.data'
+\copy copy FROM 'results/sparsevec.data'
 SELECT * FROM copy ORDER BY id;
 SELECT sparsevec_send('{1:1,3:-2.5}/5'::sparsevec);
 DROP TABLE t, copy;

@@ -424,13 +424,16 @@ struct Bytes<Avx512> {
     {
         acc.v = _mm512_add_epi64(acc.v, _mm512_popcnt_epi64(x));
     }
+    // Not _mm512_reduce_add: in g++'s headers it adds signed integers.
     static uint64_t sum32(Acc acc)
     {
-        return static_cast<uint32_t>(_mm512_reduce_add_epi32(acc.v));
+        return Bytes<Avx2>::sum32({_mm256_add_epi32(_mm512_castsi512_si256(acc.v),
+                                                    _mm512_extracti64x4_epi64(acc.v, 1))});
     }
     static uint64_t sum64(Acc acc)
     {
-        return static_cast<uint64_t>(_mm512_reduce_add_epi64(acc.v));
+        return Bytes<Avx2>::sum64({_mm256_add_epi64(_mm512_castsi512_si256(acc.v),
+                                                    _mm512_extracti64x4_epi64(acc.v, 1))});
     }
 };
 #endif
