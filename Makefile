@@ -82,8 +82,7 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: test/fuzz/fuzz_types.cpp $(FUZZ_OBJS)
 	    $(firstword $(wildcard $(addsuffix /libpgcommon.a,$(shell $(PG_CONFIG) --pkglibdir) $(shell $(PG_CONFIG) --pkglibdir)/.. $(shell $(PG_CONFIG) --libdir)))) \
 	    -Wl,--unresolved-symbols=ignore-all
 
-bench: | build
-	$(call CMAKE_BUILD,bench,-DQUIVER_BENCH=ON)
+bench:
 	bench/kernels
 
 check: check-layers check-odr unit

@@ -13,5 +13,4 @@ WHERE abs((a.v <-> b.v) - l2) > 1e-4 OR abs((a.v <#> b.v) - ip) > 1e-4 OR abs((a
    OR abs((a.v <+> b.v) - l1) > 1e-4 OR abs((a.v::halfvec <-> b.v::halfvec) - half) > 1e-4
    OR (binary_quantize(a.v) <~> binary_quantize(b.v)) <> bits;
 SET quiver.simd = mmx;
-SET quiver.simt = avx2;
 DROP TABLE t, baseline;

@@ -52,6 +52,7 @@ struct FloatStep {
     using A = A_;
     using B = B_;
     static constexpr size_t size = width<Arch>;
+    static constexpr size_t unroll = 4;
     template <class T>
     static Floats<Arch> load(const T* p)
     {
@@ -95,6 +96,7 @@ struct FloatL1 : FloatStep<Arch, A, B> {
 template <class Arch, class A, class B>
 struct FloatCosine : FloatStep<Arch, A, B> {
     using Acc = CosineSum<Arch>;
+    static constexpr size_t unroll = 2;   // of three sums each
     static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
     {
         acc.dot.v = xsimd::fma(x, y, acc.dot.v);
@@ -113,6 +115,7 @@ struct ByteStep {
     using R = Bytes<Arch>;
     using Reg = typename R::Reg;
     static constexpr size_t size = R::size;
+    static constexpr size_t unroll = 4;
     static Reg load(const uint8_t* p) { return R::load(p); }
     static Reg load_partial(const uint8_t* p, size_t n) { return R::load_partial(p, n); }
 };
@@ -224,7 +227,7 @@ inline __attribute__((always_inline)) void
 accumulate(const typename Step::A* a, const typename Step::B* const* b, size_t n, Out out)
 {
     constexpr size_t W = Step::size;
-    constexpr size_t Unroll = Rows == 1 ? 4 : 2;
+    constexpr size_t Unroll = Rows == 1 ? Step::unroll : 2;
     typename Step::Acc acc[Rows][Unroll] = {};
     size_t i = 0;
     for (; i + Unroll * W <= n; i += Unroll * W) {
@@ -283,6 +286,24 @@ void many(const typename Step::A* a, const typename Step::B* b, size_t stride, s
     }
     for (; i < count; i++)
         out[i] = pair<Step>(a, b + i * stride, n);
+}
+
+// Short bit strings are done in a few words before a wide register is even filled.
+template <class Arch>
+uint64_t hamming(const uint8_t* a, const uint8_t* b, size_t nbytes)
+{
+    if (nbytes > 32)
+        return pair<BitHamming<Arch>>(a, b, nbytes);
+    uint64_t total = 0, x = 0, y = 0;
+    size_t i = 0;
+    for (; i + 8 <= nbytes; i += 8) {
+        std::memcpy(&x, a + i, 8);
+        std::memcpy(&y, b + i, 8);
+        total += static_cast<uint64_t>(__builtin_popcountll(x ^ y));
+    }
+    for (; i < nbytes; i++)
+        total += static_cast<uint64_t>(__builtin_popcount(static_cast<unsigned>(a[i] ^ b[i])));
+    return total;
 }
 
 template <class A, class B, class R, class L2, class Ip, class L1, class Cosine>
@@ -393,7 +414,7 @@ consteval Kernels make(const char* name)
     using u8 = uint8_t;
     k.u8 = make_dense<u8, u8, uint32_t, ByteL2<Arch, u8, u8>, ByteIp<Arch, u8, u8>,
                       ByteL1<Arch, u8, u8>, ByteCosine<Arch, u8, u8>>();
-    k.bits = {popcount<Arch>, pair<BitHamming<Arch>>, pair<BitJaccard<Arch>>,
+    k.bits = {popcount<Arch>, hamming<Arch>, pair<BitJaccard<Arch>>,
               many<BitHamming<Arch>, uint64_t>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};

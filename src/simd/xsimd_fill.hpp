@@ -31,8 +31,8 @@ using Floats = xsimd::batch<float, Arch>;
 template <class Arch>
 using Words = xsimd::batch<uint64_t, Arch>;
 
-template <class Arch, class T>
-T sum(xsimd::batch<T, Arch> x)
+template <class Arch>
+float sum(xsimd::batch<float, Arch> x)
 {
 #if XSIMD_VERSION_MAJOR >= 9
     return xsimd::reduce_add(x);
@@ -40,6 +40,16 @@ T sum(xsimd::batch<T, Arch> x)
     return xsimd::hadd(x);
 #endif
 }
+
+#if defined(__AVX512BW__)
+// Four steps of halving, where xsimd takes eight.
+template <class Arch>
+    requires std::is_same_v<Arch, xsimd::avx512bw>
+float sum(xsimd::batch<float, Arch> x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+#endif
 
 // ---- loads: Arch::width floats from f32, binary16 and u8, and the first n < width of them ----
 
@@ -402,16 +412,18 @@ struct Bytes<Avx512> {
     }
     static void dot(Acc& acc, Reg x, Reg y)
     {
-        const __m512i zero = _mm512_setzero_si512();
-        acc.v = _mm512_dpwssd_epi32(acc.v, _mm512_unpacklo_epi8(x, zero),
-                                    _mm512_unpacklo_epi8(y, zero));
-        acc.v = _mm512_dpwssd_epi32(acc.v, _mm512_unpackhi_epi8(x, zero),
-                                    _mm512_unpackhi_epi8(y, zero));
+        // VNNI multiplies unsigned by signed bytes: y = (y - 128) + 127 + 1.
+        acc.v = _mm512_dpbusd_epi32(acc.v, x, _mm512_xor_si512(y, _mm512_set1_epi8(-128)));
+        acc.v = _mm512_dpbusd_epi32(acc.v, x, _mm512_set1_epi8(127));
+        acc.v = _mm512_dpbusd_epi32(acc.v, x, _mm512_set1_epi8(1));
     }
     static void sqdiff(Acc& acc, Reg x, Reg y)
     {
+        const __m512i zero = _mm512_setzero_si512();
         const Reg d = _mm512_or_si512(_mm512_subs_epu8(x, y), _mm512_subs_epu8(y, x));
-        dot(acc, d, d);
+        const Reg low = _mm512_unpacklo_epi8(d, zero), high = _mm512_unpackhi_epi8(d, zero);
+        acc.v = _mm512_dpwssd_epi32(acc.v, low, low);
+        acc.v = _mm512_dpwssd_epi32(acc.v, high, high);
     }
     static void absdiff(Acc& acc, Reg x, Reg y)
     {

@@ -58,7 +58,7 @@ void expect_close(R got, const Reference& want, const char* what, size_t n)
         ASSERT_EQ(static_cast<double>(got), want.value) << what << " n=" << n;
     else
         // Sums of n / 16 terms at the least parallel level.
-        ASSERT_NEAR(got, want.value, (1e-6 + 1e-8 * static_cast<double>(n) / 16) * want.magnitude + 1e-30) << what << " n=" << n;
+        ASSERT_NEAR(got, want.value, (1e-6 + 2e-8 * static_cast<double>(n) / 16) * want.magnitude + 1e-30) << what << " n=" << n;
 }
 
 template <class A, class B>
