@@ -2,6 +2,8 @@
 // shared_preload_libraries.
 #include "pg/pg.hpp"
 
+#include "am/am.hpp"
+#include "core/memory.hpp"
 #include "pg/entry.hpp"
 #include "simd/kernels.hpp"
 
@@ -62,6 +64,9 @@ const char* show_simd_level()
 void _PG_init(void)
 {
     quiver::pg::guarded([] {
+        quiver::memory_hooks = {
+            [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); }, pfree};
+        quiver::am::define_options();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "auto takes the best that the CPU has; a lower one serves tests and comparisons.",

@@ -2,6 +2,18 @@
 #pragma once
 
 extern "C" {
+#include "access/amapi.h"
+#include "access/generic_xlog.h"
+#include "access/relscan.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -28,5 +40,74 @@ inline void reserve_guc_prefix(const char* prefix)
     EmitWarningsOnPlaceholders(prefix);
 #endif
 }
+
+// Can nobody, in any snapshot, have seen what was removed as of `xid`?
+inline bool removable(Relation rel, FullTransactionId xid)
+{
+#if PG_VERSION_NUM >= 140000
+    return GlobalVisCheckRemovableFullXid(rel, xid);
+#else
+    return TransactionIdPrecedes(XidFromFullTransactionId(xid), RecentGlobalXmin);
+#endif
+}
+
+inline FullTransactionId next_full_xid()
+{
+    return ReadNextFullTransactionId();
+}
+
+inline void vacuum_pause()
+{
+#if PG_VERSION_NUM >= 180000
+    vacuum_delay_point(false);
+#else
+    vacuum_delay_point();
+#endif
+}
+
+inline void count_index_search(IndexScanDesc scan)
+{
+#if PG_VERSION_NUM >= 180000
+    if (scan->instrument)
+        scan->instrument->nsearches++;
+#endif
+}
+
+inline bool owns_relation(Oid rel)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, rel, GetUserId());
+#else
+    return pg_class_ownercheck(rel, GetUserId());
+#endif
+}
+
+// A new block at the end of the fork, locked exclusively. `shared`: others may extend it too.
+inline Buffer extend_relation(Relation rel, ForkNumber fork, bool shared)
+{
+#if PG_VERSION_NUM >= 160000
+    return ExtendBufferedRel(BMR_REL(rel), fork, nullptr,
+                             EB_LOCK_FIRST | (shared ? 0 : EB_SKIP_EXTENSION_LOCK));
+#else
+    if (shared)
+        LockRelationForExtension(rel, ExclusiveLock);
+    const Buffer buffer = ReadBufferExtended(rel, fork, P_NEW, RBM_NORMAL, nullptr);
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    if (shared)
+        UnlockRelationForExtension(rel, ExclusiveLock);
+    return buffer;
+#endif
+}
+
+// aminsert has had one more argument since 14: whether the UPDATE left the indexed columns alone.
+#if PG_VERSION_NUM >= 140000
+#define QUIVER_AMINSERT_ARGS                                                                       \
+    Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation, IndexUniqueCheck,      \
+        [[maybe_unused]] bool unchanged, IndexInfo *info
+#else
+#define QUIVER_AMINSERT_ARGS                                                                       \
+    Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation, IndexUniqueCheck,      \
+        IndexInfo *info
+#endif
 
 }   // namespace quiver::pg

@@ -26,6 +26,8 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "fmgr.h"
+#include "storage/freespace.h"
+#include "utils/timestamp.h"
 #include "libpq/pqformat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

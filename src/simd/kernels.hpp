@@ -64,6 +64,19 @@ struct Sparse {
     float (*l1)(SparseView a, SparseView b);
 };
 
+// 1-bit sketches of vectors and 4-bit queries (src/quant/binary.hpp). `words` counts 64-bit words.
+struct Sketches {
+    // The sketches of `count` vectors, word-transposed: word w of vector i is codes[w * count + i].
+    // planes[w * 4 + k] holds bit k of 64 query values. out[i] = sum over k of
+    // 2^k * popcount(code i ^ plane k). count is a multiple of 4.
+    void (*score)(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes,
+                  uint32_t* out);
+    // Bit j of `bits` is the sign of y[j] = x[j] - c[j] (1: not negative) for 64 * words values;
+    // abs_sum = sum |y[j]|, sign_dot = sum sign(y[j]) * c[j].
+    void (*encode)(const float* x, const float* c, size_t words, uint64_t* bits, float* abs_sum,
+                   float* sign_dot);
+};
+
 struct Kernels {
     const char* name;
 
@@ -74,6 +87,7 @@ struct Kernels {
     Dense<uint8_t, uint8_t, uint32_t> u8;   // 8-bit codes on both sides (symmetric), exact
     Bits bits;
     Sparse sparse;
+    Sketches sketches;
 
     // Sum of squares, in double: squares of large floats do not overflow.
     double (*norm2_f32)(const float* a, size_t n);
@@ -81,6 +95,11 @@ struct Kernels {
 
     void (*to_f32)(const half* from, float* to, size_t n);
     void (*to_f16)(const float* from, half* to, size_t n);
+    // to[i] = offset + scale * code[i]
+    void (*decode_u8)(const uint8_t* code, float offset, float scale, float* to, size_t n);
+
+    // Walsh-Hadamard transform of n = 2^k floats in place, times `scale`.
+    void (*hadamard)(float* x, size_t n, float scale);
 };
 
 // Instruction sets, weakest first.

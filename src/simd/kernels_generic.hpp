@@ -403,6 +403,73 @@ void to_f16(const float* from, half* to, size_t n)
 }
 
 template <class Arch>
+void decode_u8(const uint8_t* code, float offset, float scale, float* to, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    const Floats<Arch> o(offset), s(scale);
+    size_t i = 0;
+    for (; i + W <= n; i += W)
+        xsimd::fma(load(code + i, Arch{}), s, o).store_unaligned(to + i);
+    for (; i < n; i++)
+        to[i] = offset + scale * static_cast<float>(code[i]);
+}
+
+template <class Arch>
+void hadamard(float* x, size_t n, float scale)
+{
+    constexpr size_t W = width<Arch>;
+    // Butterflies of neighbours that share a register are left to the compiler.
+    for (size_t h = 1; h < n && h < W; h *= 2)
+        for (size_t i = 0; i < n; i += 2 * h)
+            for (size_t j = i; j < i + h; j++) {
+                const float a = x[j], b = x[j + h];
+                x[j] = a + b;
+                x[j + h] = a - b;
+            }
+    for (size_t h = W; h < n; h *= 2)
+        for (size_t i = 0; i < n; i += 2 * h)
+            for (size_t j = i; j < i + h; j += W) {
+                const auto a = load(x + j, Arch{}), b = load(x + j + h, Arch{});
+                (a + b).store_unaligned(x + j);
+                (a - b).store_unaligned(x + j + h);
+            }
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+}
+
+// ---- sketches ----
+
+template <class Arch>
+void score(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes, uint32_t* out)
+{
+    for (size_t i = 0; i < count; i += Lanes64<Arch>::size)
+        Lanes64<Arch>::score(codes + i, words, count, planes, out + i, count - i);
+}
+
+template <class Arch>
+void encode(const float* x, const float* c, size_t words, uint64_t* bits, float* abs_sum,
+            float* sign_dot)
+{
+    constexpr size_t W = width<Arch>;
+    const Floats<Arch> zero(0.0f);
+    FloatSum<Arch> magnitude, dot;
+    for (size_t w = 0; w < words; w++) {
+        uint64_t word = 0;
+        for (size_t j = 0; j < 64; j += W) {
+            const auto b = load(c + 64 * w + j, Arch{});
+            const auto y = load(x + 64 * w + j, Arch{}) - b;
+            const auto negative = y < zero;
+            magnitude.v = magnitude.v + xsimd::abs(y);
+            dot.v = dot.v + xsimd::select(negative, zero - b, b);
+            word |= (~mask_of(negative) & low_bits(W)) << j;
+        }
+        bits[w] = word;
+    }
+    *abs_sum = magnitude.finish();
+    *sign_dot = dot.finish();
+}
+
+template <class Arch>
 consteval Kernels make(const char* name)
 {
     Kernels k{};
@@ -418,6 +485,9 @@ consteval Kernels make(const char* name)
               many<BitHamming<Arch>, uint64_t>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
+    k.sketches = {score<Arch>, encode<Arch>};
+    k.decode_u8 = decode_u8<Arch>;
+    k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;
     k.norm2_f16 = norm2<Arch, half>;
     k.to_f32 = to_f32<Arch>;

@@ -450,5 +450,158 @@ struct Bytes<Avx512> {
 };
 #endif
 
+// ---- comparison masks: bit j is lane j ----
+
+constexpr uint64_t low_bits(size_t n)
+{
+    return (uint64_t{1} << n) - 1;
+}
+
+template <class Arch>
+uint64_t mask_of(xsimd::batch_bool<float, Arch> m)
+{
+    bool lanes[width<Arch>];
+    m.store_unaligned(lanes);
+    uint64_t mask = 0;
+    for (size_t j = 0; j < width<Arch>; j++)
+        mask |= static_cast<uint64_t>(lanes[j]) << j;
+    return mask;
+}
+
+#if defined(__SSE2__)
+inline uint64_t mask_of(xsimd::batch_bool<float, xsimd::sse2> m)
+{
+    return static_cast<uint64_t>(_mm_movemask_ps(m));
+}
+#endif
+#if defined(__AVX2__)
+inline uint64_t mask_of(xsimd::batch_bool<float, Avx2> m)
+{
+    return static_cast<uint64_t>(_mm256_movemask_ps(m));
+}
+#endif
+#if defined(__AVX512BW__)
+inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m)
+{
+    return static_cast<__mmask16>(m);
+}
+#endif
+
+// ---- Lanes64<Arch>: `size` sketches side by side, scored against the planes of a 4-bit query ----
+//
+// score() takes `left` sketches, at least 4, and writes min(size, left) results.
+
+template <class Arch>
+struct Lanes64 {
+    static constexpr size_t size = 1;
+    static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
+                      uint32_t* out, size_t)
+    {
+        uint32_t total = 0;
+        for (size_t w = 0; w < words; w++)
+            for (size_t k = 0; k < 4; k++)
+                total += static_cast<uint32_t>(
+                             __builtin_popcountll(codes[w * stride] ^ planes[w * 4 + k]))
+                         << k;
+        out[0] = total;
+    }
+};
+
+#if defined(__SSE2__)
+template <>
+struct Lanes64<xsimd::sse2> {
+    static constexpr size_t size = 2;
+    static __m128i popcount_bytes(__m128i x)
+    {
+        const __m128i m1 = _mm_set1_epi8(0x55), m2 = _mm_set1_epi8(0x33), m4 = _mm_set1_epi8(0x0f);
+        x = _mm_sub_epi8(x, _mm_and_si128(_mm_srli_epi64(x, 1), m1));
+        x = _mm_add_epi8(_mm_and_si128(x, m2), _mm_and_si128(_mm_srli_epi64(x, 2), m2));
+        return _mm_and_si128(_mm_add_epi8(x, _mm_srli_epi64(x, 4)), m4);
+    }
+    static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
+                      uint32_t* out, size_t)
+    {
+        __m128i total = _mm_setzero_si128();
+        for (size_t w = 0; w < words; w++) {
+            const __m128i code =
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + w * stride));
+            // A byte's weighted count is at most 8 * 15: planes add up before the bytes do.
+            __m128i bytes = _mm_setzero_si128();
+            for (size_t k = 4; k-- > 0;) {
+                const __m128i plane = _mm_set1_epi64x(static_cast<long long>(planes[w * 4 + k]));
+                bytes = _mm_add_epi8(_mm_add_epi8(bytes, bytes),
+                                     popcount_bytes(_mm_xor_si128(code, plane)));
+            }
+            total = _mm_add_epi64(total, _mm_sad_epu8(bytes, _mm_setzero_si128()));
+        }
+        alignas(16) uint64_t lane[2];
+        _mm_store_si128(reinterpret_cast<__m128i*>(lane), total);
+        out[0] = static_cast<uint32_t>(lane[0]);
+        out[1] = static_cast<uint32_t>(lane[1]);
+    }
+};
+#endif
+
+#if defined(__AVX2__)
+template <>
+struct Lanes64<Avx2> {
+    static constexpr size_t size = 4;
+    static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
+                      uint32_t* out, size_t)
+    {
+        const __m256i table =
+            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                             1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i low = _mm256_set1_epi8(0x0f);
+        __m256i total = _mm256_setzero_si256();
+        for (size_t w = 0; w < words; w++) {
+            const __m256i code =
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + w * stride));
+            __m256i bytes = _mm256_setzero_si256();   // see the SSE2 version
+            for (size_t k = 4; k-- > 0;) {
+                const __m256i x = _mm256_xor_si256(
+                    code, _mm256_set1_epi64x(static_cast<long long>(planes[w * 4 + k])));
+                const __m256i n = _mm256_add_epi8(
+                    _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+                    _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+                bytes = _mm256_add_epi8(_mm256_add_epi8(bytes, bytes), n);
+            }
+            total = _mm256_add_epi64(total, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
+        }
+        alignas(32) uint64_t lane[4];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(lane), total);
+        for (size_t i = 0; i < 4; i++)
+            out[i] = static_cast<uint32_t>(lane[i]);
+    }
+};
+#endif
+
+#if defined(__AVX512BW__)
+template <>
+struct Lanes64<Avx512> {
+    static constexpr size_t size = 8;
+    static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
+                      uint32_t* out, size_t left)
+    {
+        const auto lanes = static_cast<__mmask8>(left >= 8 ? 0xff : (1u << left) - 1);
+        __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                          _mm512_setzero_si512()};
+        for (size_t w = 0; w < words; w++) {
+            const __m512i code = _mm512_maskz_loadu_epi64(lanes, codes + w * stride);
+#pragma GCC unroll 4
+            for (size_t k = 0; k < 4; k++) {
+                const __m512i plane = _mm512_set1_epi64(static_cast<long long>(planes[w * 4 + k]));
+                sum[k] = _mm512_add_epi64(sum[k],
+                                          _mm512_popcnt_epi64(_mm512_xor_si512(code, plane)));
+            }
+        }
+        const __m512i low = _mm512_add_epi64(sum[0], _mm512_slli_epi64(sum[1], 1));
+        const __m512i high = _mm512_add_epi64(sum[2], _mm512_slli_epi64(sum[3], 1));
+        _mm512_mask_cvtepi64_storeu_epi32(out, lanes,
+                                          _mm512_add_epi64(low, _mm512_slli_epi64(high, 2)));
+    }
+};
+#endif
+
 }   // namespace
 }   // namespace quiver::simd

@@ -236,6 +236,79 @@ TEST_P(Kernels, NormsAndConversions)
     EXPECT_NEAR(k.norm2_f32(large.data(), large.size()), 64 * square, 1e-12 * 64 * square);
 }
 
+TEST_P(Kernels, SketchScore)
+{
+    std::mt19937_64 rng(17);
+    for (size_t words = 1; words <= 40; words++)
+        for (size_t count : {4, 8, 12, 28, 32, 200}) {
+            GuardedBuffer<uint64_t> codes(words * count), planes(words * 4);
+            for (size_t i = 0; i < codes.size(); i++)
+                codes[i] = rng();
+            for (size_t i = 0; i < planes.size(); i++)
+                planes[i] = rng();
+            GuardedBuffer<uint32_t> out(count);
+            k.sketches.score(codes.data(), words, count, planes.data(), out.data());
+            for (size_t i = 0; i < count; i++) {
+                uint32_t want = 0;
+                for (size_t w = 0; w < words; w++)
+                    for (size_t b = 0; b < 4; b++)
+                        want += static_cast<uint32_t>(__builtin_popcountll(codes[w * count + i] ^
+                                                                           planes[w * 4 + b]))
+                                << b;
+                ASSERT_EQ(out[i], want) << words << " " << count << " " << i;
+            }
+        }
+}
+
+TEST_P(Kernels, SketchEncode)
+{
+    std::mt19937 rng(19);
+    for (size_t words = 1; words <= 40; words++) {
+        const size_t n = words * 64;
+        GuardedBuffer<float> x(n), c(n);
+        fill(x, rng);
+        fill(c, rng);
+        x[3] = c[3];   // a zero counts as not negative
+        GuardedBuffer<uint64_t> bits(words);
+        float abs_sum, sign_dot;
+        k.sketches.encode(x.data(), c.data(), words, bits.data(), &abs_sum, &sign_dot);
+        Reference magnitude, dot;
+        for (size_t j = 0; j < n; j++) {
+            const bool negative = x[j] - c[j] < 0;
+            ASSERT_EQ((bits[j / 64] >> (j % 64)) & 1, negative ? 0u : 1u);
+            magnitude.add(std::fabs(static_cast<double>(x[j]) - c[j]));
+            dot.add(negative ? -c[j] : c[j]);
+        }
+        expect_close(abs_sum, magnitude, "abs_sum", n);
+        expect_close(sign_dot, dot, "sign_dot", n);
+    }
+}
+
+TEST_P(Kernels, HadamardAndDecode)
+{
+    std::mt19937 rng(23);
+    for (size_t n = 1; n <= 4096; n *= 2) {
+        GuardedBuffer<float> x(n);
+        fill(x, rng);
+        const std::vector<float> before(x.data(), x.data() + n);
+        k.hadamard(x.data(), n, 0.5f);
+        for (size_t i = 0; i < n; i += 1 + n / 50) {
+            Reference want;
+            for (size_t j = 0; j < n; j++)
+                want.add(__builtin_popcountll(i & j) % 2 ? -0.5 * before[j] : 0.5 * before[j]);
+            expect_close(x[i], want, "hadamard", n);
+        }
+    }
+    for (size_t n : dimensions()) {
+        GuardedBuffer<uint8_t> code(n);
+        GuardedBuffer<float> out(n);
+        fill(code, rng);
+        k.decode_u8(code.data(), -3.5f, 0.25f, out.data(), n);
+        for (size_t i = 0; i < n; i++)
+            ASSERT_EQ(out[i], -3.5f + 0.25f * code[i]);
+    }
+}
+
 TEST_P(Kernels, NanAndInfinityPropagate)
 {
     for (size_t n : {1, 7, 16, 33, 100}) {

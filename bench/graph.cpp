@@ -1,0 +1,153 @@
+// The graph in memory, beside hnswlib: build time, recall and queries a second, one thread.
+//   bench_graph BASE.fbin QUERIES.fbin GT.ibin METRIC(l2|cosine|ip) [M EF_CONSTRUCTION]
+// *.fbin: int32 rows, int32 columns, then the numbers; ibin alike with int32.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#ifdef HAVE_HNSWLIB
+#include <iostream>
+#include <hnswlib/hnswlib.h>
+#endif
+
+#include "core/rng.hpp"
+#include "graph/insert.hpp"
+#include "graph/memory_store.hpp"
+#include "graph/scan.hpp"
+#include "quant/rotation.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+template <class T>
+std::vector<T> load(const char* path, int* rows, int* columns)
+{
+    FILE* f = std::fopen(path, "rb");
+    if (!f || std::fread(rows, 4, 1, f) != 1 || std::fread(columns, 4, 1, f) != 1) {
+        std::perror(path);
+        std::exit(1);
+    }
+    std::vector<T> v(static_cast<size_t>(*rows) * static_cast<size_t>(*columns));
+    if (std::fread(v.data(), sizeof(T), v.size(), f) != v.size())
+        std::exit(1);
+    std::fclose(f);
+    return v;
+}
+double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+}   // namespace
+
+int main(int argc, char** argv)
+{
+    if (argc < 5)
+        return 2;
+    int n, dim, nq, qdim, ngt, k;
+    const auto base = load<float>(argv[1], &n, &dim), queries = load<float>(argv[2], &nq, &qdim);
+    const auto gt = load<int>(argv[3], &ngt, &k);
+    const std::string name = argv[4];
+    const Metric metric = name == "l2" ? Metric::l2 : name == "ip" ? Metric::ip : Metric::cosine;
+    const uint32_t m = argc > 5 ? static_cast<uint32_t>(std::atoi(argv[5])) : 16;
+    const uint32_t efc = argc > 6 ? static_cast<uint32_t>(std::atoi(argv[6])) : 64;
+    const auto udim = static_cast<size_t>(dim);
+
+    const Layout layout = choose_layout(metric, static_cast<uint32_t>(dim), m, 0, 8160);
+    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
+                layout.slot_bytes, layout.slots_per_page(8160));
+    const quant::Rotation rotation(udim, 1);
+    MemoryStore store(layout);
+    Inserter<MemoryStore> inserter(store, m, efc);
+    Vec<float> rotated(layout.padded);
+    Rng rng(1);
+    auto start = Clock::now();
+    for (int i = 0; i < n; i++) {
+        rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
+        inserter.insert(rotated.data(), Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
+                        draw_level(rng, layout.degree, max_level));
+    }
+    std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
+                static_cast<double>(inserter.counters().visited) / n);
+
+    Scan<MemoryStore> scan(store);
+    const auto distance = [&](int q, int i) {
+        const float *x = &queries[static_cast<size_t>(q) * udim], *y = &base[static_cast<size_t>(i) * udim];
+        return metric == Metric::ip ? -simd::kernels().f32.ip(x, y, udim) : simd::kernels().f32.l2sq(x, y, udim);
+    };
+    const auto recall_at_10 = [&](int q, const std::vector<int>& got) {
+        const float worst = distance(q, gt[static_cast<size_t>(q) * static_cast<size_t>(k) + 9]);
+        int good = 0;
+        for (int i : got)
+            good += distance(q, i) <= worst * (worst > 0 ? 1.000001f : 0.999999f);
+        return std::min(good, 10) / 10.0;
+    };
+    for (size_t ef : {10, 20, 30, 40, 60, 80, 120, 200, 400}) {
+        double recall = 0, best = 1e9;
+        uint64_t visited = 0, pulled = 0;
+        for (int round = 0; round < 3; round++) {
+            recall = 0, visited = 0, pulled = 0;
+            start = Clock::now();
+            for (int q = 0; q < nq; q++) {
+                rotation.apply(&queries[static_cast<size_t>(q) * udim], rotated.data());
+                scan.start(rotated.data(), {ef, Iterate::strict, 20000, size_t{1} << 30});
+                // What the executor does: exact distances, until ten are certain.
+                std::vector<std::pair<double, int>> exact;
+                std::vector<int> got;
+                Tid tid;
+                double bound;
+                while (got.size() < 10 && scan.next(&tid, &bound)) {
+                    pulled++;
+                    const int i = tid.block_high << 16 | tid.block_low;
+                    const double d = metric == Metric::ip ? distance(q, i) : metric == Metric::l2 ? std::sqrt(distance(q, i)) : distance(q, i) / 2;
+                    if (d < bound) {
+                        std::printf("bound %.9g above exact %.9g\n", bound, d);
+                        return 1;
+                    }
+                    std::sort(exact.begin(), exact.end());
+                    while (!exact.empty() && exact.front().first <= bound && got.size() < 10) {
+                        got.push_back(exact.front().second);
+                        exact.erase(exact.begin());
+                    }
+                    exact.emplace_back(d, i);
+                }
+                visited += scan.counters().visited;
+                recall += recall_at_10(q, got);
+            }
+            best = std::min(best, since(start));
+        }
+        std::printf("  ef %4zu  recall %.4f  visited %6.1f  pulled %5.1f  %8.0f/s\n", ef, recall / nq,
+                    static_cast<double>(visited) / nq, static_cast<double>(pulled) / nq, nq / best);
+    }
+#ifdef HAVE_HNSWLIB
+    hnswlib::L2Space l2(udim);
+    hnswlib::InnerProductSpace ip(udim);
+    hnswlib::HierarchicalNSW<float> h(metric == Metric::l2 ? static_cast<hnswlib::SpaceInterface<float>*>(&l2) : &ip,
+                                      static_cast<size_t>(n), m, efc);
+    start = Clock::now();
+    for (int i = 0; i < n; i++)
+        h.addPoint(&base[static_cast<size_t>(i) * udim], static_cast<size_t>(i));
+    std::printf("hnswlib: %.1f s\n", since(start));
+    for (size_t ef : {10, 20, 40, 60, 80, 120, 200, 400}) {
+        h.ef_ = ef;
+        double recall = 0, best = 1e9;
+        for (int round = 0; round < 3; round++) {
+            recall = 0;
+            start = Clock::now();
+            for (int q = 0; q < nq; q++) {
+                auto r = h.searchKnn(&queries[static_cast<size_t>(q) * udim], 10);
+                std::vector<int> got;
+                for (; !r.empty(); r.pop())
+                    got.push_back(static_cast<int>(r.top().second));
+                recall += recall_at_10(q, got);
+            }
+            best = std::min(best, since(start));
+        }
+        std::printf("  ef %4zu  recall %.4f  %8.0f/s\n", ef, recall / nq, nq / best);
+    }
+#endif
+    return 0;
+}

@@ -1,0 +1,100 @@
+// The access method hnsw: what its files share.
+#pragma once
+
+#include "am/relation_store.hpp"
+#include "graph/scan.hpp"
+#include "pg/entry.hpp"
+#include "quant/rotation.hpp"
+
+namespace quiver::am {
+
+// ---- options and settings (am_options.cpp) ----
+
+struct Options {
+    int32 vl_len_;
+    int m;
+    int ef_construction;
+    int sketch_fold;   // 0: chosen by the dimensions
+};
+constexpr int default_m = 16;
+constexpr int default_ef_construction = 64;
+
+struct Settings {
+    int ef_search;
+    int iterative_scan;   // graph::Iterate
+    int max_scan_tuples;
+    double scan_mem_multiplier;
+};
+extern Settings settings;
+
+void define_options();
+Options options_of(Relation index);
+bytea* parse_options(Datum reloptions, bool validate);
+
+// ---- operator classes (am_opclass.cpp) ----
+
+enum class ElementType : uint8 { f32, f16 };
+
+// What an operator class means: returned by its support function 3.
+struct Opclass {
+    graph::Metric metric;
+    ElementType element;
+    const char* type;
+    uint32 max_dims;
+};
+const Opclass& opclass_of(Relation index);
+bool validate_opclass(Oid opclass);
+
+// Turns indexed values and queries into rotated vectors.
+class VectorReader {
+  public:
+    VectorReader(const Opclass& opclass, uint32 dims, uint64 seed)
+        : opclass_(opclass), rotation_(dims, seed), plain_(dims), rotated_(rotation_.padded())
+    {
+    }
+    // The rotated vector, good until the next call; null for what is not indexed: the zero vector
+    // under cosine distance.
+    const float* read(Datum value);
+
+  private:
+    const Opclass& opclass_;
+    quant::Rotation rotation_;
+    Vec<float> plain_, rotated_;
+};
+
+// ---- shared by build and insert (am_build.cpp) ----
+
+MetaData new_meta(Relation index);
+void write_empty(Relation index, ForkNumber fork, const MetaData& meta);
+
+inline graph::Tid to_tid(ItemPointer p)
+{
+    return {p->ip_blkid.bi_hi, p->ip_blkid.bi_lo, p->ip_posid};
+}
+inline ItemPointerData from_tid(graph::Tid t)
+{
+    ItemPointerData p;
+    p.ip_blkid.bi_hi = t.block_high;
+    p.ip_blkid.bi_lo = t.block_low;
+    p.ip_posid = t.offset;
+    return p;
+}
+
+// The last scan of this backend.
+extern graph::Counters last_scan;
+extern uint64 last_scan_rows;
+
+// ---- callbacks ----
+
+IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);
+void build_empty(Relation index);
+bool insert(QUIVER_AMINSERT_ARGS);
+IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                                   IndexBulkDeleteCallback callback, void* state);
+IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats);
+IndexScanDesc begin_scan(Relation index, int keys, int orderbys);
+void rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
+bool get_tuple(IndexScanDesc scan, ScanDirection direction);
+void end_scan(IndexScanDesc scan);
+
+}   // namespace quiver::am

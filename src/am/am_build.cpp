@@ -1,0 +1,260 @@
+// CREATE INDEX and INSERT. The build scans the table once and makes the graph in memory, in slots
+// of the same bytes as on disk; then the slots are written in order and the pages logged whole. When
+// the graph outgrows maintenance_work_mem it is written early, and the rest of the rows are
+// inserted into the pages.
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+#include "core/rng.hpp"
+#include "graph/insert.hpp"
+#include "graph/memory_store.hpp"
+#include "types/dense.hpp"
+
+extern "C" {
+#include "access/tableam.h"
+#include "access/xloginsert.h"
+#include "catalog/index.h"
+#include "commands/progress.h"
+#include "pgstat.h"
+#if __has_include("utils/backend_progress.h")
+#include "utils/backend_progress.h"
+#endif
+}
+
+namespace quiver::am {
+
+MetaData new_meta(Relation index)
+{
+    const Opclass& opclass = opclass_of(index);
+    const Options options = options_of(index);
+    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
+    if (dims < 0)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("column does not have dimensions"),
+                        errhint("Give the column a type with dimensions, such as %s(384), or index an expression with a cast to one.",
+                                opclass.type)));
+    if (static_cast<uint32>(dims) > opclass.max_dims)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("column cannot have more than %u dimensions for hnsw index",
+                               opclass.max_dims)));
+    if (options.ef_construction < 2 * options.m)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("ef_construction must be greater than or equal to 2 * m")));
+    const graph::Layout layout =
+        graph::choose_layout(opclass.metric, static_cast<uint32>(dims), static_cast<uint32>(options.m),
+                             static_cast<uint32>(options.sketch_fold), usable_bytes);
+    if (layout.slots_per_page(usable_bytes) == 0)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
+                        errhint("Use a smaller m or a larger sketch_fold.")));
+    MetaData meta{};
+    meta.magic = meta_magic;
+    meta.version = graph::format_version;
+    meta.metric = opclass.metric;
+    meta.dims = static_cast<uint32>(dims);
+    meta.m = static_cast<uint32>(options.m);
+    meta.ef_construction = static_cast<uint32>(options.ef_construction);
+    meta.degree = layout.degree;
+    meta.fold = layout.fold;
+    meta.slot_bytes = layout.slot_bytes;
+    meta.slots_per_page = layout.slots_per_page(usable_bytes);
+    meta.rotation_seed = 1;
+    meta.entry = graph::no_slot;
+    meta.entry_level = -1;
+    return meta;
+}
+
+void write_empty(Relation index, ForkNumber fork, const MetaData& meta)
+{
+    const Buffer buffer = pg::extend_relation(index, fork, false);
+    const Page page = BufferGetPage(buffer);
+    init_page(page, kind_meta);
+    *reinterpret_cast<MetaData*>(PageGetContents(page)) = meta;
+    reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(
+        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) - page);
+    MarkBufferDirty(buffer);
+    UnlockReleaseBuffer(buffer);
+}
+
+namespace {
+
+constexpr int phase_load = 2;
+constexpr int phase_write = 3;
+
+struct BuildState {
+    Relation index;
+    MetaData meta;
+    graph::Layout layout;
+    Rng rng;
+    VectorReader reader;
+    MemoryContext row_context;
+    MemoryContext graph_context;   // of the memory graph
+    graph::MemoryStore* memory;    // null once written
+    graph::Inserter<graph::MemoryStore>* memory_inserter;
+    RelationStore* relation = nullptr;
+    graph::Inserter<RelationStore>* relation_inserter = nullptr;
+    double tuples = 0;
+
+    BuildState(Relation rel, const MetaData& m)
+        : index(rel), meta(m), layout(m.layout()), rng(m.rotation_seed),
+          reader(opclass_of(rel), m.dims, m.rotation_seed)
+    {
+        row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build row", ALLOCSET_DEFAULT_SIZES);
+        graph_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext old = MemoryContextSwitchTo(graph_context);
+        memory = new (palloc(sizeof *memory)) graph::MemoryStore(layout);
+        memory_inserter = new (palloc(sizeof *memory_inserter))
+            graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction);
+        MemoryContextSwitchTo(old);
+    }
+};
+
+// Writes the memory graph into pages, in the order of the ids.
+void write_graph(BuildState& b)
+{
+    const graph::MemoryStore& store = *b.memory;
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_write);
+    for (graph::SlotId id = 0; id < store.size();) {
+        CHECK_FOR_INTERRUPTS();
+        const Buffer buffer = pg::extend_relation(b.index, MAIN_FORKNUM, false);
+        const Page page = BufferGetPage(buffer);
+        init_page(page, kind_slots);
+        char* at = static_cast<char*>(PageGetContents(page));
+        for (uint32 i = 0; i < b.meta.slots_per_page && id < store.size(); i++, id++) {
+            std::memcpy(at, store.slot(id).data(), b.layout.slot_bytes);
+            at += b.layout.slot_bytes;
+        }
+        reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(at - page);
+        MarkBufferDirty(buffer);
+        UnlockReleaseBuffer(buffer);
+    }
+    b.relation = new (palloc(sizeof *b.relation)) RelationStore(b.index, b.meta, b.layout, true);
+    const graph::Entry entry = store.entry();
+    if (!entry.empty())
+        b.relation->raise_entry(entry);
+    b.memory = nullptr;
+    MemoryContextDelete(b.graph_context);
+}
+
+void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg)
+{
+    pg::guarded([&] {
+        auto& b = *static_cast<BuildState*>(arg);
+        if (isnull[0])
+            return;
+        MemoryContext old = MemoryContextSwitchTo(b.row_context);
+        const float* x = b.reader.read(values[0]);
+        if (x) {
+            const int level = draw_level(b.rng, b.layout.degree, graph::max_level);
+            if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
+                ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
+                                        b.tuples),
+                                 errdetail("Building will take significantly more time."),
+                                 errhint("Increase maintenance_work_mem to speed up builds.")));
+                MemoryContextSwitchTo(old);
+                write_graph(b);
+                b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
+                    graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
+                pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+            }
+            // The graph's memory grows in its own context; scratch memory is small and kept.
+            MemoryContextSwitchTo(b.memory ? b.graph_context : CurrentMemoryContext);
+            if (b.memory)
+                b.memory_inserter->insert(x, to_tid(tid), level);
+            else {
+                MemoryContextSwitchTo(GetMemoryChunkContext(b.relation_inserter));
+                b.relation_inserter->insert(x, to_tid(tid), level);
+            }
+            b.tuples++;
+            pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
+        }
+        MemoryContextSwitchTo(old);
+        MemoryContextReset(b.row_context);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+}   // namespace
+
+IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
+{
+    const MetaData meta = new_meta(index);
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    write_empty(index, MAIN_FORKNUM, meta);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta);
+
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+    const double heap_tuples =
+        table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
+    if (b->memory)
+        write_graph(*b);
+    if (RelationNeedsWAL(index))
+        log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+
+    const double tuples = b->tuples;
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+    auto* result = static_cast<IndexBuildResult*>(palloc(sizeof(IndexBuildResult)));
+    result->heap_tuples = heap_tuples;
+    result->index_tuples = tuples;
+    return result;
+}
+
+// The init fork of an unlogged index: what it is after a crash.
+void build_empty(Relation index)
+{
+    write_empty(index, INIT_FORKNUM, new_meta(index));
+    log_newpage_range(index, INIT_FORKNUM, 0, 1, true);
+}
+
+// ---- INSERT ----
+
+namespace {
+
+// What a statement that inserts keeps from row to row.
+struct InsertState {
+    MemoryContext context;
+    MetaData meta;
+    graph::Layout layout;
+    VectorReader reader;
+    RelationStore store;
+    graph::Inserter<RelationStore> inserter;
+    Rng rng;
+
+    InsertState(Relation index, const MetaData& m, MemoryContext c)
+        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), m.dims, m.rotation_seed),
+          store(index, meta, layout), inserter(store, m.m, m.ef_construction),
+          rng(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
+    {
+    }
+};
+
+}   // namespace
+
+bool insert(QUIVER_AMINSERT_ARGS)
+{
+    return pg::guarded([&] {
+        if (isnull[0])
+            return false;
+        auto* s = static_cast<InsertState*>(info->ii_AmCache);
+        if (!s) {
+            const MemoryContext context =
+                AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
+            const MemoryContext old = MemoryContextSwitchTo(context);
+            s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
+            info->ii_AmCache = s;
+            MemoryContextSwitchTo(old);
+        }
+        s->store.refresh(index);
+        const MemoryContext old = MemoryContextSwitchTo(s->context);
+        const float* x = s->reader.read(values[0]);
+        if (x)
+            s->inserter.insert(x, to_tid(tid), draw_level(s->rng, s->layout.degree, graph::max_level));
+        MemoryContextSwitchTo(old);
+        return false;
+    });
+}
+
+}   // namespace quiver::am

@@ -1,0 +1,63 @@
+// What an index scan costs. A search visits about as many slots as it keeps, plus a few for each
+// layer; every slot is a page read at random and some arithmetic. All of the first ef_search rows
+// are paid for before the first comes out; more rows cost more visits each.
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/float.h"
+#include "utils/selfuncs.h"
+#include "utils/spccache.h"
+}
+
+namespace quiver::am {
+
+void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
+                   Selectivity* selectivity, double* correlation, double* pages)
+{
+    // Only the order is worth anything.
+    if (path->indexorderbys == NIL) {
+        *startup = *total = get_float8_infinity();
+        *selectivity = 0;
+        *correlation = 0;
+        *pages = 0;
+        return;
+    }
+    GenericCosts costs{};
+    genericcostestimate(root, path, loops, &costs);
+
+    double random_page_cost, sequential_page_cost;
+    get_tablespace_page_costs(path->indexinfo->reltablespace, &random_page_cost,
+                              &sequential_page_cost);
+    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
+    const MetaData meta = read_meta(index);
+    index_close(index, NoLock);
+
+    const double rows = std::max(1.0, path->indexinfo->tuples);
+    const double layers = std::max(0, meta.entry_level);
+    const double ef = settings.ef_search;
+    // Visits beyond ef shrink as the graph does; at the end there is nothing left to visit.
+    const double first = std::min(rows, 2 * ef) + layers * 3;
+    const double most = settings.iterative_scan == static_cast<int>(graph::Iterate::off)
+                            ? std::min(rows, ef)
+                            : std::min(rows, std::max<double>(settings.max_scan_tuples, ef));
+    // A visit: its page (neighbours are on pages of their own, and often cached: a search's pages
+    // are a small part of the index that every search begins with), its own distance, and one
+    // bit-sliced estimate for each neighbour.
+    const double page = std::min(random_page_cost, sequential_page_cost + (random_page_cost - sequential_page_cost) / 4);
+    const double cpu = cpu_index_tuple_cost + cpu_operator_cost * (meta.dims / 64.0 + meta.degree / 4.0);
+    const double visit = page + cpu;
+
+    *startup = costs.indexStartupCost + first * visit;
+    *total = *startup + std::max(0.0, most - ef) * 1.2 * visit + std::min(most, ef) * cpu_index_tuple_cost;
+    *selectivity = most / rows;
+    *correlation = 0;
+    *pages = std::min(first + std::max(0.0, most - ef), std::max(1.0, static_cast<double>(path->indexinfo->pages)));
+}
+
+}   // namespace quiver::am

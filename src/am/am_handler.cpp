@@ -1,0 +1,169 @@
+// The access method's entry: its capabilities and callbacks. Each callback runs in guarded().
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+
+extern "C" {
+#include "commands/progress.h"
+#include "nodes/pathnodes.h"
+}
+
+namespace quiver::am {
+
+void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
+                   Selectivity* selectivity, double* correlation, double* pages);
+
+void check_page(Relation index, BlockNumber block, Page page, uint32 kind)
+{
+    if (PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTail)) ||
+        page_tail(page)->page_id != page_id || page_tail(page)->kind != kind)
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("block %u of index \"%s\" is not a page of a quiver hnsw index", block,
+                               RelationGetRelationName(index)),
+                        errhint("REINDEX the index.")));
+}
+
+MetaData read_meta(Relation index)
+{
+    const Buffer buffer = ReadBuffer(index, meta_block);
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
+    const Page page = BufferGetPage(buffer);
+    if (PageIsNew(page))
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" has an empty meta page", RelationGetRelationName(index)),
+                        errhint("REINDEX the index.")));
+    check_page(index, meta_block, page, kind_meta);
+    const MetaData meta = *reinterpret_cast<MetaData*>(PageGetContents(page));
+    UnlockReleaseBuffer(buffer);
+    if (meta.magic != meta_magic || meta.version != graph::format_version)
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
+                               RelationGetRelationName(index), meta.version, graph::format_version),
+                        errhint("REINDEX the index.")));
+    const graph::Layout l = meta.layout();
+    if (meta.dims < 1 || meta.dims > 16000 || meta.degree < 4 || meta.degree > graph::max_degree ||
+        meta.fold < 1 || meta.fold > 64 || meta.slots_per_page < 1 || l.slot_bytes != meta.slot_bytes ||
+        meta.slots_per_page * meta.slot_bytes > usable_bytes)
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),
+                        errhint("REINDEX the index.")));
+    return meta;
+}
+
+}   // namespace quiver::am
+
+namespace {
+
+using namespace quiver;
+using pg::guarded;
+
+extern "C" {
+
+static IndexBuildResult* hnsw_build(Relation heap, Relation index, IndexInfo* info)
+{
+    return guarded([&] { return am::build(heap, index, info); });
+}
+static void hnsw_buildempty(Relation index)
+{
+    guarded([&] { am::build_empty(index); });
+}
+static IndexBulkDeleteResult* hnsw_bulkdelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                                              IndexBulkDeleteCallback callback, void* state)
+{
+    return guarded([&] { return am::bulk_delete(info, stats, callback, state); });
+}
+static IndexBulkDeleteResult* hnsw_vacuumcleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+{
+    return guarded([&] { return am::vacuum_cleanup(info, stats); });
+}
+static void hnsw_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup,
+                              Cost* total, Selectivity* selectivity, double* correlation,
+                              double* pages)
+{
+    guarded([&] {
+        am::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
+    });
+}
+static bytea* hnsw_options(Datum reloptions, bool validate)
+{
+    return guarded([&] { return am::parse_options(reloptions, validate); });
+}
+static char* hnsw_buildphasename(int64 phase)
+{
+    switch (phase) {
+    case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
+    case 2: return pstrdup("loading tuples");
+    case 3: return pstrdup("writing pages");
+    default: return nullptr;
+    }
+}
+static bool hnsw_validate(Oid opclass)
+{
+    return guarded([&] { return am::validate_opclass(opclass); });
+}
+static IndexScanDesc hnsw_beginscan(Relation index, int keys, int orderbys)
+{
+    return guarded([&] { return am::begin_scan(index, keys, orderbys); });
+}
+static void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+    guarded([&] { am::rescan(scan, keys, nkeys, orderbys, norderbys); });
+}
+static bool hnsw_gettuple(IndexScanDesc scan, ScanDirection direction)
+{
+    return guarded([&] { return am::get_tuple(scan, direction); });
+}
+static void hnsw_endscan(IndexScanDesc scan)
+{
+    guarded([&] { am::end_scan(scan); });
+}
+}
+
+}   // namespace
+
+QUIVER_FUNCTION(hnswhandler)
+{
+    IndexAmRoutine* am = makeNode(IndexAmRoutine);
+    am->amstrategies = 0;
+    am->amsupport = 3;
+    am->amoptsprocnum = 0;
+    am->amcanorder = false;
+    am->amcanorderbyop = true;
+    am->amcanbackward = false;
+    am->amcanunique = false;
+    am->amcanmulticol = false;
+    am->amoptionalkey = true;
+    am->amsearcharray = false;
+    am->amsearchnulls = false;
+    am->amstorage = false;
+    am->amclusterable = false;
+    am->ampredlocks = false;
+    am->amcanparallel = false;
+    am->amcaninclude = false;
+    am->amusemaintenanceworkmem = false;
+    am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
+    am->amkeytype = InvalidOid;
+
+    am->ambuild = hnsw_build;
+    am->ambuildempty = hnsw_buildempty;
+    am->aminsert = am::insert;
+    am->ambulkdelete = hnsw_bulkdelete;
+    am->amvacuumcleanup = hnsw_vacuumcleanup;
+    am->amcanreturn = nullptr;
+    am->amcostestimate = hnsw_costestimate;
+    am->amoptions = hnsw_options;
+    am->amproperty = nullptr;
+    am->ambuildphasename = hnsw_buildphasename;
+    am->amvalidate = hnsw_validate;
+    am->ambeginscan = hnsw_beginscan;
+    am->amrescan = hnsw_rescan;
+    am->amgettuple = hnsw_gettuple;
+    am->amgetbitmap = nullptr;
+    am->amendscan = hnsw_endscan;
+    am->ammarkpos = nullptr;
+    am->amrestrpos = nullptr;
+    am->amestimateparallelscan = nullptr;
+    am->aminitparallelscan = nullptr;
+    am->amparallelrescan = nullptr;
+    PG_RETURN_POINTER(am);
+}

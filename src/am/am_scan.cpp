@@ -1,0 +1,123 @@
+// Index scans: rows by lower bounds of their distances; the executor computes the exact distances
+// from the table's rows and puts them in exact order, as it does for GiST.
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+
+extern "C" {
+#include "pgstat.h"
+}
+
+namespace quiver::am {
+
+graph::Counters last_scan;
+uint64 last_scan_rows;
+
+namespace {
+
+struct ScanState {
+    MemoryContext context;
+    MetaData meta;
+    graph::Layout layout;
+    VectorReader reader;
+    RelationStore store;
+    graph::Scan<RelationStore> scan;
+    bool started = false;
+    bool null_query = false;
+
+    ScanState(Relation index, const MetaData& m, MemoryContext c)
+        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), m.dims, m.rotation_seed),
+          store(index, meta, layout), scan(store)
+    {
+    }
+};
+
+void start(IndexScanDesc scan, ScanState& s)
+{
+    if (scan->orderByData == nullptr || scan->numberOfOrderBys < 1)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot scan hnsw index without order")));
+    if (!IsMVCCSnapshot(scan->xs_snapshot))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("non-MVCC snapshots are not supported with hnsw")));
+    pgstat_count_index_scan(scan->indexRelation);
+    pg::count_index_search(scan);
+
+    const float* x = nullptr;
+    s.null_query = scan->orderByData->sk_flags & SK_ISNULL;
+    if (!s.null_query)
+        x = s.reader.read(scan->orderByData->sk_argument);
+    // A query without a direction (NULL, the zero vector under cosine distance) is as near to one
+    // row as to any other.
+    Vec<float> zero;
+    if (!x) {
+        zero.resize(s.layout.padded);
+        x = zero.data();
+    }
+    s.store.refresh(scan->indexRelation);
+    const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
+    s.scan.start(x, {static_cast<size_t>(settings.ef_search),
+                     static_cast<graph::Iterate>(settings.iterative_scan),
+                     static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)});
+    s.null_query |= !zero.empty();
+    s.started = true;
+    last_scan_rows = 0;
+}
+
+}   // namespace
+
+IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
+{
+    IndexScanDesc scan = RelationGetIndexScan(index, keys, orderbys);
+    if (orderbys > 0) {
+        scan->xs_orderbyvals = static_cast<Datum*>(palloc0(sizeof(Datum) * orderbys));
+        scan->xs_orderbynulls = static_cast<bool*>(palloc(sizeof(bool) * orderbys));
+        std::fill_n(scan->xs_orderbynulls, orderbys, true);
+    }
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw scan", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    scan->opaque = new (palloc(sizeof(ScanState))) ScanState(index, read_meta(index), context);
+    MemoryContextSwitchTo(old);
+    return scan;
+}
+
+void rescan(IndexScanDesc scan, ScanKey keys, int, ScanKey orderbys, int)
+{
+    static_cast<ScanState*>(scan->opaque)->started = false;
+    if (keys && scan->numberOfKeys > 0)
+        std::memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
+    if (orderbys && scan->numberOfOrderBys > 0)
+        std::memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * scan->numberOfOrderBys);
+}
+
+bool get_tuple(IndexScanDesc scan, ScanDirection)
+{
+    auto& s = *static_cast<ScanState*>(scan->opaque);
+    const MemoryContext old = MemoryContextSwitchTo(s.context);
+    if (!s.started)
+        start(scan, s);
+    graph::Tid tid;
+    double bound;
+    const bool found = s.scan.next(&tid, &bound);
+    MemoryContextSwitchTo(old);
+    last_scan = s.scan.counters();
+    if (!found)
+        return false;
+    last_scan_rows++;
+    scan->xs_heaptid = from_tid(tid);
+    scan->xs_recheck = false;
+    scan->xs_recheckorderby = true;
+    // Without a distance, the bound is one that every row has: NULL is above all numbers.
+    scan->xs_orderbynulls[0] = false;
+    scan->xs_orderbyvals[0] = Float8GetDatum(s.null_query ? -INFINITY : bound);
+    return true;
+}
+
+void end_scan(IndexScanDesc scan)
+{
+    MemoryContextDelete(static_cast<ScanState*>(scan->opaque)->context);
+    scan->opaque = nullptr;
+}
+
+}   // namespace quiver::am

@@ -1,0 +1,277 @@
+// VACUUM. Four steps over the pages:
+//   1. take dead rows out of the nodes; a node without rows is marked deleted (it still leads on);
+//   2. repair the slots that lead to deleted ones;
+//   3. move the entry, if it is deleted, to the highest node left;
+//   4. free the deleted slots, stamped with the next transaction id: they are used again once no
+//      transaction is left that could hold their id.
+// A crash between the steps leaves deleted slots behind, which the next vacuum finds.
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+#include "graph/repair.hpp"
+
+extern "C" {
+#include "storage/freespace.h"
+#include "storage/indexfsm.h"
+}
+
+namespace quiver::am {
+
+namespace {
+
+using graph::SlotHeader;
+using graph::SlotId;
+using graph::SlotState;
+
+class Vacuum {
+  public:
+    Vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+        : info_(info), stats_(stats), index_(info->index), meta_(read_meta(index_)),
+          layout_(meta_.layout()), store_(index_, meta_, layout_), repairer_(store_)
+    {
+    }
+
+    void run(IndexBulkDeleteCallback callback, void* state)
+    {
+        remove_rows(callback, state);
+        delete_upper_slots();
+        if (deleted_ == 0)
+            return;
+        for_each_page([&](BlockNumber, Page page, SlotId first) {
+            for (uint32 i = 0; i < store_.slots_per_page(); i++)
+                if (leads_to_gone(page, first + i))
+                    todo_.push_back(first + i);
+        }, [&] {
+            for (const SlotId id : todo_)
+                repairer_.repair(id, [&](SlotId n) { return gone(n); });
+            todo_.clear();
+        });
+        move_entry();
+        free_slots();
+        IndexFreeSpaceMapVacuum(index_);
+    }
+
+  private:
+    SlotHeader& header(Page page, SlotId id) const
+    {
+        return *reinterpret_cast<SlotHeader*>(store_.slot_in(page, id));
+    }
+    bool gone(SlotId id) const { return id < gone_.size() && gone_[id]; }
+    void mark_gone(SlotId id)
+    {
+        if (gone_.size() <= id)
+            gone_.resize(std::max<size_t>(id + 1, gone_.size() * 2));
+        deleted_ += !gone_[id];
+        gone_[id] = true;
+    }
+
+    // Calls look(block, page, first id) for each page under a shared lock, then after() without.
+    template <class Look, class After>
+    void for_each_page(Look&& look, After&& after)
+    {
+        for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_); block++) {
+            pg::vacuum_pause();
+            const Buffer buffer =
+                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
+            LockBuffer(buffer, BUFFER_LOCK_SHARE);
+            const Page page = BufferGetPage(buffer);
+            if (!PageIsNew(page)) {
+                check_page(index_, block, page, kind_slots);
+                look(block, page, store_.first_id(block));
+            }
+            UnlockReleaseBuffer(buffer);
+            after();
+        }
+    }
+
+    void remove_rows(IndexBulkDeleteCallback callback, void* state)
+    {
+        double rows = 0;
+        for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_); block++) {
+            pg::vacuum_pause();
+            const Buffer buffer =
+                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
+            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+            const Page page = BufferGetPage(buffer);
+            if (PageIsNew(page)) {
+                UnlockReleaseBuffer(buffer);
+                continue;
+            }
+            check_page(index_, block, page, kind_slots);
+            const SlotId first = store_.first_id(block);
+            // dead: by slot, the rows to take out, as bits
+            uint8 dead[BLCKSZ / sizeof(SlotHeader)] = {};
+            bool any = false;
+            for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                const SlotHeader& h = header(page, first + i);
+                if (h.state == SlotState::deleted)
+                    mark_gone(first + i);   // by a vacuum that did not finish
+                if (h.state != SlotState::live)
+                    continue;
+                if (h.level > 0) {
+                    upper_.push_back({first + i, h.down, h.level});
+                    continue;
+                }
+                const int tids = std::min<int>(h.tid_count, graph::max_tids);
+                for (int t = 0; t < tids; t++) {
+                    ItemPointerData tid = from_tid(h.tids[t]);
+                    if (callback(&tid, state)) {
+                        dead[i] |= static_cast<uint8>(1u << t);
+                        stats_->tuples_removed++;
+                    } else
+                        rows++;
+                }
+                any |= dead[i] != 0;
+                if (std::popcount(dead[i]) == tids)
+                    mark_gone(first + i), any = true;
+            }
+            if (any)
+                store_.change(buffer, [&](Page p) {
+                    for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                        SlotHeader& h = header(p, first + i);
+                        if (h.state != SlotState::live || h.level > 0)
+                            continue;
+                        uint8 n = 0;
+                        for (uint8 t = 0; t < std::min<int>(h.tid_count, graph::max_tids); t++)
+                            if (!(dead[i] >> t & 1))
+                                h.tids[n++] = h.tids[t];
+                        h.tid_count = n;
+                        if (n == 0)
+                            h.state = SlotState::deleted;
+                    }
+                    return true;
+                });
+            UnlockReleaseBuffer(buffer);
+        }
+        stats_->num_index_tuples = rows;
+        stats_->estimated_count = false;
+    }
+
+    // A node's slots go together: those above a deleted one, from the bottom up.
+    void delete_upper_slots()
+    {
+        if (deleted_ == 0)
+            return;
+        std::sort(upper_.begin(), upper_.end(),
+                  [](const Upper& x, const Upper& y) { return x.level < y.level; });
+        for (const Upper& u : upper_) {
+            if (!gone(u.down))
+                continue;
+            store_.write(u.id, [&](const graph::MutableSlot& slot) {
+                if (slot.header().state != SlotState::live || slot.header().level == 0)
+                    return false;
+                slot.header().state = SlotState::deleted;
+                return true;
+            });
+            mark_gone(u.id);
+        }
+    }
+
+    bool leads_to_gone(Page page, SlotId id) const
+    {
+        const graph::Slot slot(layout_, store_.slot_in(page, id));
+        const SlotHeader& h = slot.header();
+        if (h.state != SlotState::live)
+            return false;
+        const auto degree = std::min<uint32>(h.degree, layout_.degree);
+        for (uint32 i = 0; i < degree; i++)
+            if (gone(slot.ids()[i]))
+                return true;
+        return false;
+    }
+
+    void move_entry()
+    {
+        const graph::Entry entry = store_.entry();
+        if (entry.empty() || !gone(entry.id))
+            return;
+        graph::Entry next;
+        for_each_page([&](BlockNumber, Page page, SlotId first) {
+            for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                const SlotHeader& h = header(page, first + i);
+                if (h.state == SlotState::live && h.level > next.level)
+                    next = {first + i, h.level};
+            }
+        }, [] {});
+        store_.change_meta([&](MetaData& meta) {
+            if (meta.entry != entry.id)
+                return false;   // a higher node came meanwhile
+            meta.entry = next.id;
+            meta.entry_level = next.level;
+            return true;
+        });
+    }
+
+    void free_slots()
+    {
+        const uint64 stamp = U64FromFullTransactionId(pg::next_full_xid());
+        for (BlockNumber block = first_slot_block; block < store_.blocks(); block++) {
+            const SlotId first = store_.first_id(block);
+            bool any = false;
+            for (uint32 i = 0; i < store_.slots_per_page(); i++)
+                any |= gone(first + i);
+            if (!any)
+                continue;
+            pg::vacuum_pause();
+            const Buffer buffer =
+                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
+            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+            store_.change(buffer, [&](Page page) {
+                for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                    SlotHeader& h = header(page, first + i);
+                    if (h.state != SlotState::deleted || !gone(first + i))
+                        continue;
+                    h.state = SlotState::free;
+                    h.degree = 0;
+                    h.stamp() = stamp;
+                }
+                return true;
+            });
+            UnlockReleaseBuffer(buffer);
+            RecordPageWithFreeSpace(index_, block, layout_.slot_bytes);
+        }
+    }
+
+    struct Upper {
+        SlotId id, down;
+        uint8 level;
+    };
+
+    IndexVacuumInfo* info_;
+    IndexBulkDeleteResult* stats_;
+    Relation index_;
+    MetaData meta_;
+    graph::Layout layout_;
+    RelationStore store_;
+    graph::Repairer<RelationStore> repairer_;
+    std::vector<bool, Allocator<bool>> gone_;
+    size_t deleted_ = 0;
+    Vec<Upper> upper_;
+    Vec<SlotId> todo_;
+};
+
+}   // namespace
+
+IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                                   IndexBulkDeleteCallback callback, void* state)
+{
+    if (!stats)
+        stats = static_cast<IndexBulkDeleteResult*>(palloc0(sizeof(IndexBulkDeleteResult)));
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw vacuum", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    (new (palloc(sizeof(Vacuum))) Vacuum(info, stats))->run(callback, state);
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+    return stats;
+}
+
+IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+{
+    if (info->analyze_only || !stats)
+        return stats;   // nothing was deleted: nothing to report that ANALYZE does not know
+    stats->num_pages = RelationGetNumberOfBlocks(info->index);
+    return stats;
+}
+
+}   // namespace quiver::am

@@ -1,0 +1,65 @@
+// Block 0: what the graph is, and where searches start.
+#pragma once
+
+#include "pg/pg.hpp"
+
+#include "graph/layout.hpp"
+#include "graph/store.hpp"
+
+namespace quiver::am {
+
+constexpr BlockNumber meta_block = 0;
+constexpr BlockNumber first_slot_block = 1;
+constexpr uint32 meta_magic = 0x52565551;   // "QUVR"
+
+struct MetaData {
+    uint32 magic;
+    uint32 version;
+    graph::Metric metric;
+    uint8 unused[3];
+    uint32 dims;
+    uint32 m;
+    uint32 ef_construction;
+    uint32 degree;
+    uint32 fold;
+    uint32 slot_bytes;
+    uint32 slots_per_page;
+    uint64 rotation_seed;
+    graph::SlotId entry;
+    int32 entry_level;
+
+    graph::Layout layout() const { return graph::Layout::make(metric, dims, degree, fold); }
+};
+
+// Ends every page. The id tells tools such as pg_filedump whose page it is.
+struct PageTail {
+    uint32 kind;
+    uint16 unused;
+    uint16 page_id;
+};
+constexpr uint32 kind_meta = 1;
+constexpr uint32 kind_slots = 2;
+constexpr uint16 page_id = 0x9D51;
+
+constexpr uint32 usable_bytes =
+    BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(PageTail));
+
+inline PageTail* page_tail(Page page)
+{
+    return reinterpret_cast<PageTail*>(PageGetSpecialPointer(page));
+}
+
+inline void init_page(Page page, uint32 kind)
+{
+    PageInit(page, BLCKSZ, sizeof(PageTail));
+    page_tail(page)->kind = kind;
+    page_tail(page)->page_id = page_id;
+}
+
+// Raises an error unless the page is of that kind and ours.
+void check_page(Relation index, BlockNumber block, Page page, uint32 kind);
+
+// A copy of the meta page's content, checked.
+MetaData read_meta(Relation index);
+
+}   // namespace quiver::am

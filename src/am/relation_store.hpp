@@ -1,0 +1,233 @@
+// Slots in an index's pages, through PostgreSQL's buffers; changes go to the WAL as generic records.
+#pragma once
+
+#include "am/meta.hpp"
+#include "core/error.hpp"
+
+namespace quiver::am {
+
+class RelationStore {
+  public:
+    // building: the relation is new and nobody else sees it; its pages are logged when it is done.
+    RelationStore(Relation index, const MetaData& meta, const graph::Layout& layout,
+                  bool building = false)
+        : index_(index), l_(layout), per_page_(meta.slots_per_page), building_(building),
+          blocks_(RelationGetNumberOfBlocks(index))
+    {
+    }
+
+    const graph::Layout& layout() const { return l_; }
+
+    // A rescan or another insert: the relation may have grown, or be another one.
+    void refresh(Relation index)
+    {
+        index_ = index;
+        blocks_ = RelationGetNumberOfBlocks(index);
+    }
+
+    graph::Entry entry()
+    {
+        const MetaData meta = read_meta(index_);
+        if (meta.entry == graph::no_slot)
+            return {};
+        return {meta.entry, meta.entry_level};
+    }
+
+    template <class F>
+    bool read(graph::SlotId id, F&& f)
+    {
+        const BlockNumber block = block_of(id);
+        if (!exists(block))
+            return false;
+        const Buffer buffer = ReadBuffer(index_, block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool ok = !PageIsNew(page);
+        if (ok) {
+            check_page(index_, block, page, kind_slots);
+            f(graph::Slot(l_, slot_in(page, id)));
+        }
+        UnlockReleaseBuffer(buffer);
+        return ok;
+    }
+
+    template <class F>
+    bool write(graph::SlotId id, F&& f)
+    {
+        const BlockNumber block = block_of(id);
+        if (!exists(block))
+            return false;
+        const Buffer buffer = ReadBuffer(index_, block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        bool changed = false;
+        if (!PageIsNew(BufferGetPage(buffer)))
+            changed = change(buffer, [&](Page page) {
+                check_page(index_, block, page, kind_slots);
+                return f(graph::MutableSlot(l_, slot_in(page, id)));
+            });
+        UnlockReleaseBuffer(buffer);
+        return changed;
+    }
+
+    // Where there is room: a page with a slot that is free for everybody, or a new one.
+    template <class F>
+    graph::SlotId create(F&& f)
+    {
+        for (;;) {
+            BlockNumber block = building_ ? InvalidBlockNumber : GetPageWithFreeSpace(index_, l_.slot_bytes);
+            if (block == InvalidBlockNumber && blocks_ > first_slot_block)
+                block = blocks_ - 1;   // the free space map forgets the last page
+            if (block != InvalidBlockNumber && block >= first_slot_block && exists(block)) {
+                const graph::SlotId id = create_in(block, f);
+                if (id != graph::no_slot)
+                    return id;
+                RecordPageWithFreeSpace(index_, block, 0);
+                if (block != blocks_ - 1)
+                    continue;
+            }
+            // Somebody else may have extended it meanwhile.
+            const BlockNumber now = RelationGetNumberOfBlocks(index_);
+            if (now > blocks_ && !building_) {
+                blocks_ = now;
+                continue;
+            }
+            const Buffer buffer = pg::extend_relation(index_, MAIN_FORKNUM, !building_);
+            block = BufferGetBlockNumber(buffer);
+            blocks_ = block + 1;
+            graph::SlotId id = graph::no_slot;
+            change(buffer, [&](Page page) {
+                init_page(page, kind_slots);
+                id = use(block, page, 0, f);
+                return true;
+            });
+            UnlockReleaseBuffer(buffer);
+            return id;
+        }
+    }
+
+    bool raise_entry(graph::Entry e)
+    {
+        return change_meta([&](MetaData& meta) {
+            if (meta.entry != graph::no_slot && e.level <= meta.entry_level)
+                return false;
+            meta.entry = e.id;
+            meta.entry_level = e.level;
+            return true;
+        });
+    }
+
+    // Calls the function with the meta data; what it changed is kept if it returns true.
+    template <class F>
+    bool change_meta(F&& f)
+    {
+        const Buffer buffer = ReadBuffer(index_, meta_block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        const bool changed = change(buffer, [&](Page page) {
+            check_page(index_, meta_block, page, kind_meta);
+            return f(*reinterpret_cast<MetaData*>(PageGetContents(page)));
+        });
+        UnlockReleaseBuffer(buffer);
+        return changed;
+    }
+
+    // Changes a page whose buffer is locked exclusively; logged and kept if f(page) returns true.
+    template <class F>
+    bool change(Buffer buffer, F&& f)
+    {
+        if (building_) {
+            if (!f(BufferGetPage(buffer)))
+                return false;
+            MarkBufferDirty(buffer);
+            return true;
+        }
+        GenericXLogState* state = GenericXLogStart(index_);
+        const Page page = GenericXLogRegisterBuffer(state, buffer, 0);
+        if (!f(page)) {
+            GenericXLogAbort(state);
+            return false;
+        }
+        GenericXLogFinish(state);
+        return true;
+    }
+
+    // A slot soon to be read: with everything in shared buffers there is nothing to do that would
+    // cost less than reading it.
+    void prefetch(graph::SlotId) {}
+    void poll() { CHECK_FOR_INTERRUPTS(); }
+
+    uint32 slots_per_page() const { return per_page_; }
+    BlockNumber blocks() const { return blocks_; }
+    BlockNumber block_of(graph::SlotId id) const { return first_slot_block + id / per_page_; }
+    graph::SlotId first_id(BlockNumber block) const
+    {
+        return (block - first_slot_block) * per_page_;
+    }
+    char* slot_in(Page page, graph::SlotId id) const
+    {
+        return static_cast<char*>(PageGetContents(page)) + size_t{id % per_page_} * l_.slot_bytes;
+    }
+
+  private:
+    bool exists(BlockNumber block)
+    {
+        if (block < blocks_)
+            return true;
+        blocks_ = RelationGetNumberOfBlocks(index_);
+        return block < blocks_;
+    }
+
+    bool is_free(const graph::SlotHeader& h) const
+    {
+        return h.state == graph::SlotState::free &&
+               (h.stamp() == 0 || pg::removable(index_, FullTransactionIdFromU64(h.stamp())));
+    }
+
+    template <class F>
+    graph::SlotId create_in(BlockNumber block, F& f)
+    {
+        const Buffer buffer = ReadBuffer(index_, block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        graph::SlotId id = graph::no_slot;
+        // Look before anything is copied for the log.
+        const Page now = BufferGetPage(buffer);
+        const bool fresh = PageIsNew(now);   // extended, but never written: a crash came between
+        if (!fresh)
+            check_page(index_, block, now, kind_slots);
+        uint32 i = 0;
+        while (!fresh && i < per_page_ &&
+               !is_free(*reinterpret_cast<graph::SlotHeader*>(slot_in(now, i))))
+            i++;
+        if (i < per_page_)
+            change(buffer, [&](Page page) {
+                if (fresh)
+                    init_page(page, kind_slots);
+                id = use(block, page, i, f);
+                return true;
+            });
+        UnlockReleaseBuffer(buffer);
+        return id;
+    }
+
+    // Fills slot i of the page.
+    template <class F>
+    graph::SlotId use(BlockNumber block, Page page, uint32 i, F& f)
+    {
+        char* slot = slot_in(page, i);
+        std::memset(slot, 0, l_.slot_bytes);
+        f(graph::MutableSlot(l_, slot));
+        // What lies behind the last slot in use is not logged.
+        auto* header = reinterpret_cast<PageHeader>(page);
+        const auto end = static_cast<LocationIndex>(slot + l_.slot_bytes - page);
+        header->pd_lower = std::max(header->pd_lower, end);
+        return first_id(block) + i;
+    }
+
+    Relation index_;
+    const graph::Layout& l_;
+    uint32 per_page_;
+    bool building_;
+    BlockNumber blocks_;
+};
+static_assert(graph::Store<RelationStore>);
+
+}   // namespace quiver::am

@@ -1,0 +1,42 @@
+// Where the PostgreSQL-free rooms get memory from: malloc, or what the host puts in its place. In a
+// backend that is palloc, so that transaction abort frees what a longjmp leaves behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+namespace quiver {
+
+struct MemoryHooks {
+    void* (*allocate)(size_t bytes);   // null or an error when there is none
+    void (*release)(void* p);
+};
+
+inline constinit MemoryHooks memory_hooks = {std::malloc, std::free};
+
+template <class T>
+struct Allocator {
+    using value_type = T;
+
+    Allocator() noexcept = default;
+    template <class U>
+    Allocator(const Allocator<U>&) noexcept
+    {
+    }
+    T* allocate(size_t n)
+    {
+        void* p = memory_hooks.allocate(n * sizeof(T));
+        if (!p)
+            throw std::bad_alloc();
+        return static_cast<T*>(p);
+    }
+    void deallocate(T* p, size_t) noexcept { memory_hooks.release(p); }
+    friend bool operator==(Allocator, Allocator) noexcept { return true; }
+};
+
+template <class T>
+using Vec = std::vector<T, Allocator<T>>;
+
+}   // namespace quiver

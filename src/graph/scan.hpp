@@ -1,0 +1,146 @@
+// A scan: rows in the order of lower bounds of their distances, as many as are asked for. The state
+// is kept, so the search goes on where it stopped when more rows are wanted.
+#pragma once
+
+#include "graph/search.hpp"
+
+namespace quiver::graph {
+
+enum class Iterate : uint8_t { off, relaxed, strict };
+
+struct ScanLimits {
+    size_t ef;
+    Iterate iterate;
+    size_t max_visited;   // iterating ends after so many nodes
+    size_t max_bytes;     // and when the state has grown to this
+};
+
+template <ReadStore S>
+class Scan {
+  public:
+    explicit Scan(S& store) : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 40) {}
+
+    void start(const float* rotated, const ScanLimits& limits)
+    {
+        limits_ = limits;
+        query_.set(rotated);
+        counters_ = {};
+        items_.clear();
+        pending_.clear();
+        batch_.clear();
+        at_ = 0;
+        last_ = -INFINITY;
+        state_ = State::fresh;
+    }
+
+    // The next row, and a bound that its exact distance is not below.
+    bool next(Tid* tid, double* bound)
+    {
+        for (;;) {
+            if (at_ < batch_.size()) {
+                const Emit& e = batch_[at_];
+                const Item& item = items_[e.item];
+                *tid = item.tids[--left_];
+                *bound = last_ = e.bound;
+                if (left_ == 0)
+                    advance();
+                return true;
+            }
+            if (!more())
+                return false;
+        }
+    }
+
+    const Counters& counters() const { return counters_; }
+
+  private:
+    struct Item {
+        float norm2, error;
+        uint32_t tid_count;
+        Tid tids[max_tids];
+    };
+    struct Emit {
+        double bound;
+        uint32_t item;
+    };
+    enum class State : uint8_t { fresh, running, done };
+
+    void advance()
+    {
+        at_++;
+        left_ = at_ < batch_.size() ? items_[batch_[at_].item].tid_count : 0;
+    }
+
+    // Fills the next batch; false at the end.
+    bool more()
+    {
+        if (state_ == State::done)
+            return false;
+        const bool iterate = limits_.iterate != Iterate::off;
+        if (state_ == State::fresh) {
+            const Entry entry = store_.entry();
+            const SlotId at = entry.empty() ? no_slot : descend(search_, entry, 0, counters_);
+            search_.restart(0, limits_.ef);
+            if (at != no_slot)
+                search_.add(at, 0);
+            state_ = State::running;
+        } else {
+            search_.resume(limits_.ef);
+            for (size_t i = 0; i < pending_.size() && i < limits_.ef; i++)
+                search_.revisit(pending_[i]);
+        }
+        search_.run(counters_, iterate, [&](SlotId, const Slot& slot, float distance, bool) {
+            const SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.tid_count == 0)
+                return;
+            Item item;
+            item.norm2 = h.params.norm2;
+            item.error = h.params.error;
+            item.tid_count = std::min<uint32_t>(h.tid_count, max_tids);
+            std::copy(h.tids, h.tids + item.tid_count, item.tids);
+            pending_.push_back(Candidate(distance, static_cast<uint32_t>(items_.size())));
+            items_.push_back(item);
+        });
+        const bool last = !iterate || search_.exhausted() ||
+                          counters_.visited >= limits_.max_visited ||
+                          search_.bytes() + items_.size() * sizeof(Item) >= limits_.max_bytes;
+        if (last)
+            state_ = State::done;
+
+        // The ef nearest; at an iterating scan's end, all that there are.
+        std::sort(pending_.begin(), pending_.end());
+        const size_t n = last && iterate ? pending_.size() : std::min(pending_.size(), limits_.ef);
+        batch_.clear();
+        for (size_t i = 0; i < n; i++) {
+            const Item& item = items_[pending_[i].id()];
+            const double bound = query_.lower_bound(pending_[i].distance(), item.norm2, item.error);
+            // What should have come before rows that are gone already can't come in order.
+            if (limits_.iterate == Iterate::strict && bound < last_)
+                continue;
+            batch_.push_back({bound, pending_[i].id()});
+        }
+        pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
+        std::sort(batch_.begin(), batch_.end(), [](const Emit& x, const Emit& y) {
+            return x.bound != y.bound ? x.bound < y.bound : x.item < y.item;
+        });
+        at_ = 0;
+        left_ = batch_.empty() ? 0 : items_[batch_[0].item].tid_count;
+        return true;
+    }
+
+    S& store_;
+    const Layout& l_;
+    Query query_;
+    LayerSearch<S> search_;
+    ScanLimits limits_{};
+    Counters counters_;
+    Vec<Item> items_;           // visited
+    Vec<Candidate> pending_;    // visited, not emitted: distance, item
+    Vec<Emit> batch_;
+    size_t at_ = 0;
+    uint32_t left_ = 0;
+    double last_ = 0;
+    State state_ = State::done;
+};
+
+}   // namespace quiver::graph

@@ -1,0 +1,141 @@
+// Search of one layer, and the descent through the layers above it (HNSW, Malkov and Yashunin 2016,
+// algorithms 2 and 5; neighbours by estimate as in SymphonyQG, arXiv 2411.12229).
+//
+// Candidates wait in a heap by their estimated distance. Visiting one reads its slot: that gives its
+// own distance, nearly exact, and estimates for all of its neighbours. W keeps the `ef` nearest
+// visited nodes; the search ends when the best candidate's estimate is beyond the worst of a full W.
+//
+// An id may lead to a slot that was freed, or reused for another node: such a slot is on another
+// layer, or is scored by its own vector like any other. Either way the search goes on correctly.
+#pragma once
+
+#include "graph/store.hpp"
+#include "graph/vectors.hpp"
+
+namespace quiver::graph {
+
+// Of a search; they add up.
+struct Counters {
+    uint64_t visited = 0;     // slots read
+    uint64_t estimated = 0;   // neighbours scored from sketches
+};
+
+// Searches layer `level`. `on_visit(slot, distance, in_w)` sees each visited node under the store's
+// lock: in_w says whether it is among the ef nearest so far.
+template <ReadStore S>
+class LayerSearch {
+  public:
+    LayerSearch(S& store, Query& query, int level, size_t ef)
+        : store_(store), q_(query), level_(level), w_(ef), seen_(ef * 16)
+    {
+    }
+
+    void restart(int level, size_t ef)
+    {
+        level_ = level;
+        w_.reset(ef);
+        seen_.clear();
+        candidates_.clear();
+        later_.clear();
+    }
+
+    // An entry point. Its distance is learnt when it is visited.
+    void add(SlotId id, float estimate) { candidates_.push(Candidate(estimate, id)); }
+
+    // Runs until the stop rule holds. `keep`: candidates beyond W's worst are kept for resume().
+    template <class OnVisit>
+    void run(Counters& counters, bool keep, OnVisit&& on_visit)
+    {
+        while (!candidates_.empty()) {
+            if (w_.full() && candidates_.top().distance() > w_.top().distance())
+                break;
+            const SlotId id = candidates_.pop().id();
+            if (!seen_.insert(id))
+                continue;
+            if (!candidates_.empty())
+                store_.prefetch(candidates_.top().id());
+            store_.poll();
+            store_.read(id, [&](const Slot& slot) { visit(id, slot, counters, keep, on_visit); });
+        }
+    }
+
+    // The nearest visited so far; not in order.
+    BoundedMaxHeap& w() { return w_; }
+
+    // Goes on after run(keep = true) with an empty W of size ef.
+    void resume(size_t ef)
+    {
+        w_.reset(ef);
+        candidates_.take(later_);
+    }
+    // Puts an already visited node into W.
+    void revisit(Candidate c) { w_.push(c); }
+    bool exhausted() const { return candidates_.empty() && later_.empty(); }
+    size_t bytes() const
+    {
+        return candidates_.bytes() + seen_.bytes() + later_.capacity() * sizeof(Candidate);
+    }
+
+  private:
+    template <class OnVisit>
+    void visit(SlotId id, const Slot& slot, Counters& counters, bool keep, OnVisit&& on_visit)
+    {
+        const SlotHeader& h = slot.header();
+        if (h.state == SlotState::free || h.level != level_)
+            return;   // a stale link
+        const float distance = q_.distance(slot);
+        counters.visited++;
+        bool in_w = false;
+        if (h.state == SlotState::live && w_.wants(distance)) {
+            in_w = true;
+            w_.push(Candidate(distance, id));
+        }
+        on_visit(id, slot, distance, in_w);
+
+        const float* estimate = q_.estimates(slot, distance);
+        const SlotId* ids = slot.ids();
+        const uint32_t degree = std::min<uint32_t>(h.degree, slot.layout().degree);
+        counters.estimated += degree;
+        const bool full = w_.full();
+        const float worst = full ? w_.top().distance() : 0;
+        for (uint32_t i = 0; i < degree; i++) {
+            if (full && !(estimate[i] <= worst)) {
+                if (keep)
+                    later_.push_back(Candidate(estimate[i], ids[i]));
+            } else if (!seen_.contains(ids[i]))
+                candidates_.push(Candidate(estimate[i], ids[i]));
+        }
+    }
+
+    S& store_;
+    Query& q_;
+    int level_;
+    BoundedMaxHeap w_;
+    IdSet seen_;
+    MinHeap candidates_;
+    Vec<Candidate> later_;
+};
+
+// From the entry down to the layer above `level`: the slot on `level` from which to go on.
+template <ReadStore S>
+SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters)
+{
+    SlotId at = from.id;
+    for (int l = from.level; l > level && at != no_slot; l--) {
+        SlotId down = no_slot;
+        float best = 0;
+        search.restart(l, 1);
+        search.add(at, 0);
+        // Deleted nodes never enter W but lead on as well as others.
+        search.run(counters, false, [&](SlotId, const Slot& slot, float distance, bool) {
+            if (down == no_slot || distance < best) {
+                best = distance;
+                down = slot.header().down;
+            }
+        });
+        at = down;
+    }
+    return at;
+}
+
+}   // namespace quiver::graph

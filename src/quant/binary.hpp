@@ -1,0 +1,81 @@
+// Binary quantization: one bit a (folded) coordinate of the residual r = x - c between a vector and
+// a centre, here the graph node that has x as its neighbour (RaBitQ, arXiv 2405.12497; per-node
+// centres: SymphonyQG, arXiv 2411.12229).
+//
+// s = sign(fold(r)), f = |r|^2 / sum |fold(r)_i|. For any v, <v, r> is estimated by f <s, fold(v)>:
+// exact for v = r, and off by a random rotation's noise otherwise. fold() adds F neighbouring
+// coordinates and divides by sqrt(F), a random projection of what the rotation made random.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/memory.hpp"
+#include "simd/kernels.hpp"
+
+namespace quiver::quant {
+
+// Bits of a sketch of `padded` coordinates folded by `fold`, as 64-bit words.
+constexpr size_t sketch_words(size_t padded, size_t fold)
+{
+    return ((padded + fold - 1) / fold + 63) / 64;
+}
+
+// words * 64 floats; what the coordinates do not fill is 0.
+inline void fold_vector(const float* x, size_t padded, size_t fold, size_t words, float* to)
+{
+    const float scale = 1.0f / std::sqrt(static_cast<float>(fold));
+    size_t out = 0;
+    for (size_t i = 0; i < padded; i += fold) {
+        float sum = 0;
+        for (size_t j = i; j < padded && j < i + fold; j++)
+            sum += x[j];
+        to[out++] = sum * scale;
+    }
+    for (; out < words * 64; out++)
+        to[out] = 0;
+}
+
+// A sketch's two factors, such that for a query q
+//     distance(q, x) is estimated by distance(q, c) + a + b <s, fold(q)>.
+struct SketchFactors {
+    float a, b;
+};
+
+// A query's folded coordinates in 4 bits each: value u stands for step * (u - 7.5). Bit planes, for
+// simd::Sketches::score.
+class BinaryQuery {
+  public:
+    // `folded` has words * 64 floats.
+    void set(const float* folded, size_t words)
+    {
+        words_ = words;
+        planes_.assign(words * 4, 0);
+        float most = 0;
+        for (size_t i = 0; i < words * 64; i++)
+            most = std::max(most, std::fabs(folded[i]));
+        step_ = most / 7.5f;
+        const float inverse = most > 0 ? 7.5f / most : 0.0f;
+        for (size_t i = 0; i < words * 64; i++) {
+            // A coordinate that is 0 (padding) is 7 or 8 in turn, so that their errors cancel.
+            const float u = folded[i] == 0 ? 7.0f + static_cast<float>(i % 2)
+                                           : std::floor(folded[i] * inverse + 8.0f);
+            const auto bits = static_cast<uint64_t>(std::clamp(u, 0.0f, 15.0f));
+            for (size_t k = 0; k < 4; k++)
+                planes_[i / 64 * 4 + k] |= (bits >> k & 1) << (i % 64);
+        }
+    }
+    const uint64_t* planes() const { return planes_.data(); }
+    size_t words() const { return words_; }
+    // <s, fold(q)> from what score() returned: offset() + factor() * score
+    float offset() const { return step_ * 7.5f * 64.0f * static_cast<float>(words_); }
+    float factor() const { return -step_; }
+
+  private:
+    size_t words_ = 0;
+    float step_ = 0;
+    Vec<uint64_t> planes_;
+};
+
+}   // namespace quiver::quant

@@ -1,0 +1,80 @@
+// Scalar quantization: a vector as 8 bits a coordinate, with an offset and a scale of its own.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "simd/kernels.hpp"
+
+namespace quiver::quant {
+
+// x' = offset + scale * code. The decoded vector x' is what every distance of the graph is about;
+// `error` bounds |x - x'| from above.
+struct ScalarParams {
+    float offset;
+    float scale;
+    float norm2;      // |x'|^2
+    float code_sum;   // sum of the codes
+    float error;
+};
+
+// Quantizes n finite floats to `code`.
+inline ScalarParams scalar_encode(const float* x, size_t n, uint8_t* code)
+{
+    float low = x[0], high = x[0];
+    for (size_t i = 1; i < n; i++) {
+        low = std::min(low, x[i]);
+        high = std::max(high, x[i]);
+    }
+    ScalarParams p{};
+    p.offset = low;
+    p.scale = (high - low) / 255.0f;
+    // All equal (or so close that the step vanishes): the offset says it all.
+    const float inverse = p.scale > 0 ? 1.0f / p.scale : 0.0f;
+    if (!std::isfinite(inverse))
+        p.scale = 0;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float u = p.scale > 0 ? (x[i] - low) * inverse + 0.5f : 0.0f;
+        code[i] = static_cast<uint8_t>(std::clamp(u, 0.0f, 255.0f));
+        sum += code[i];
+    }
+    double norm2 = 0, error2 = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float decoded = p.offset + p.scale * static_cast<float>(code[i]);
+        const double e = static_cast<double>(x[i]) - decoded;
+        norm2 += static_cast<double>(decoded) * decoded;
+        error2 += e * e;
+    }
+    p.norm2 = static_cast<float>(norm2);
+    p.code_sum = static_cast<float>(sum);
+    p.error = std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY);
+    return p;
+}
+
+// <x', y'> of two codes
+inline float scalar_ip(const ScalarParams& x, const uint8_t* cx, const ScalarParams& y,
+                       const uint8_t* cy, size_t n)
+{
+    const double uu = simd::kernels().u8.ip(cx, cy, n);
+    return static_cast<float>(static_cast<double>(x.offset) * y.offset * static_cast<double>(n) +
+                              static_cast<double>(x.offset) * y.scale * y.code_sum +
+                              static_cast<double>(y.offset) * x.scale * x.code_sum +
+                              static_cast<double>(x.scale) * y.scale * uu);
+}
+
+// <q, x'> of floats and a code; q_sum = sum of q
+inline float scalar_ip(const float* q, float q_sum, const ScalarParams& x, const uint8_t* cx,
+                       size_t n)
+{
+    return x.offset * q_sum + x.scale * simd::kernels().f32_u8.ip(q, cx, n);
+}
+
+inline void scalar_decode(const ScalarParams& x, const uint8_t* cx, size_t n, float* to)
+{
+    simd::kernels().decode_u8(cx, x.offset, x.scale, to, n);
+}
+
+}   // namespace quiver::quant
