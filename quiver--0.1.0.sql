@@ -692,3 +692,30 @@ CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING hnsw AS
     FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
     FUNCTION 2 l2_norm(halfvec),
     FUNCTION 3 hnsw_halfvec_cosine_support(internal);
+
+-- hnsw: inspection
+
+CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer,
+    OUT m integer, OUT ef_construction integer, OUT max_neighbours integer, OUT sketch_bits integer,
+    OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION hnsw_meta(regclass) IS
+    'what an hnsw index was built as, and the slot where searches start; for its owner';
+CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, OUT upper_slots bigint,
+    OUT rows bigint, OUT deleted_slots bigint, OUT free_slots bigint, OUT mean_neighbours float8,
+    OUT min_neighbours integer, OUT max_neighbours integer, OUT full_nodes float8, OUT layers integer,
+    OUT page_fill float8)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION hnsw_stats(regclass) IS
+    'counts the slots of an hnsw index by reading all of it; full_nodes and page_fill are shares; for its owner';
+CREATE FUNCTION hnsw_page_items(index regclass, page bytea, OUT slot integer, OUT state text,
+    OUT level integer, OUT down bigint, OUT norm real, OUT error real, OUT neighbours bigint[],
+    OUT tids tid[])
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
+    'the slots of a raw page (get_raw_page of pageinspect) of an hnsw index; for its owner';
+CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION hnsw_last_scan() IS
+    'this session''s last hnsw scan: nodes read, neighbours estimated from sketches, rows handed to the executor';

@@ -73,6 +73,9 @@ int main(int argc, char** argv)
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
                 static_cast<double>(inserter.counters().visited) / n);
 
+    std::vector<size_t> efs{10, 20, 30, 40, 60, 80, 120, 200, 400};
+    if (const char* one = std::getenv("EF"))
+        efs.assign(30, static_cast<size_t>(std::atoi(one)));
     Scan<MemoryStore> scan(store);
     const auto distance = [&](int q, int i) {
         const float *x = &queries[static_cast<size_t>(q) * udim], *y = &base[static_cast<size_t>(i) * udim];
@@ -85,7 +88,7 @@ int main(int argc, char** argv)
             good += distance(q, i) <= worst * (worst > 0 ? 1.000001f : 0.999999f);
         return std::min(good, 10) / 10.0;
     };
-    for (size_t ef : {10, 20, 30, 40, 60, 80, 120, 200, 400}) {
+    for (size_t ef : efs) {
         double recall = 0, best = 1e9;
         uint64_t visited = 0, pulled = 0;
         for (int round = 0; round < 3; round++) {
@@ -131,7 +134,7 @@ int main(int argc, char** argv)
     for (int i = 0; i < n; i++)
         h.addPoint(&base[static_cast<size_t>(i) * udim], static_cast<size_t>(i));
     std::printf("hnswlib: %.1f s\n", since(start));
-    for (size_t ef : {10, 20, 40, 60, 80, 120, 200, 400}) {
+    for (size_t ef : {20, 60, 120}) {
         h.ef_ = ef;
         double recall = 0, best = 1e9;
         for (int round = 0; round < 3; round++) {

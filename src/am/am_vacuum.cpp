@@ -228,7 +228,7 @@ class Vacuum {
                 return true;
             });
             UnlockReleaseBuffer(buffer);
-            RecordPageWithFreeSpace(index_, block, layout_.slot_bytes);
+            RecordPageWithFreeSpace(index_, block, recorded_room);
         }
     }
 

@@ -136,14 +136,13 @@ class Inserter {
         distance_.clear();
         for (const Found& f : found)
             distance_.push_back(code_distance(l_, own_, code_of(f, l)));
-        select_neighbours(found.size(), distance_.data(), links_of(l), kept_,
+        select_neighbours(found.size(), distance_.data(), std::max(m_ / 2, std::min(m_, 4u)), m_, kept_,
                           [&](uint32_t i, uint32_t j) {
                               return code_distance(l_, code_of(found[i], l), code_of(found[j], l));
                           });
         for (const uint32_t i : kept_)
             links_[static_cast<size_t>(l)].push_back(found[i]);
     }
-    size_t links_of(int) const { return m_; }
 
     void link(const MutableSlot& slot, int l)
     {

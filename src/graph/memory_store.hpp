@@ -66,10 +66,13 @@ class MemoryStore {
 
     void prefetch(SlotId id)
     {
+        if (id >= size_)
+            return;
         const char* p = slot(id).data();
-        for (uint32_t at = 0; at < sizeof(SlotHeader) + l_.padded; at += 64)
-            __builtin_prefetch(p + at);
+        for (uint32_t at = 0; at < l_.slot_bytes; at += 64)
+            __builtin_prefetch(p + at, 0, 2);
     }
+    void release() {}
     void poll() {}
 
   private:

@@ -1,7 +1,7 @@
 // Taking nodes out of the graph. Vacuum knows which slots are `gone`; each live slot that leads to
-// one gives the link up and takes, in its place, near ones of the gone slot's own neighbours, chosen
-// by the sketches that the gone slot still holds (as FreshDiskANN consolidates deletes, arXiv
-// 2105.09613, section 4.2, but without reading the candidates to compare them).
+// one gives the link up and takes, in its place, some of the gone slot's own neighbours (as
+// FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that the gone slot
+// still holds tell which of them are near, so only those are read.
 #pragma once
 
 #include "graph/prune.hpp"
@@ -13,7 +13,7 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.layout()), query_(l_), encoder_(l_), neighbours_(l_), centre_(l_.padded), code_(l_.padded)
+        : store_(store), l_(store.layout()), query_(l_), encoder_(l_), centre_(l_.padded), code_(l_.padded)
     {
     }
 
@@ -33,16 +33,23 @@ class Repairer {
             const uint32_t degree = std::min<uint32_t>(h.degree, l_.degree);
             for (uint32_t i = 0; i < degree; i++)
                 (gone(slot.ids()[i]) ? bad_ : good_).push_back(slot.ids()[i]);
-            if (!bad_.empty())
-                quant::scalar_decode(h.params, slot.code(), l_.padded, centre_.data());
+            if (bad_.empty())
+                return;
+            own_.params = h.params;
+            std::copy(slot.code(), slot.code() + l_.padded, code_.begin());
+            own_.bytes = code_.data();
+            quant::scalar_decode(h.params, slot.code(), l_.padded, centre_.data());
         });
         if (!live || bad_.empty())
             return false;
         query_.set(centre_.data());
 
-        // The gone slots' neighbours, by estimate.
+        // The nearest of each gone slot's neighbours, by estimate. Of each: one that led far away is
+        // replaced by others that do, or the parts of the graph would drift apart.
         found_.clear();
-        for (const SlotId b : bad_)
+        const size_t quota = std::max<size_t>(2, l_.degree / bad_.size());
+        for (const SlotId b : bad_) {
+            const size_t before = found_.size();
             store_.read(b, [&](const Slot& slot) {
                 const SlotHeader& h = slot.header();
                 if (h.state == SlotState::free || h.level != level)
@@ -55,24 +62,46 @@ class Repairer {
                         found_.push_back(Candidate(estimate[i], n));
                 }
             });
-        std::sort(found_.begin(), found_.end());
+            std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
+            if (found_.size() > before + quota)
+                found_.resize(before + quota);
+        }
 
-        // Read as many of the nearest as there are places.
+        // The slot's good neighbours stay. Their codes, and those of the nearest of the others.
         taken_.clear();
         codes_.clear();
+        for (const SlotId g : good_)
+            take(g, level);
+        const size_t stay = taken_.size();
         for (const Candidate c : found_) {
-            if (taken_.size() >= bad_.size())
-                break;
-            if (std::any_of(taken_.begin(), taken_.end(), [&](const Taken& t) { return t.id == c.id(); }))
-                continue;
-            store_.read(c.id(), [&](const Slot& slot) {
-                const SlotHeader& h = slot.header();
-                if (h.state != SlotState::live || h.level != level)
-                    return;
-                taken_.push_back({c.id(), h.params, codes_.size()});
-                codes_.insert(codes_.end(), slot.code(), slot.code() + l_.padded);
-            });
+            if (std::none_of(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
+                             [&](const Taken& t) { return t.id == c.id(); }))
+                take(c.id(), level);
         }
+        for (Taken& t : taken_)
+            t.distance = code_distance(l_, own_, code_of(t));
+        std::sort(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
+                  [](const Taken& x, const Taken& y) { return x.distance < y.distance; });
+
+        // In the places of the lost links come those that no nearer neighbour makes superfluous,
+        // then, while there are few, the nearest of the rest.
+        const size_t most = std::min<size_t>(l_.degree, good_.size() + bad_.size());
+        chosen_.clear();
+        for (size_t i = 0; i < stay; i++)
+            chosen_.push_back(i);
+        rest_.clear();
+        for (size_t i = stay; i < taken_.size() && chosen_.size() < most; i++) {
+            const Taken& t = taken_[i];
+            const bool superfluous = std::any_of(chosen_.begin(), chosen_.end(), [&](size_t k) {
+                const Taken& n = taken_[k];
+                return n.distance < t.distance &&
+                       code_distance(l_, code_of(n), code_of(t)) <= t.distance;
+            });
+            (superfluous ? rest_ : chosen_).push_back(i);
+        }
+        for (size_t i = 0; i < rest_.size() && chosen_.size() < most; i++)
+            chosen_.push_back(rest_[i]);
+
         store_.poll();
         store_.write(id, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
@@ -83,12 +112,13 @@ class Repairer {
                 if (!gone(slot.ids()[i]))
                     move(slot, i, n++);
             encoder_.set_centre({h.params, slot.code()});
-            for (const Taken& t : taken_) {
+            for (const size_t i : chosen_) {
                 if (n == l_.degree)
                     break;
-                if (std::find(slot.ids(), slot.ids() + n, t.id) != slot.ids() + n)
+                const Taken& t = taken_[i];
+                if (i < stay || std::find(slot.ids(), slot.ids() + n, t.id) != slot.ids() + n)
                     continue;
-                encoder_.encode({t.params, codes_.data() + t.code});
+                encoder_.encode(code_of(t));
                 encoder_.put(t.id, slot, n++);
             }
             h.degree = static_cast<uint8_t>(n);
@@ -102,7 +132,20 @@ class Repairer {
         SlotId id;
         quant::ScalarParams params;
         size_t code;
+        float distance;
     };
+
+    void take(SlotId id, int level)
+    {
+        store_.read(id, [&](const Slot& slot) {
+            const SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.level != level)
+                return;
+            taken_.push_back({id, h.params, codes_.size(), 0});
+            codes_.insert(codes_.end(), slot.code(), slot.code() + l_.padded);
+        });
+    }
+    Code code_of(const Taken& t) const { return {t.params, codes_.data() + t.code}; }
 
     void move(const MutableSlot& slot, uint32_t from, uint32_t to) const
     {
@@ -119,9 +162,10 @@ class Repairer {
     const Layout& l_;
     Query query_;
     SketchEncoder encoder_;
-    SketchedNeighbours neighbours_;
     Vec<float> centre_;
     Vec<uint8_t> code_, codes_;
+    Code own_{};
+    Vec<size_t> chosen_, rest_;
     Vec<SlotId> bad_, good_;
     Vec<Candidate> found_;
     Vec<Taken> taken_;

@@ -107,9 +107,12 @@ class Scan {
         if (last)
             state_ = State::done;
 
-        // The ef nearest; at an iterating scan's end, all that there are.
+        // The ef nearest; in strict order the nearer half of them, as what the next batch finds
+        // nearer than rows that are gone can't be used; at an iterating scan's end, all there are.
         std::sort(pending_.begin(), pending_.end());
-        const size_t n = last && iterate ? pending_.size() : std::min(pending_.size(), limits_.ef);
+        size_t n = pending_.size();
+        if (!iterate || !last)
+            n = std::min(n, limits_.iterate == Iterate::strict ? (limits_.ef + 1) / 2 : limits_.ef);
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];

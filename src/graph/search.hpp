@@ -46,17 +46,20 @@ class LayerSearch {
     template <class OnVisit>
     void run(Counters& counters, bool keep, OnVisit&& on_visit)
     {
-        while (!candidates_.empty()) {
-            if (w_.full() && candidates_.top().distance() > w_.top().distance())
-                break;
-            const SlotId id = candidates_.pop().id();
-            if (!seen_.insert(id))
-                continue;
-            if (!candidates_.empty())
-                store_.prefetch(candidates_.top().id());
+        // One candidate ahead: while a slot is scored, the next one is on its way from memory. It
+        // was the best before the present one's neighbours were known, and is visited anyway.
+        SlotId next = take();
+        while (next != no_slot) {
+            const SlotId id = next;
+            next = take();
+            if (next != no_slot)
+                store_.prefetch(next);
             store_.poll();
             store_.read(id, [&](const Slot& slot) { visit(id, slot, counters, keep, on_visit); });
+            if (next == no_slot)
+                next = take();
         }
+        store_.release();
     }
 
     // The nearest visited so far; not in order.
@@ -77,6 +80,19 @@ class LayerSearch {
     }
 
   private:
+    // The best candidate that was not visited; no_slot when the stop rule holds.
+    SlotId take()
+    {
+        while (!candidates_.empty()) {
+            if (w_.full() && candidates_.top().distance() > w_.top().distance())
+                return no_slot;
+            const SlotId id = candidates_.pop().id();
+            if (seen_.insert(id))
+                return id;
+        }
+        return no_slot;
+    }
+
     template <class OnVisit>
     void visit(SlotId id, const Slot& slot, Counters& counters, bool keep, OnVisit&& on_visit)
     {

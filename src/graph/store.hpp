@@ -21,8 +21,9 @@ concept ReadStore = requires(S& s, SlotId id) {
     { s.entry() } -> std::convertible_to<Entry>;
     // Calls the function with the slot, which does not change meanwhile; false if there is none.
     { s.read(id, [](const Slot&) {}) } -> std::convertible_to<bool>;
-    // Soon to be read.
+    // Likely to be read next; release() when the search pauses.
     { s.prefetch(id) };
+    { s.release() };
     // A place to be interrupted: nothing is locked.
     { s.poll() };
 };

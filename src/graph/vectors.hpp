@@ -21,10 +21,8 @@ class Query {
     {
         std::copy(rotated, rotated + l_.padded, x_.begin());
         norm2_ = static_cast<float>(simd::kernels().norm2_f32(rotated, l_.padded));
-        double sum = 0;
-        for (float v : x_)
-            sum += v;
-        sum_ = static_cast<float>(sum);
+        float most;
+        simd::kernels().sum_and_max(rotated, l_.padded, &sum_, &most);
         if (l_.fold == 1)
             binary_.set(rotated, l_.words);
         else {
@@ -48,7 +46,8 @@ class Query {
     // call.
     const float* estimates(const Slot& slot, float distance)
     {
-        const uint32_t n = (slot.header().degree + 3u) / 4 * 4;
+        // A damaged degree must not lead out of the slot.
+        const uint32_t n = std::min((slot.header().degree + 3u) / 4 * 4, l_.degree);
         // The stride is the layout's degree, so all of it is scored.
         simd::kernels().sketches.score(slot.sketches(), l_.words, l_.degree, binary_.planes(),
                                        score_.data());
@@ -107,6 +106,7 @@ class SketchEncoder {
     {
         quant::scalar_decode(c.params, c.bytes, l_.padded, centre_.data());
         fold(centre_, folded_centre_);
+        centre2_ = static_cast<float>(simd::kernels().norm2_f32(centre_.data(), l_.padded));
     }
 
     // Encodes neighbour `x`; put() writes it.
@@ -119,9 +119,16 @@ class SketchEncoder {
                                         bits_.data(), &abs_sum, &sign_dot);
         const float n2 = simd::kernels().f32.l2sq(x_.data(), centre_.data(), l_.padded);
         const float f = abs_sum > 0 ? n2 / abs_sum : 0.0f;
-        factors_ = l_.metric == Metric::ip ? quant::SketchFactors{f * sign_dot, -f}
-                                           : quant::SketchFactors{n2 + 2 * f * sign_dot, -2 * f};
+        if (l_.metric == Metric::ip) {
+            // -<q, x> = -<q, c> - <c, r> - <q - c, r>, the last of them estimated
+            centre_dot_ = simd::kernels().f32.ip(x_.data(), centre_.data(), l_.padded) - centre2_;
+            factors_ = {f * sign_dot - centre_dot_, -f};
+        } else   // |q - x|^2 = |q - c|^2 + |r|^2 - 2 <q - c, r>
+            factors_ = {n2 + 2 * f * sign_dot, -2 * f};
     }
+    // <c, r> of what was encoded last; inner product only
+    float centre_dot() const { return centre_dot_; }
+    const float* folded_centre() const { return folded_centre_.data(); }
     quant::SketchFactors factors() const { return factors_; }
     const uint64_t* bits() const { return bits_.data(); }
 
@@ -148,6 +155,7 @@ class SketchEncoder {
     Vec<float> centre_, x_, folded_centre_, folded_x_;
     Vec<uint64_t> bits_;
     quant::SketchFactors factors_{};
+    float centre2_ = 0, centre_dot_ = 0;
 };
 
 }   // namespace quiver::graph

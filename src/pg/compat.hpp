@@ -8,6 +8,7 @@ extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -97,6 +98,29 @@ inline Buffer extend_relation(Relation rel, ForkNumber fork, bool shared)
         UnlockRelationForExtension(rel, ExclusiveLock);
     return buffer;
 #endif
+}
+
+// Prepares a function that returns all of its rows in a tuplestore.
+inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
+{
+    auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+#if PG_VERSION_NUM >= 150000
+    InitMaterializedSRF(fcinfo, 0);
+#else
+    if (!result || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("set-valued function called in context that cannot accept a set")));
+    const MemoryContext old =
+        MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    TupleDesc desc;
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult = tuplestore_begin_heap(true, false, work_mem);
+    result->setDesc = BlessTupleDesc(desc);
+    MemoryContextSwitchTo(old);
+#endif
+    return result;
 }
 
 // aminsert has had one more argument since 14: whether the UPDATE left the indexed columns alone.

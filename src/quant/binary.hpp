@@ -51,20 +51,13 @@ class BinaryQuery {
     void set(const float* folded, size_t words)
     {
         words_ = words;
-        planes_.assign(words * 4, 0);
-        float most = 0;
-        for (size_t i = 0; i < words * 64; i++)
-            most = std::max(most, std::fabs(folded[i]));
+        planes_.resize(words * 4);
+        float sum, most;
+        simd::kernels().sum_and_max(folded, words * 64, &sum, &most);
         step_ = most / 7.5f;
-        const float inverse = most > 0 ? 7.5f / most : 0.0f;
-        for (size_t i = 0; i < words * 64; i++) {
-            // A coordinate that is 0 (padding) is 7 or 8 in turn, so that their errors cancel.
-            const float u = folded[i] == 0 ? 7.0f + static_cast<float>(i % 2)
-                                           : std::floor(folded[i] * inverse + 8.0f);
-            const auto bits = static_cast<uint64_t>(std::clamp(u, 0.0f, 15.0f));
-            for (size_t k = 0; k < 4; k++)
-                planes_[i / 64 * 4 + k] |= (bits >> k & 1) << (i % 64);
-        }
+        // Coordinates that are 0 (padding) become 7 and 8 in turn, so that their errors cancel.
+        simd::kernels().sketches.quantize(folded, words, most > 0 ? 7.5f / most : 0.0f,
+                                          planes_.data());
     }
     const uint64_t* planes() const { return planes_.data(); }
     size_t words() const { return words_; }

@@ -75,6 +75,9 @@ struct Sketches {
     // abs_sum = sum |y[j]|, sign_dot = sum sign(y[j]) * c[j].
     void (*encode)(const float* x, const float* c, size_t words, uint64_t* bits, float* abs_sum,
                    float* sign_dot);
+    // Quantizes 64 * words values to 4 bits, u = clamp(floor(x * inverse + 8), 0, 15), as planes
+    // for score(). A value of 0 becomes 7 at even places and 8 at odd ones.
+    void (*quantize)(const float* x, size_t words, float inverse, uint64_t* planes);
 };
 
 struct Kernels {
@@ -95,6 +98,8 @@ struct Kernels {
 
     void (*to_f32)(const half* from, float* to, size_t n);
     void (*to_f16)(const float* from, half* to, size_t n);
+    // The sum, and the largest absolute value.
+    void (*sum_and_max)(const float* x, size_t n, float* sum, float* most);
     // to[i] = offset + scale * code[i]
     void (*decode_u8)(const uint8_t* code, float offset, float scale, float* to, size_t n);
 

@@ -5,6 +5,8 @@
 // flight to hide the latency of an addition and reads the query once for all rows.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "simd/kernels.hpp"
@@ -415,26 +417,91 @@ void decode_u8(const uint8_t* code, float offset, float scale, float* to, size_t
 }
 
 template <class Arch>
+void sum_and_max(const float* x, size_t n, float* total, float* most)
+{
+    constexpr size_t W = width<Arch>;
+    Floats<Arch> s0(0.0f), s1(0.0f), m(0.0f);
+    size_t i = 0;
+    for (; i + 2 * W <= n; i += 2 * W) {
+        const auto a = load(x + i, Arch{}), b = load(x + i + W, Arch{});
+        s0 = s0 + a;
+        s1 = s1 + b;
+        m = xsimd::max(m, xsimd::max(xsimd::abs(a), xsimd::abs(b)));
+    }
+    float lanes[W];
+    m.store_unaligned(lanes);
+    float largest = 0, rest = 0;
+    for (float v : lanes)
+        largest = std::max(largest, v);
+    for (; i < n; i++) {
+        rest += x[i];
+        largest = std::max(largest, std::fabs(x[i]));
+    }
+    *total = sum<Arch>(s0 + s1) + rest;
+    *most = largest;
+}
+
+// Butterflies of lanes that are H apart: lane i becomes x[i] + x[i ^ H], or x[i ^ H] - x[i] where
+// bit H of i is set.
+template <size_t H, class Arch>
+inline Floats<Arch> butterfly(Floats<Arch> x)
+{
+    if constexpr (H < width<Arch>) {
+        constexpr auto signs = [] {
+            std::array<float, width<Arch>> s{};
+            for (size_t i = 0; i < s.size(); i++)
+                s[i] = i & H ? -1.0f : 1.0f;
+            return s;
+        }();
+        return xsimd::fma(x, Floats<Arch>::load_unaligned(signs.data()), swap_lanes<H>(x, Arch{}));
+    } else
+        return x;
+}
+
+template <class Arch>
 void hadamard(float* x, size_t n, float scale)
 {
     constexpr size_t W = width<Arch>;
-    // Butterflies of neighbours that share a register are left to the compiler.
-    for (size_t h = 1; h < n && h < W; h *= 2)
-        for (size_t i = 0; i < n; i += 2 * h)
-            for (size_t j = i; j < i + h; j++) {
-                const float a = x[j], b = x[j + h];
-                x[j] = a + b;
-                x[j + h] = a - b;
-            }
-    for (size_t h = W; h < n; h *= 2)
-        for (size_t i = 0; i < n; i += 2 * h)
+    if (n < W) {
+        for (size_t h = 1; h < n; h *= 2)
+            for (size_t i = 0; i < n; i += 2 * h)
+                for (size_t j = i; j < i + h; j++) {
+                    const float a = x[j], b = x[j + h];
+                    x[j] = a + b;
+                    x[j + h] = a - b;
+                }
+        for (size_t i = 0; i < n; i++)
+            x[i] *= scale;
+        return;
+    }
+    const Floats<Arch> s(scale);
+    for (size_t i = 0; i < n; i += W) {
+        auto v = load(x + i, Arch{});
+        v = butterfly<1, Arch>(v);
+        v = butterfly<2, Arch>(v);
+        v = butterfly<4, Arch>(v);
+        v = butterfly<8, Arch>(v);
+        (v * s).store_unaligned(x + i);
+    }
+    size_t h = W;
+    // Two layers at a time: half of the loads and stores.
+    for (; h * 2 < n; h *= 4)
+        for (size_t i = 0; i < n; i += 4 * h)
             for (size_t j = i; j < i + h; j += W) {
                 const auto a = load(x + j, Arch{}), b = load(x + j + h, Arch{});
-                (a + b).store_unaligned(x + j);
-                (a - b).store_unaligned(x + j + h);
+                const auto c = load(x + j + 2 * h, Arch{}), d = load(x + j + 3 * h, Arch{});
+                const auto ab = a + b, a_b = a - b, cd = c + d, c_d = c - d;
+                (ab + cd).store_unaligned(x + j);
+                (a_b + c_d).store_unaligned(x + j + h);
+                (ab - cd).store_unaligned(x + j + 2 * h);
+                (a_b - c_d).store_unaligned(x + j + 3 * h);
             }
-    for (size_t i = 0; i < n; i++)
-        x[i] *= scale;
+    if (h < n)
+        for (size_t j = 0; j < h; j += W) {
+            const auto a = load(x + j, Arch{}), b = load(x + j + h, Arch{});
+            (a + b).store_unaligned(x + j);
+            (a - b).store_unaligned(x + j + h);
+        }
 }
 
 // ---- sketches ----
@@ -470,6 +537,34 @@ void encode(const float* x, const float* c, size_t words, uint64_t* bits, float*
 }
 
 template <class Arch>
+void quantize(const float* x, size_t words, float inverse, uint64_t* planes)
+{
+    constexpr size_t W = width<Arch>;
+    const Floats<Arch> scale(inverse), zero(0.0f), eight(8.0f), four(4.0f), two(2.0f), one(1.0f);
+    for (size_t w = 0; w < words; w++) {
+        uint64_t plane[4] = {};
+        uint64_t zeros = 0;
+        for (size_t j = 0; j < 64; j += W) {
+            const auto v = load(x + 64 * w + j, Arch{});
+            zeros |= (mask_of(v == zero) & low_bits(W)) << j;
+            auto u = xsimd::fma(v, scale, eight);   // comparisons with integers need no floor
+            const auto step = [&](size_t k, Floats<Arch> power) {
+                const auto set = u >= power;
+                plane[k] |= (mask_of(set) & low_bits(W)) << j;
+                u = xsimd::select(set, u - power, u);
+            };
+            step(3, eight);
+            step(2, four);
+            step(1, two);
+            step(0, one);
+        }
+        constexpr uint64_t odd = 0xaaaaaaaaaaaaaaaaull;
+        for (size_t k = 0; k < 4; k++)   // 8 is the top bit alone, 7 all but it
+            planes[w * 4 + k] = (plane[k] & ~zeros) | (zeros & (k == 3 ? odd : ~odd));
+    }
+}
+
+template <class Arch>
 consteval Kernels make(const char* name)
 {
     Kernels k{};
@@ -485,7 +580,8 @@ consteval Kernels make(const char* name)
               many<BitHamming<Arch>, uint64_t>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
-    k.sketches = {score<Arch>, encode<Arch>};
+    k.sketches = {score<Arch>, encode<Arch>, quantize<Arch>};
+    k.sum_and_max = sum_and_max<Arch>;
     k.decode_u8 = decode_u8<Arch>;
     k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;

@@ -487,6 +487,46 @@ inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m)
 }
 #endif
 
+// ---- swap_lanes<H>: lane i takes lane i ^ H ----
+
+template <size_t H, class Arch>
+Floats<Arch> swap_lanes(Floats<Arch> x, Arch)
+{
+    float from[width<Arch>], to[width<Arch>];
+    x.store_unaligned(from);
+    for (size_t i = 0; i < width<Arch>; i++)
+        to[i] = from[i ^ H];
+    return Floats<Arch>::load_unaligned(to);
+}
+
+#if defined(__SSE2__)
+template <size_t H>
+Floats<xsimd::sse2> swap_lanes(Floats<xsimd::sse2> x, xsimd::sse2)
+{
+    return _mm_shuffle_ps(x, x, H == 1 ? 0xb1 : 0x4e);
+}
+#endif
+#if defined(__AVX2__)
+template <size_t H>
+Floats<Avx2> swap_lanes(Floats<Avx2> x, Avx2)
+{
+    if constexpr (H == 4)
+        return _mm256_permute2f128_ps(x, x, 1);
+    else
+        return _mm256_permute_ps(x, H == 1 ? 0xb1 : 0x4e);
+}
+#endif
+#if defined(__AVX512BW__)
+template <size_t H>
+Floats<Avx512> swap_lanes(Floats<Avx512> x, Avx512)
+{
+    if constexpr (H >= 4)
+        return _mm512_shuffle_f32x4(x, x, H == 4 ? 0xb1 : 0x4e);
+    else
+        return _mm512_permute_ps(x, H == 1 ? 0xb1 : 0x4e);
+}
+#endif
+
 // ---- Lanes64<Arch>: `size` sketches side by side, scored against the planes of a 4-bit query ----
 //
 // score() takes `left` sketches, at least 4, and writes min(size, left) results.

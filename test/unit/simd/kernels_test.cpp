@@ -284,6 +284,39 @@ TEST_P(Kernels, SketchEncode)
     }
 }
 
+TEST_P(Kernels, SketchQuantize)
+{
+    std::mt19937 rng(29);
+    for (size_t words = 1; words <= 40; words++) {
+        const size_t n = words * 64;
+        GuardedBuffer<float> x(n);
+        GuardedBuffer<uint64_t> planes(words * 4);
+        fill(x, rng);
+        for (size_t i = 0; i < n; i += 5)
+            x[i] = 0;
+        float sum, most;
+        k.sum_and_max(x.data(), n, &sum, &most);
+        Reference want;
+        float largest = 0;
+        for (size_t i = 0; i < n; i++) {
+            want.add(x[i]);
+            largest = std::max(largest, std::fabs(x[i]));
+        }
+        expect_close(sum, want, "sum", n);
+        ASSERT_EQ(most, largest);
+        k.sketches.quantize(x.data(), words, 7.5f / most, planes.data());
+        for (size_t i = 0; i < n; i++) {
+            int u = 0;
+            for (size_t b = 0; b < 4; b++)
+                u |= static_cast<int>(planes[i / 64 * 4 + b] >> (i % 64) & 1) << b;
+            if (x[i] == 0)
+                ASSERT_EQ(u, 7 + static_cast<int>(i % 2));
+            else   // within rounding of the exact value
+                ASSERT_NEAR(u, std::clamp(std::floor(x[i] * (7.5 / most) + 8 - 1e-4), 0.0, 15.0), 1.0);
+        }
+    }
+}
+
 TEST_P(Kernels, HadamardAndDecode)
 {
     std::mt19937 rng(23);

@@ -1,0 +1,208 @@
+// SQL functions that show an index: its meta page, the slots of a page, statistics, the last scan.
+#include "pg/pg.hpp"
+
+#include "am/am.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_am.h"
+#include "commands/defrem.h"
+#include "funcapi.h"
+}
+
+namespace quiver::am {
+
+namespace {
+
+TupleDesc result_type(FunctionCallInfo fcinfo)
+{
+    TupleDesc desc;
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    return BlessTupleDesc(desc);
+}
+
+// An index of this access method whose owner asks.
+Relation open_index(Oid oid)
+{
+    const Relation index = relation_open(oid, AccessShareLock);
+    if (index->rd_rel->relkind != RELKIND_INDEX ||
+        index->rd_rel->relam != get_am_oid("hnsw", false))
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("\"%s\" is not an hnsw index", RelationGetRelationName(index))));
+    if (!pg::owns_relation(oid))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("must be owner of index %s", RelationGetRelationName(index))));
+    return index;
+}
+
+const char* metric_name(graph::Metric metric)
+{
+    switch (metric) {
+    case graph::Metric::l2: return "l2";
+    case graph::Metric::ip: return "ip";
+    case graph::Metric::cosine: return "cosine";
+    }
+    return "?";
+}
+
+Datum row(TupleDesc desc, Datum* values, bool* nulls)
+{
+    return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+}   // namespace
+}   // namespace quiver::am
+
+using namespace quiver;
+using namespace quiver::am;
+
+QUIVER_FUNCTION(hnsw_meta)
+{
+    const Relation index = open_index(PG_GETARG_OID(0));
+    const MetaData meta = read_meta(index);
+    relation_close(index, AccessShareLock);
+    Datum values[11];
+    bool nulls[11] = {};
+    values[0] = Int32GetDatum(static_cast<int32>(meta.version));
+    values[1] = CStringGetTextDatum(metric_name(meta.metric));
+    values[2] = Int32GetDatum(static_cast<int32>(meta.dims));
+    values[3] = Int32GetDatum(static_cast<int32>(meta.m));
+    values[4] = Int32GetDatum(static_cast<int32>(meta.ef_construction));
+    values[5] = Int32GetDatum(static_cast<int32>(meta.degree));
+    values[6] = Int32GetDatum(static_cast<int32>(meta.layout().words * 64));
+    values[7] = Int32GetDatum(static_cast<int32>(meta.slot_bytes));
+    values[8] = Int32GetDatum(static_cast<int32>(meta.slots_per_page));
+    nulls[9] = nulls[10] = meta.entry == graph::no_slot;
+    values[9] = Int64GetDatum(meta.entry);
+    values[10] = Int32GetDatum(meta.entry_level);
+    PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
+}
+
+QUIVER_FUNCTION(hnsw_stats)
+{
+    const Relation index = open_index(PG_GETARG_OID(0));
+    const MetaData meta = read_meta(index);
+    const graph::Layout layout = meta.layout();
+    RelationStore store(index, meta, layout);
+    int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, links = 0, full = 0;
+    int least = graph::max_degree, most = 0;
+    const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
+    for (BlockNumber block = first_slot_block; block < store.blocks(); block++) {
+        CHECK_FOR_INTERRUPTS();
+        const Buffer buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        if (!PageIsNew(page)) {
+            check_page(index, block, page, kind_slots);
+            for (uint32 i = 0; i < meta.slots_per_page; i++) {
+                const auto& h = *reinterpret_cast<graph::SlotHeader*>(store.slot_in(page, i));
+                if (h.state == graph::SlotState::deleted)
+                    deleted++;
+                else if (h.state != graph::SlotState::live)
+                    free++;
+                else if (h.level > 0)
+                    upper++;
+                else {
+                    nodes++;
+                    rows += h.tid_count;
+                    links += h.degree;
+                    full += h.degree == meta.degree;
+                    least = std::min<int>(least, h.degree);
+                    most = std::max<int>(most, h.degree);
+                }
+            }
+        }
+        UnlockReleaseBuffer(buffer);
+    }
+    const int64 pages = store.blocks();
+    relation_close(index, AccessShareLock);
+    Datum values[12];
+    bool nulls[12] = {};
+    values[0] = Int64GetDatum(pages);
+    values[1] = Int64GetDatum(nodes);
+    values[2] = Int64GetDatum(upper);
+    values[3] = Int64GetDatum(rows);
+    values[4] = Int64GetDatum(deleted);
+    values[5] = Int64GetDatum(free);
+    values[6] = Float8GetDatum(nodes ? static_cast<double>(links) / static_cast<double>(nodes) : 0);
+    values[7] = Int32GetDatum(nodes ? least : 0);
+    values[8] = Int32GetDatum(most);
+    values[9] = Float8GetDatum(nodes ? static_cast<double>(full) / static_cast<double>(nodes) : 0);
+    values[10] = Int32GetDatum(meta.entry_level + 1);
+    values[11] = Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
+    PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
+}
+
+// hnsw_page_items(meta, page): what a raw page (from pageinspect's get_raw_page) holds. It carries
+// no description of its slots, so the index is named beside it.
+QUIVER_FUNCTION(hnsw_page_items)
+{
+    const Relation index = open_index(PG_GETARG_OID(0));
+    const MetaData meta = read_meta(index);
+    relation_close(index, AccessShareLock);
+    bytea* raw = PG_GETARG_BYTEA_PP(1);
+    if (VARSIZE_ANY_EXHDR(raw) != BLCKSZ)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("a page has %d bytes, not %d", BLCKSZ,
+                               static_cast<int>(VARSIZE_ANY_EXHDR(raw)))));
+    auto* page = static_cast<char*>(palloc(BLCKSZ));
+    std::memcpy(page, VARDATA_ANY(raw), BLCKSZ);
+    const auto* header = reinterpret_cast<PageHeader>(page);
+    if (header->pd_special != BLCKSZ - MAXALIGN(sizeof(PageTail)) ||
+        page_tail(page)->page_id != page_id || page_tail(page)->kind != kind_slots)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("input page is not a page of slots of an hnsw index")));
+
+    const graph::Layout layout = meta.layout();
+    ReturnSetInfo* result = pg::materialize(fcinfo);
+    for (uint32 i = 0; i < meta.slots_per_page; i++) {
+        const graph::Slot slot(layout, static_cast<char*>(PageGetContents(page)) + i * meta.slot_bytes);
+        const graph::SlotHeader& h = slot.header();
+        static const char* const states[] = {"free", "live", "deleted"};
+        const auto state = static_cast<size_t>(h.state);
+        Datum values[8];
+        bool nulls[8] = {};
+        values[0] = Int32GetDatum(static_cast<int32>(i));
+        values[1] = CStringGetTextDatum(state < 3 ? states[state] : "?");
+        const bool used = h.state != graph::SlotState::free;
+        for (int n = 2; n < 8; n++)
+            nulls[n] = !used;
+        if (used) {
+            values[2] = Int32GetDatum(h.level);
+            nulls[3] = h.down == graph::no_slot;
+            values[3] = Int64GetDatum(h.down);
+            values[4] = Float4GetDatum(std::sqrt(h.params.norm2));
+            values[5] = Float4GetDatum(h.params.error);
+            const int degree = std::min<int>(h.degree, static_cast<int>(layout.degree));
+            auto* ids = static_cast<Datum*>(palloc(sizeof(Datum) * (degree + 1)));
+            for (int n = 0; n < degree; n++)
+                ids[n] = Int64GetDatum(slot.ids()[n]);
+            values[6] = PointerGetDatum(
+                construct_array(ids, degree, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
+            const int tids = std::min<int>(h.tid_count, graph::max_tids);
+            auto* rows = static_cast<Datum*>(palloc(sizeof(Datum) * graph::max_tids));
+            for (int n = 0; n < tids; n++) {
+                auto* tid = static_cast<ItemPointer>(palloc(sizeof(ItemPointerData)));
+                *tid = from_tid(h.tids[n]);
+                rows[n] = PointerGetDatum(tid);
+            }
+            values[7] = PointerGetDatum(
+                construct_array(rows, tids, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+        }
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return static_cast<Datum>(0);
+}
+
+QUIVER_FUNCTION(hnsw_last_scan)
+{
+    Datum values[3];
+    bool nulls[3] = {};
+    values[0] = Int64GetDatum(static_cast<int64>(last_scan.visited));
+    values[1] = Int64GetDatum(static_cast<int64>(last_scan.estimated));
+    values[2] = Int64GetDatum(static_cast<int64>(last_scan_rows));
+    PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
+}

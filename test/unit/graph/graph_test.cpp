@@ -1,0 +1,369 @@
+// The graph over the in-memory store: recall, growth, exact order, duplicates, deletion, and
+// robustness against damaged slots.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "core/rng.hpp"
+#include "graph/insert.hpp"
+#include "graph/memory_store.hpp"
+#include "graph/repair.hpp"
+#include "graph/scan.hpp"
+#include "quant/rotation.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+
+namespace {
+
+constexpr uint32_t usable = 8160;
+
+Tid tid_of(size_t i)
+{
+    return {static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1};
+}
+size_t row_of(Tid t)
+{
+    return static_cast<size_t>(t.block_high) << 16 | t.block_low;
+}
+
+struct Fixture {
+    Layout layout;
+    quant::Rotation rotation;
+    MemoryStore store;
+    Inserter<MemoryStore> inserter;
+    Scan<MemoryStore> scan;
+    std::vector<std::vector<float>> rows;
+    Rng levels{3};
+    Vec<float> rotated;
+
+    Fixture(Metric metric, uint32_t dims, uint32_t m = 16, uint32_t fold = 0, uint32_t efc = 64)
+        : layout(choose_layout(metric, dims, m, fold, usable)), rotation(dims, 1), store(layout),
+          inserter(store, m, efc), scan(store), rotated(layout.padded)
+    {
+    }
+    void add(std::vector<float> x)
+    {
+        rotation.apply(x.data(), rotated.data());
+        inserter.insert(rotated.data(), tid_of(rows.size()), draw_level(levels, layout.degree, max_level));
+        rows.push_back(std::move(x));
+    }
+    double exact(const std::vector<float>& q, size_t i) const
+    {
+        double l2 = 0, ip = 0;
+        for (size_t j = 0; j < q.size(); j++) {
+            const double d = static_cast<double>(q[j]) - rows[i][j];
+            l2 += d * d;
+            ip += static_cast<double>(q[j]) * rows[i][j];
+        }
+        return layout.metric == Metric::ip ? -ip : layout.metric == Metric::l2 ? std::sqrt(l2) : l2 / 2;
+    }
+    // Rows and bounds, as the executor gets them.
+    std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef, size_t limit,
+                                                  Iterate iterate = Iterate::strict)
+    {
+        rotation.apply(q.data(), rotated.data());
+        scan.start(rotated.data(), {ef, iterate, 1000000, size_t{1} << 30});
+        std::vector<std::pair<size_t, double>> got;
+        Tid t;
+        double bound;
+        while (got.size() < limit && scan.next(&t, &bound))
+            got.emplace_back(row_of(t), bound);
+        return got;
+    }
+    double recall(size_t queries, size_t ef, const std::set<size_t>& dead = {})
+    {
+        std::mt19937 rng(99);
+        double good = 0;
+        for (size_t n = 0; n < queries; n++) {
+            std::vector<float> q = rows[rng() % rows.size()];
+            // Beside a row, not on it: a third of its length away.
+            double norm2 = 0;
+            for (const float v : q)
+                norm2 += static_cast<double>(v) * v;
+            std::normal_distribution<float> noise(
+                0, static_cast<float>(0.3 * std::sqrt(norm2 / static_cast<double>(q.size()))));
+            for (float& v : q)
+                v += noise(rng);
+            std::vector<double> all;
+            for (size_t i = 0; i < rows.size(); i++)
+                if (!dead.count(i))
+                    all.push_back(exact(q, i));
+            std::nth_element(all.begin(), all.begin() + 9, all.end());
+            const double worst = all[9] + 1e-9;
+            std::vector<double> found;
+            for (const auto& [row, bound] : search(q, ef, ef, Iterate::off))
+                found.push_back(exact(q, row));
+            good += static_cast<double>(std::min<ptrdiff_t>(
+                10, std::count_if(found.begin(), found.end(), [&](double d) { return d <= worst; })));
+        }
+        return good / (10 * static_cast<double>(queries));
+    }
+};
+
+std::vector<float> gaussian(std::mt19937& rng, size_t dims, bool unit, float shift = 0)
+{
+    std::normal_distribution<float> n;
+    std::vector<float> x(dims);
+    double norm2 = 0;
+    for (float& v : x) {
+        v = n(rng) + shift;
+        norm2 += static_cast<double>(v) * v;
+    }
+    if (unit)
+        for (float& v : x)
+            v = static_cast<float>(v / std::sqrt(norm2));
+    return x;
+}
+
+// Clustered, as embeddings are.
+std::vector<float> clustered(std::mt19937& rng, const std::vector<std::vector<float>>& centres, bool unit)
+{
+    std::vector<float> x = gaussian(rng, centres[0].size(), false);
+    const auto& c = centres[rng() % centres.size()];
+    double norm2 = 0;
+    for (size_t i = 0; i < x.size(); i++) {
+        x[i] = c[i] + 0.5f * x[i];
+        norm2 += static_cast<double>(x[i]) * x[i];
+    }
+    if (unit)
+        for (float& v : x)
+            v = static_cast<float>(v / std::sqrt(norm2));
+    return x;
+}
+
+struct Case {
+    Metric metric;
+    uint32_t dims, m, fold;
+};
+
+class Graph : public testing::TestWithParam<Case> {};
+
+TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
+{
+    const Case c = GetParam();
+    Fixture f(c.metric, c.dims, c.m, c.fold);
+    std::mt19937 rng(5);
+    std::vector<std::vector<float>> centres;
+    for (int i = 0; i < 30; i++)
+        centres.push_back(gaussian(rng, c.dims, false));
+    const bool unit = c.metric == Metric::cosine;
+    for (int i = 0; i < 2000; i++)
+        f.add(clustered(rng, centres, unit));
+    EXPECT_GE(f.recall(50, 100), c.m < 4 ? 0.4 : c.m < 8 || c.dims < 4 ? 0.7 : 0.95);
+    for (int n = 0; n < 20; n++) {
+        const auto q = clustered(rng, centres, unit);
+        double last = -INFINITY;
+        std::set<size_t> seen;
+        for (const auto& [row, bound] : f.search(q, 40, 2000)) {
+            ASSERT_LE(bound, f.exact(q, row) + 1e-7 * std::fabs(f.exact(q, row)));
+            ASSERT_GE(bound, last);
+            ASSERT_TRUE(seen.insert(row).second);
+            last = bound;
+        }
+        EXPECT_GT(seen.size(), 100u);   // it went on beyond ef
+    }
+    // Without strict order nothing that can be reached is left out.
+    EXPECT_GT(f.search(clustered(rng, centres, unit), 40, 2000, Iterate::relaxed).size(), c.m < 4 ? 1000u : 1950u);
+    EXPECT_EQ(f.search(clustered(rng, centres, unit), 40, 2000, Iterate::off).size(), 40u);
+}
+
+TEST_P(Graph, EverySlotIsWellFormed)
+{
+    const Case c = GetParam();
+    Fixture f(c.metric, c.dims, c.m, c.fold);
+    std::mt19937 rng(6);
+    for (int i = 0; i < 500; i++)
+        f.add(gaussian(rng, c.dims, c.metric == Metric::cosine));
+    SketchEncoder encoder(f.layout);
+    for (SlotId id = 0; id < f.store.size(); id++) {
+        const MutableSlot slot = f.store.slot(id);
+        const SlotHeader& h = slot.header();
+        ASSERT_EQ(h.state, SlotState::live);
+        ASSERT_LE(h.degree, f.layout.degree);
+        std::set<SlotId> ids(slot.ids(), slot.ids() + h.degree);
+        ASSERT_EQ(ids.size(), h.degree);
+        ASSERT_FALSE(ids.count(id));
+        encoder.set_centre({h.params, slot.code()});
+        for (uint32_t i = 0; i < h.degree; i++) {
+            const MutableSlot n = f.store.slot(slot.ids()[i]);
+            ASSERT_EQ(n.header().level, h.level);
+            encoder.encode({n.header().params, n.code()});
+            ASSERT_EQ(slot.a()[i], encoder.factors().a);
+            ASSERT_EQ(slot.b()[i], encoder.factors().b);
+            for (uint32_t w = 0; w < f.layout.words; w++)
+                ASSERT_EQ(slot.sketches()[w * f.layout.degree + i], encoder.bits()[w]);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Graph,
+    testing::Values(Case{Metric::l2, 128, 16, 0}, Case{Metric::cosine, 384, 16, 0},
+                    Case{Metric::ip, 100, 16, 0}, Case{Metric::l2, 3, 16, 0}, Case{Metric::l2, 1, 4, 0},
+                    Case{Metric::cosine, 200, 2, 0}, Case{Metric::l2, 256, 16, 4},
+                    Case{Metric::l2, 2000, 16, 0}, Case{Metric::cosine, 1536, 16, 4},
+                    Case{Metric::l2, 64, 100, 0}),
+    [](const auto& info) {
+        const Case& c = info.param;
+        return std::string(c.metric == Metric::l2 ? "l2" : c.metric == Metric::ip ? "ip" : "cosine") + "_" +
+               std::to_string(c.dims) + "_m" + std::to_string(c.m) + "_fold" + std::to_string(c.fold);
+    });
+
+TEST(Graph, DegenerateInputs)
+{
+    Fixture f(Metric::l2, 8);
+    EXPECT_TRUE(f.search(std::vector<float>(8, 1), 40, 10).empty());
+    for (int i = 0; i < 100; i++)
+        f.add(std::vector<float>(8, 5));   // all equal
+    f.add(std::vector<float>(8, 0));
+    f.add(std::vector<float>(8, 1e30f));
+    f.add(std::vector<float>(8, 1e-30f));
+    const auto got = f.search(std::vector<float>(8, 5), 200, 1000);
+    std::set<size_t> rows;
+    for (const auto& g : got)
+        rows.insert(g.first);
+    EXPECT_EQ(rows.size(), 103u);
+}
+
+TEST(Graph, DuplicatesShareANode)
+{
+    Fixture f(Metric::l2, 16);
+    std::mt19937 rng(8);
+    for (int i = 0; i < 50; i++) {
+        const auto x = gaussian(rng, 16, false);
+        for (int j = 0; j < max_tids; j++)
+            f.add(x);
+    }
+    size_t nodes = 0;
+    for (SlotId id = 0; id < f.store.size(); id++)
+        nodes += f.store.slot(id).header().level == 0;
+    EXPECT_EQ(nodes, 50u);
+}
+
+// Three rounds of deleting half and inserting as many.
+TEST(Graph, RepairKeepsRecall)
+{
+    Fixture f(Metric::cosine, 96);
+    std::mt19937 rng(9);
+    std::vector<std::vector<float>> centres;
+    for (int i = 0; i < 50; i++)
+        centres.push_back(gaussian(rng, 96, false));
+    for (int i = 0; i < 4000; i++)
+        f.add(clustered(rng, centres, true));
+    std::set<size_t> dead;
+    for (int round = 0; round < 3; round++) {
+        std::vector<bool> gone(f.store.size());
+        for (SlotId id = 0; id < f.store.size(); id++) {
+            const MutableSlot slot = f.store.slot(id);
+            SlotHeader& h = slot.header();
+            if (h.state != SlotState::live)
+                continue;
+            if (h.level == 0 ? rng() % 2 != 0 : gone[h.down]) {
+                for (int t = 0; t < h.tid_count; t++)
+                    dead.insert(row_of(h.tids[t]));
+                h.state = SlotState::deleted;
+                gone[id] = true;
+            }
+        }
+        Repairer<MemoryStore> repairer(f.store);
+        const auto is_gone = [&](SlotId id) { return id < gone.size() && gone[id]; };
+        Entry best;
+        for (SlotId id = 0; id < f.store.size(); id++) {
+            repairer.repair(id, is_gone);
+            const SlotHeader& h = f.store.slot(id).header();
+            if (h.state == SlotState::live && h.level > best.level)
+                best = {id, h.level};
+        }
+        f.store.set_entry(best);
+        for (SlotId id = 0; id < f.store.size(); id++) {
+            const MutableSlot slot = f.store.slot(id);
+            if (gone[id])
+                slot.header().state = SlotState::free;
+            for (uint32_t i = 0; slot.header().state == SlotState::live && i < slot.header().degree; i++) {
+                ASSERT_FALSE(is_gone(slot.ids()[i]));
+            }
+        }
+        for (int i = 0; i < 2000; i++)
+            f.add(clustered(rng, centres, true));
+    }
+    Fixture fresh(Metric::cosine, 96);
+    std::set<size_t> none;
+    for (size_t i = 0; i < f.rows.size(); i++)
+        if (!dead.count(i))
+            fresh.add(f.rows[i]);
+    const double churned = f.recall(400, 20, dead), built = fresh.recall(400, 20);
+    EXPECT_GE(churned, built - 0.005);
+    EXPECT_GE(churned, 0.95);
+}
+
+// Random bytes in slots: searches and inserts end, and read nothing outside.
+TEST(Graph, DamagedSlotsDoNoHarm)
+{
+    std::mt19937 rng(10);
+    for (int trial = 0; trial < 20; trial++) {
+        Fixture f(Metric::l2, 32);
+        for (int i = 0; i < 300; i++)
+            f.add(gaussian(rng, 32, false));
+        for (int i = 0; i < 500; i++) {
+            char* p = f.store.slot(static_cast<SlotId>(rng() % f.store.size())).data();
+            p[rng() % f.layout.slot_bytes] = static_cast<char>(rng());
+        }
+        for (int i = 0; i < 20; i++)
+            f.search(gaussian(rng, 32, false), 40, 100);
+        for (int i = 0; i < 50; i++)
+            f.add(gaussian(rng, 32, false));
+    }
+}
+
+TEST(Rotation, KeepsDistances)
+{
+    std::mt19937 rng(11);
+    for (size_t dims : {1, 3, 64, 100, 384, 768, 1000, 1536, 2000}) {
+        const quant::Rotation r(dims, 7);
+        const auto x = gaussian(rng, dims, false), y = gaussian(rng, dims, false);
+        std::vector<float> rx(r.padded()), ry(r.padded());
+        r.apply(x.data(), rx.data());
+        r.apply(y.data(), ry.data());
+        double before = 0, after = 0;
+        for (size_t i = 0; i < dims; i++)
+            before += (x[i] - y[i]) * (x[i] - y[i]);
+        for (size_t i = 0; i < rx.size(); i++)
+            after += (rx[i] - ry[i]) * (rx[i] - ry[i]);
+        EXPECT_NEAR(after, before, 1e-5 * before) << dims;
+        // A single coordinate spreads over all.
+        std::vector<float> e(dims, 0);
+        e[0] = 1;
+        r.apply(e.data(), rx.data());
+        if (dims >= 64) {
+            float most = 0;
+            for (float v : rx)
+                most = std::max(most, std::fabs(v));
+            EXPECT_LT(most, 8 / std::sqrt(static_cast<float>(dims))) << dims;
+        }
+    }
+}
+
+TEST(Heap, CandidatesOrderLikeDistances)
+{
+    const float inf = std::numeric_limits<float>::infinity();
+    const float values[] = {-inf, -2, -0.5f, -1e-40f, -0.0f, 0.0f, 1e-40f, 1, 3e38f, inf};
+    for (size_t i = 0; i + 1 < std::size(values); i++) {
+        EXPECT_LE(Candidate(values[i], 9).key >> 32, Candidate(values[i + 1], 1).key >> 32);
+        EXPECT_EQ(Candidate(values[i], 3).distance(), values[i]);
+        EXPECT_EQ(Candidate(values[i], 3).id(), 3u);
+    }
+    IdSet set(4);
+    for (uint32_t i = 0; i < 10000; i++)
+        EXPECT_TRUE(set.insert(i * 7919));
+    for (uint32_t i = 0; i < 10000; i++) {
+        EXPECT_FALSE(set.insert(i * 7919));
+        EXPECT_TRUE(set.contains(i * 7919));
+        EXPECT_FALSE(set.contains(i * 7919 + 1));
+    }
+}
+
+}   // namespace
