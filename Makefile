@@ -11,7 +11,8 @@ PG_CONFIG  ?= pg_config
 CXX_STD     = -std=c++20
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -DQUIVER_VERSION='"$(QUIVER_VERSION)"'
 PG_CXXFLAGS = $(CXX_STD) -Wextra -Wno-register -Wno-missing-field-initializers -Wno-unused-parameter \
-              -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP $(WERROR)
+              -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP $(WERROR) \
+              $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)   # the server's flags may be for g++
 EXTRA_CLEAN = $(OBJS:.o=.d) build results regression.diffs regression.out
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
