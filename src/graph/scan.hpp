@@ -23,6 +23,7 @@ class Scan {
     void start(const float* rotated, const ScanLimits& limits)
     {
         limits_ = limits;
+        ef_ = limits.ef;
         query_.set(rotated);
         counters_ = {};
         items_.clear();
@@ -80,13 +81,17 @@ class Scan {
         if (state_ == State::fresh) {
             const Entry entry = store_.entry();
             const SlotId at = entry.empty() ? no_slot : descend(search_, entry, 0, counters_);
-            search_.restart(0, limits_.ef);
+            search_.restart(0, ef_);
             if (at != no_slot)
                 search_.add(at, 0);
             state_ = State::running;
         } else {
-            search_.resume(limits_.ef);
-            for (size_t i = 0; i < pending_.size() && i < limits_.ef; i++)
+            // In strict order each batch looks twice as far ahead as the one before: the more rows
+            // are wanted, the fewer of them may come too late.
+            if (limits_.iterate == Iterate::strict)
+                ef_ *= 2;
+            search_.resume(ef_);
+            for (size_t i = 0; i < pending_.size() && i < ef_; i++)
                 search_.revisit(pending_[i]);
         }
         search_.run(counters_, iterate, [&](SlotId, const Slot& slot, float distance, bool) {
@@ -112,7 +117,7 @@ class Scan {
         std::sort(pending_.begin(), pending_.end());
         size_t n = pending_.size();
         if (!iterate || !last)
-            n = std::min(n, limits_.iterate == Iterate::strict ? (limits_.ef + 1) / 2 : limits_.ef);
+            n = std::min(n, limits_.iterate == Iterate::strict ? (ef_ + 1) / 2 : ef_);
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];
@@ -136,6 +141,7 @@ class Scan {
     Query query_;
     LayerSearch<S> search_;
     ScanLimits limits_{};
+    size_t ef_ = 0;             // of the present batch
     Counters counters_;
     Vec<Item> items_;           // visited
     Vec<Candidate> pending_;    // visited, not emitted: distance, item
