@@ -24,6 +24,8 @@ PROVE_TESTS  = $(wildcard test/t/*.pl)
 override with_llvm = no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+# A server built by a newer compiler hands down a flag that g++ 12 does not have for C++.
+override CXXFLAGS := $(filter-out -fexcess-precision=standard,$(CXXFLAGS))
 override COMPILER = $(CXX) $(CXXFLAGS)
 -include $(OBJS:.o=.d)
 
