@@ -112,12 +112,14 @@ class Scan {
         if (last)
             state_ = State::done;
 
-        // The ef nearest; in strict order the nearer half of them, as what the next batch finds
-        // nearer than rows that are gone can't be used; at an iterating scan's end, all there are.
+        // The ef nearest; in strict order the nearer half of them (but enough for the usual LIMIT
+        // 10), as what the next batch finds nearer than rows that are gone can't be used; at an
+        // iterating scan's end, all there are.
         std::sort(pending_.begin(), pending_.end());
         size_t n = pending_.size();
         if (!iterate || !last)
-            n = std::min(n, limits_.iterate == Iterate::strict ? (ef_ + 1) / 2 : ef_);
+            n = std::min(n, limits_.iterate == Iterate::strict ? std::max((ef_ + 1) / 2, std::min<size_t>(ef_, 20))
+                                                               : ef_);
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];
