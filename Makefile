@@ -3,7 +3,6 @@ EXTENSION   = quiver
 QUIVER_VERSION = 0.1.0
 MODULE_big  = quiver
 DATA        = $(wildcard quiver--*.sql)
-SRCDIR     := $(dir $(realpath $(firstword $(MAKEFILE_LIST))))
 # No source lists: every .cpp of every room.
 OBJS        = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 

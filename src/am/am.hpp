@@ -62,10 +62,7 @@ class VectorReader {
     Vec<float> plain_, rotated_;
 };
 
-// ---- shared by build and insert (am_build.cpp) ----
-
-MetaData new_meta(Relation index);
-void write_empty(Relation index, ForkNumber fork, const MetaData& meta);
+// ---- heap rows ----
 
 inline graph::Tid to_tid(ItemPointer p)
 {

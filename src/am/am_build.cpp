@@ -23,7 +23,7 @@ extern "C" {
 
 namespace quiver::am {
 
-MetaData new_meta(Relation index)
+static MetaData new_meta(Relation index)
 {
     const Opclass& opclass = opclass_of(index);
     const Options options = options_of(index);
@@ -64,7 +64,7 @@ MetaData new_meta(Relation index)
     return meta;
 }
 
-void write_empty(Relation index, ForkNumber fork, const MetaData& meta)
+static void write_empty(Relation index, ForkNumber fork, const MetaData& meta)
 {
     const Buffer buffer = pg::extend_relation(index, fork, false);
     const Page page = BufferGetPage(buffer);

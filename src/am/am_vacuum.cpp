@@ -37,7 +37,7 @@ class Vacuum {
         delete_upper_slots();
         if (deleted_ == 0)
             return;
-        for_each_page([&](BlockNumber, Page page, SlotId first) {
+        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
             for (uint32 i = 0; i < store_.slots_per_page(); i++)
                 if (leads_to_gone(page, first + i))
                     todo_.push_back(first + i);
@@ -65,19 +65,20 @@ class Vacuum {
         gone_[id] = true;
     }
 
-    // Calls look(block, page, first id) for each page under a shared lock, then after() without.
+    // Calls look(buffer, page, first id) for each page under a lock of that mode, then after()
+    // without.
     template <class Look, class After>
-    void for_each_page(Look&& look, After&& after)
+    void for_each_page(int mode, Look&& look, After&& after)
     {
         for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_); block++) {
             pg::vacuum_pause();
             const Buffer buffer =
                 ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
-            LockBuffer(buffer, BUFFER_LOCK_SHARE);
+            LockBuffer(buffer, mode);
             const Page page = BufferGetPage(buffer);
             if (!PageIsNew(page)) {
                 check_page(index_, block, page, kind_slots);
-                look(block, page, store_.first_id(block));
+                look(buffer, page, store_.first_id(block));
             }
             UnlockReleaseBuffer(buffer);
             after();
@@ -87,18 +88,7 @@ class Vacuum {
     void remove_rows(IndexBulkDeleteCallback callback, void* state)
     {
         double rows = 0;
-        for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_); block++) {
-            pg::vacuum_pause();
-            const Buffer buffer =
-                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
-            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-            const Page page = BufferGetPage(buffer);
-            if (PageIsNew(page)) {
-                UnlockReleaseBuffer(buffer);
-                continue;
-            }
-            check_page(index_, block, page, kind_slots);
-            const SlotId first = store_.first_id(block);
+        for_each_page(BUFFER_LOCK_EXCLUSIVE, [&](Buffer buffer, Page page, SlotId first) {
             // dead: by slot, the rows to take out, as bits
             uint8 dead[BLCKSZ / sizeof(SlotHeader)] = {};
             bool any = false;
@@ -141,8 +131,7 @@ class Vacuum {
                     }
                     return true;
                 });
-            UnlockReleaseBuffer(buffer);
-        }
+        }, [] {});
         stats_->num_index_tuples = rows;
         stats_->estimated_count = false;
     }
@@ -186,7 +175,7 @@ class Vacuum {
         if (entry.empty() || !gone(entry.id))
             return;
         graph::Entry next;
-        for_each_page([&](BlockNumber, Page page, SlotId first) {
+        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
             for (uint32 i = 0; i < store_.slots_per_page(); i++) {
                 const SlotHeader& h = header(page, first + i);
                 if (h.state == SlotState::live && h.level > next.level)

@@ -67,7 +67,6 @@ class Inserter {
     struct Found {
         Candidate order;
         SlotId id;
-        SlotId down;
         quant::ScalarParams params;
         size_t code;   // in found_codes_ of its layer
     };
@@ -102,7 +101,7 @@ class Inserter {
                 }
                 if (!in_w)
                     return;
-                found.push_back({Candidate(distance, id), id, h.down, h.params, codes.size()});
+                found.push_back({Candidate(distance, id), id, h.params, codes.size()});
                 codes.insert(codes.end(), slot.code(), slot.code() + l_.padded);
             });
             std::sort(found.begin(), found.end(),

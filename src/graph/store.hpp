@@ -34,7 +34,7 @@ concept Store = ReadStore<S> && requires(S& s, SlotId id, Entry e) {
     { s.write(id, [](const MutableSlot&) { return true; }) } -> std::convertible_to<bool>;
     // A new slot, filled by the function; its id.
     { s.create([](const MutableSlot&) {}) } -> std::convertible_to<SlotId>;
-    // Makes `e` the entry if the present one is lower, or is `expected`. False: it was not.
+    // Makes `e` the entry if the present one is lower. False: it was not.
     { s.raise_entry(e) } -> std::convertible_to<bool>;
 };
 

@@ -32,7 +32,6 @@ class Query {
     }
 
     const float* data() const { return x_.data(); }
-    float norm() const { return std::sqrt(norm2_); }
 
     // To the node's decoded vector: |q - x'|^2, or -<q, x'>.
     float distance(const Slot& slot) const
