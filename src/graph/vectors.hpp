@@ -51,10 +51,14 @@ class Query {
         simd::kernels().sketches.score(slot.sketches(), l_.words, l_.degree, binary_.planes(),
                                        score_.data());
         const float offset = binary_.offset(), factor = binary_.factor();
+        // Inner product: only what of the query is across the node is estimated, so that neither
+        // the query's length nor the node's matters (src/graph/README.md).
+        const float norm2 = slot.header().params.norm2;
+        const float along = l_.metric != Metric::ip ? 1.0f : norm2 > 0 ? -distance / norm2 : 0.0f;
         const float *a = slot.a(), *b = slot.b();
         for (uint32_t i = 0; i < n; i++)
             estimate_[i] =
-                distance + a[i] + b[i] * (offset + factor * static_cast<float>(score_[i]));
+                distance + along * a[i] + b[i] * (offset + factor * static_cast<float>(score_[i]));
         return estimate_.data();
     }
 
