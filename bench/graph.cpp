@@ -56,7 +56,7 @@ int main(int argc, char** argv)
     const uint32_t efc = argc > 6 ? static_cast<uint32_t>(std::atoi(argv[6])) : 64;
     const auto udim = static_cast<size_t>(dim);
 
-    const Layout layout = choose_layout(metric, static_cast<uint32_t>(dim), m, 0, 8160);
+    const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), m, 0, 8160);
     std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
     const quant::Rotation rotation(udim, 1);
@@ -67,7 +67,7 @@ int main(int argc, char** argv)
     auto start = Clock::now();
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
-        inserter.insert(rotated.data(), Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
+        inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
                         draw_level(rng, layout.degree, max_level));
     }
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
@@ -96,7 +96,7 @@ int main(int argc, char** argv)
             start = Clock::now();
             for (int q = 0; q < nq; q++) {
                 rotation.apply(&queries[static_cast<size_t>(q) * udim], rotated.data());
-                scan.start(rotated.data(), {ef, Iterate::strict, 20000, size_t{1} << 30});
+                scan.start({.dense = rotated.data()}, {ef, Iterate::strict, 20000, size_t{1} << 30});
                 // What the executor does: exact distances, until ten are certain.
                 std::vector<std::pair<double, int>> exact;
                 std::vector<int> got;

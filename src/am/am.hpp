@@ -14,7 +14,7 @@ struct Options {
     int32 vl_len_;
     int m;
     int ef_construction;
-    int sketch_fold;   // 0: chosen by the dimensions
+    int sketch_fold;   // or graph::choose_fold, graph::no_sketches
 };
 constexpr int default_m = 16;
 constexpr int default_ef_construction = 64;
@@ -33,7 +33,7 @@ bytea* parse_options(Datum reloptions, bool validate);
 
 // ---- operator classes (am_opclass.cpp) ----
 
-enum class ElementType : uint8 { f32, f16 };
+enum class ElementType : uint8 { f32, f16, bit, sparse };
 
 // What an operator class means: returned by its support function 3.
 struct Opclass {
@@ -41,25 +41,43 @@ struct Opclass {
     ElementType element;
     const char* type;
     uint32 max_dims;
+
+    graph::Form form() const
+    {
+        return element == ElementType::bit      ? graph::Form::bits
+               : element == ElementType::sparse ? graph::Form::sparse
+                                                : graph::Form::dense;
+    }
 };
 const Opclass& opclass_of(Relation index);
 bool validate_opclass(Oid opclass);
 
-// Turns indexed values and queries into rotated vectors.
+// Turns indexed values and queries into what the graph compares.
 class VectorReader {
   public:
-    VectorReader(const Opclass& opclass, uint32 dims, uint64 seed)
-        : opclass_(opclass), rotation_(dims, seed), plain_(dims), rotated_(rotation_.padded())
+    VectorReader(const Opclass& opclass, const graph::Layout& layout, uint64 seed)
+        : opclass_(opclass), layout_(layout), rotation_(layout.rotated() ? layout.dims : 0, seed),
+          plain_(opclass.form() == graph::Form::dense ? layout.padded : 0),
+          rotated_(layout.rotated() ? layout.padded : 0)
     {
     }
-    // The rotated vector, good until the next call; null for what is not indexed: the zero vector
-    // under cosine distance.
-    const float* read(Datum value);
+    // Good until the next call. False for what is not indexed: the zero vector under cosine distance.
+    bool read(Datum value, graph::Value* to);
+    // Of what may be asked for but not be in an index, sparse vectors of any length, too.
+    bool read_query(Datum value, graph::Value* to);
+    // The origin, in place of queries that are nowhere.
+    graph::Value zero();
 
   private:
+    bool read_dense(struct varlena* value, graph::Value* to);
+    bool read_sparse(struct varlena* value, graph::Value* to);
+
     const Opclass& opclass_;
+    const graph::Layout& layout_;
     quant::Rotation rotation_;
     Vec<float> plain_, rotated_;
+    Vec<uint8_t> bits_;
+    Vec<int32_t> index_;
 };
 
 // ---- heap rows ----

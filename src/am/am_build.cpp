@@ -40,9 +40,14 @@ static MetaData new_meta(Relation index)
     if (options.ef_construction < 2 * options.m)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("ef_construction must be greater than or equal to 2 * m")));
+    if (options.sketch_fold > 0 && (opclass.form() == graph::Form::bits ? options.sketch_fold > 1
+                                    : opclass.form() == graph::Form::sparse || opclass.metric == graph::Metric::l1))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("this operator class has no sketches of %d coordinates a bit", options.sketch_fold),
+                        errhint("Leave sketch_fold at its default.")));
     const graph::Layout layout =
-        graph::choose_layout(opclass.metric, static_cast<uint32>(dims), static_cast<uint32>(options.m),
-                             static_cast<uint32>(options.sketch_fold), usable_bytes);
+        graph::choose_layout(opclass.form(), opclass.metric, static_cast<uint32>(dims), static_cast<uint32>(options.m),
+                             options.sketch_fold, usable_bytes);
     if (layout.slots_per_page(usable_bytes) == 0)
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                         errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
@@ -51,6 +56,7 @@ static MetaData new_meta(Relation index)
     meta.magic = meta_magic;
     meta.version = graph::format_version;
     meta.metric = opclass.metric;
+    meta.form = opclass.form();
     meta.dims = static_cast<uint32>(dims);
     meta.m = static_cast<uint32>(options.m);
     meta.ef_construction = static_cast<uint32>(options.ef_construction);
@@ -87,7 +93,7 @@ struct BuildState {
     graph::Layout layout;
     Rng rng;
     VectorReader reader;
-    MemoryContext row_context;
+    MemoryContext context;         // of this, and of the reader's scratch memory
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
@@ -97,9 +103,9 @@ struct BuildState {
 
     BuildState(Relation rel, const MetaData& m)
         : index(rel), meta(m), layout(m.layout()), rng(m.rotation_seed),
-          reader(opclass_of(rel), m.dims, m.rotation_seed)
+          reader(opclass_of(rel), layout, m.rotation_seed)
     {
-        row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build row", ALLOCSET_DEFAULT_SIZES);
+        context = CurrentMemoryContext;
         graph_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
         memory = new (palloc(sizeof *memory)) graph::MemoryStore(layout);
@@ -142,34 +148,29 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         auto& b = *static_cast<BuildState*>(arg);
         if (isnull[0])
             return;
-        MemoryContext old = MemoryContextSwitchTo(b.row_context);
-        const float* x = b.reader.read(values[0]);
-        if (x) {
+        const MemoryContext old = MemoryContextSwitchTo(b.context);
+        graph::Value x;
+        if (b.reader.read(values[0], &x)) {
             const int level = draw_level(b.rng, b.layout.degree, graph::max_level);
             if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
                 ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
                                         b.tuples),
                                  errdetail("Building will take significantly more time."),
                                  errhint("Increase maintenance_work_mem to speed up builds.")));
-                MemoryContextSwitchTo(old);
                 write_graph(b);
                 b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
                     graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
                 pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
             }
-            // The graph's memory grows in its own context; scratch memory is small and kept.
-            MemoryContextSwitchTo(b.memory ? b.graph_context : CurrentMemoryContext);
-            if (b.memory)
+            if (b.memory) {
+                MemoryContextSwitchTo(b.graph_context);
                 b.memory_inserter->insert(x, to_tid(tid), level);
-            else {
-                MemoryContextSwitchTo(GetMemoryChunkContext(b.relation_inserter));
+            } else
                 b.relation_inserter->insert(x, to_tid(tid), level);
-            }
             b.tuples++;
             pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
         }
         MemoryContextSwitchTo(old);
-        MemoryContextReset(b.row_context);
         CHECK_FOR_INTERRUPTS();
     });
 }
@@ -224,7 +225,7 @@ struct InsertState {
     Rng rng;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), m.dims, m.rotation_seed),
+        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), layout, m.rotation_seed),
           store(index, meta, layout), inserter(store, m.m, m.ef_construction),
           rng(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
@@ -249,8 +250,8 @@ bool insert(QUIVER_AMINSERT_ARGS)
         }
         s->store.refresh(index);
         const MemoryContext old = MemoryContextSwitchTo(s->context);
-        const float* x = s->reader.read(values[0]);
-        if (x)
+        graph::Value x;
+        if (s->reader.read(values[0], &x))
             s->inserter.insert(x, to_tid(tid), draw_level(s->rng, s->layout.degree, graph::max_level));
         MemoryContextSwitchTo(old);
         return false;

@@ -41,8 +41,9 @@ MetaData read_meta(Relation index)
                                RelationGetRelationName(index), meta.version, graph::format_version),
                         errhint("REINDEX the index.")));
     const graph::Layout l = meta.layout();
-    if (meta.dims < 1 || meta.dims > 16000 || meta.degree < 4 || meta.degree > graph::max_degree ||
-        meta.fold < 1 || meta.fold > 64 || meta.slots_per_page < 1 || l.slot_bytes != meta.slot_bytes ||
+    if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse || meta.metric < graph::Metric::l2 ||
+        meta.metric > graph::Metric::jaccard || meta.dims < 1 || meta.dims > graph::max_dims_of(meta.form) ||
+        meta.degree < 4 || meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 || meta.slots_per_page < 1 || l.slot_bytes != meta.slot_bytes ||
         meta.slots_per_page * meta.slot_bytes > usable_bytes)
         ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
                         errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),

@@ -44,6 +44,9 @@ const char* metric_name(graph::Metric metric)
     case graph::Metric::l2: return "l2";
     case graph::Metric::ip: return "ip";
     case graph::Metric::cosine: return "cosine";
+    case graph::Metric::l1: return "l1";
+    case graph::Metric::hamming: return "hamming";
+    case graph::Metric::jaccard: return "jaccard";
     }
     return "?";
 }
@@ -87,7 +90,7 @@ QUIVER_FUNCTION(hnsw_stats)
     const MetaData meta = read_meta(index);
     const graph::Layout layout = meta.layout();
     RelationStore store(index, meta, layout);
-    int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, links = 0, full = 0;
+    int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, overflow = 0, links = 0, full = 0;
     int least = graph::max_degree, most = 0;
     const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
     for (BlockNumber block = first_slot_block; block < store.blocks(); block++) {
@@ -101,6 +104,8 @@ QUIVER_FUNCTION(hnsw_stats)
                 const auto& h = *reinterpret_cast<graph::SlotHeader*>(store.slot_in(page, i));
                 if (h.state == graph::SlotState::deleted)
                     deleted++;
+                else if (h.state == graph::SlotState::overflow)
+                    overflow++;
                 else if (h.state != graph::SlotState::live)
                     free++;
                 else if (h.level > 0)
@@ -119,20 +124,21 @@ QUIVER_FUNCTION(hnsw_stats)
     }
     const int64 pages = store.blocks();
     relation_close(index, AccessShareLock);
-    Datum values[12];
-    bool nulls[12] = {};
+    Datum values[13];
+    bool nulls[13] = {};
     values[0] = Int64GetDatum(pages);
     values[1] = Int64GetDatum(nodes);
     values[2] = Int64GetDatum(upper);
     values[3] = Int64GetDatum(rows);
     values[4] = Int64GetDatum(deleted);
     values[5] = Int64GetDatum(free);
-    values[6] = Float8GetDatum(nodes ? static_cast<double>(links) / static_cast<double>(nodes) : 0);
-    values[7] = Int32GetDatum(nodes ? least : 0);
-    values[8] = Int32GetDatum(most);
-    values[9] = Float8GetDatum(nodes ? static_cast<double>(full) / static_cast<double>(nodes) : 0);
-    values[10] = Int32GetDatum(meta.entry_level + 1);
-    values[11] = Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
+    values[6] = Int64GetDatum(overflow);
+    values[7] = Float8GetDatum(nodes ? static_cast<double>(links) / static_cast<double>(nodes) : 0);
+    values[8] = Int32GetDatum(nodes ? least : 0);
+    values[9] = Int32GetDatum(most);
+    values[10] = Float8GetDatum(nodes ? static_cast<double>(full) / static_cast<double>(nodes) : 0);
+    values[11] = Int32GetDatum(meta.entry_level + 1);
+    values[12] = Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
     PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
 }
 
@@ -161,13 +167,13 @@ QUIVER_FUNCTION(hnsw_page_items)
     for (uint32 i = 0; i < meta.slots_per_page; i++) {
         const graph::Slot slot(layout, static_cast<char*>(PageGetContents(page)) + i * meta.slot_bytes);
         const graph::SlotHeader& h = slot.header();
-        static const char* const states[] = {"free", "live", "deleted"};
+        static const char* const states[] = {"free", "live", "deleted", "overflow"};
         const auto state = static_cast<size_t>(h.state);
         Datum values[8];
         bool nulls[8] = {};
         values[0] = Int32GetDatum(static_cast<int32>(i));
-        values[1] = CStringGetTextDatum(state < 3 ? states[state] : "?");
-        const bool used = h.state != graph::SlotState::free;
+        values[1] = CStringGetTextDatum(state < 4 ? states[state] : "?");
+        const bool used = h.state == graph::SlotState::live || h.state == graph::SlotState::deleted;
         for (int n = 2; n < 8; n++)
             nulls[n] = !used;
         if (used) {

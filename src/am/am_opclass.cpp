@@ -2,7 +2,7 @@
 #include "pg/pg.hpp"
 
 #include "am/am.hpp"
-#include "types/dense.hpp"
+#include "types/sparse.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_opclass.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/varbit.h"
 }
 
 namespace quiver::am {
@@ -53,32 +54,103 @@ bool validate_opclass(Oid opclass)
     return ok;
 }
 
-const float* VectorReader::read(Datum value)
+bool VectorReader::read(Datum value, graph::Value* to)
+{
+    const bool indexed = read_query(value, to);
+    constexpr size_t most = graph::max_sparse_bytes / 8;
+    if (to->sparse.count > most)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("sparsevec cannot have more than %zu non-zero elements for hnsw index", most)));
+    return indexed;
+}
+
+bool VectorReader::read_query(Datum value, graph::Value* to)
 {
     struct varlena* detoasted = PG_DETOAST_DATUM(value);
-    const int dims = static_cast<int>(plain_.size());
+    *to = {};
+    bool indexed = true;
+    switch (layout_.form) {
+    case graph::Form::dense: indexed = read_dense(detoasted, to); break;
+    case graph::Form::bits: {
+        auto* v = reinterpret_cast<VarBit*>(detoasted);
+        if (static_cast<uint32>(VARBITLEN(v)) != layout_.dims)
+            ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+                            errmsg("different bit lengths %u and %u", layout_.dims,
+                                   static_cast<unsigned>(VARBITLEN(v)))));
+        bits_.assign(layout_.code_bytes, 0);
+        std::copy(VARBITS(v), VARBITS(v) + VARBITBYTES(v), bits_.begin());
+        to->bits = bits_.data();
+        break;
+    }
+    case graph::Form::sparse: indexed = read_sparse(detoasted, to); break;
+    }
+    if (reinterpret_cast<Pointer>(detoasted) != DatumGetPointer(value))
+        pfree(detoasted);
+    return indexed;
+}
+
+bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
+{
+    const int dims = static_cast<int>(layout_.dims);
+    const auto n = static_cast<size_t>(dims);
     const float* x = plain_.data();
     if (opclass_.element == ElementType::f32) {
-        const auto* v = reinterpret_cast<const Vector*>(detoasted);
+        const auto* v = reinterpret_cast<const Vector*>(value);
         check_same_dims(opclass_.type, dims, v->dim);
         x = v->x;
     } else {
-        const auto* v = reinterpret_cast<const HalfVector*>(detoasted);
+        const auto* v = reinterpret_cast<const HalfVector*>(value);
         check_same_dims(opclass_.type, dims, v->dim);
-        simd::kernels().to_f32(v->x, plain_.data(), plain_.size());
+        simd::kernels().to_f32(v->x, plain_.data(), n);
     }
     if (opclass_.metric == graph::Metric::cosine) {
-        const double norm = std::sqrt(simd::kernels().norm2_f32(x, plain_.size()));
-        if (norm > 0)
-            for (int i = 0; i < dims; i++)
-                plain_[static_cast<size_t>(i)] = static_cast<float>(x[i] / norm);
-        x = norm > 0 ? plain_.data() : nullptr;
+        const double norm = std::sqrt(simd::kernels().norm2_f32(x, n));
+        if (!(norm > 0))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            plain_[i] = static_cast<float>(x[i] / norm);
+        x = plain_.data();
     }
-    if (x)
+    if (layout_.rotated()) {
         rotation_.apply(x, rotated_.data());
-    if (reinterpret_cast<Pointer>(detoasted) != DatumGetPointer(value))
-        pfree(detoasted);
-    return x ? rotated_.data() : nullptr;
+        x = rotated_.data();
+    } else if (x != plain_.data()) {
+        std::copy(x, x + n, plain_.begin());   // what pads it stays 0
+        x = plain_.data();
+    }
+    to->dense = x;
+    return true;
+}
+
+bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
+{
+    const auto* v = reinterpret_cast<const SparseVector*>(value);
+    check_same_dims(opclass_.type, static_cast<int>(layout_.dims), v->dim);
+    index_.assign(v->index, v->index + v->nnz);
+    plain_.assign(v->values(), v->values() + v->nnz);
+    if (opclass_.metric == graph::Metric::cosine) {
+        const double norm = std::sqrt(simd::kernels().norm2_f32(plain_.data(), plain_.size()));
+        if (!(norm > 0))
+            return false;
+        for (float& x : plain_)
+            x = static_cast<float>(x / norm);
+    }
+    to->sparse = {index_.data(), plain_.data(), index_.size()};
+    return true;
+}
+
+graph::Value VectorReader::zero()
+{
+    graph::Value x;
+    if (layout_.form == graph::Form::dense) {
+        auto& zeros = layout_.rotated() ? rotated_ : plain_;
+        std::fill(zeros.begin(), zeros.end(), 0.0f);
+        x.dense = zeros.data();
+    } else if (layout_.form == graph::Form::bits) {
+        bits_.assign(layout_.code_bytes, 0);
+        x.bits = bits_.data();
+    }
+    return x;
 }
 
 }   // namespace quiver::am
@@ -97,6 +169,14 @@ using quiver::graph::Metric;
 OPCLASS(hnsw_vector_l2_support, Metric::l2, ElementType::f32, "vector", 2000)
 OPCLASS(hnsw_vector_ip_support, Metric::ip, ElementType::f32, "vector", 2000)
 OPCLASS(hnsw_vector_cosine_support, Metric::cosine, ElementType::f32, "vector", 2000)
+OPCLASS(hnsw_vector_l1_support, Metric::l1, ElementType::f32, "vector", 2000)
 OPCLASS(hnsw_halfvec_l2_support, Metric::l2, ElementType::f16, "halfvec", 4000)
 OPCLASS(hnsw_halfvec_ip_support, Metric::ip, ElementType::f16, "halfvec", 4000)
 OPCLASS(hnsw_halfvec_cosine_support, Metric::cosine, ElementType::f16, "halfvec", 4000)
+OPCLASS(hnsw_halfvec_l1_support, Metric::l1, ElementType::f16, "halfvec", 4000)
+OPCLASS(hnsw_bit_hamming_support, Metric::hamming, ElementType::bit, "bit", 64000)
+OPCLASS(hnsw_bit_jaccard_support, Metric::jaccard, ElementType::bit, "bit", 64000)
+OPCLASS(hnsw_sparsevec_l2_support, Metric::l2, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_ip_support, Metric::ip, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_cosine_support, Metric::cosine, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_l1_support, Metric::l1, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)

@@ -33,8 +33,8 @@ void define_options()
                       "Size of the dynamic candidate list for construction",
                       default_ef_construction, 4, 1000, AccessExclusiveLock);
     add_int_reloption(kind, "sketch_fold",
-                      "Coordinates for each bit of a neighbour's sketch (0: chosen by the dimensions)",
-                      0, 0, 64, AccessExclusiveLock);
+                      "Coordinates for each bit of a neighbour's sketch (0: chosen by the dimensions, -1: no sketches)",
+                      graph::choose_fold, graph::no_sketches, 64, AccessExclusiveLock);
 
     DefineCustomIntVariable("hnsw.ef_search", "Sets the size of the dynamic candidate list for search",
                             "More finds more of the nearest rows and takes longer.",

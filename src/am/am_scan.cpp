@@ -26,7 +26,7 @@ struct ScanState {
     bool null_query = false;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), m.dims, m.rotation_seed),
+        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), layout, m.rotation_seed),
           store(index, meta, layout), scan(store)
     {
     }
@@ -43,23 +43,17 @@ void start(IndexScanDesc scan, ScanState& s)
     pgstat_count_index_scan(scan->indexRelation);
     pg::count_index_search(scan);
 
-    const float* x = nullptr;
-    s.null_query = scan->orderByData->sk_flags & SK_ISNULL;
-    if (!s.null_query)
-        x = s.reader.read(scan->orderByData->sk_argument);
+    graph::Value x;
     // A query without a direction (NULL, the zero vector under cosine distance) is as near to one
     // row as to any other.
-    Vec<float> zero;
-    if (!x) {
-        zero.resize(s.layout.padded);
-        x = zero.data();
-    }
+    s.null_query = (scan->orderByData->sk_flags & SK_ISNULL) || !s.reader.read_query(scan->orderByData->sk_argument, &x);
+    if (s.null_query)
+        x = s.reader.zero();
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
     s.scan.start(x, {static_cast<size_t>(settings.ef_search),
                      static_cast<graph::Iterate>(settings.iterative_scan),
                      static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)});
-    s.null_query |= !zero.empty();
     s.started = true;
     last_scan_rows = 0;
 }

@@ -3,7 +3,8 @@
 //   2. repair the slots that lead to deleted ones;
 //   3. move the entry, if it is deleted, to the highest node left;
 //   4. free the deleted slots, stamped with the next transaction id: they are used again once no
-//      transaction is left that could hold their id.
+//      transaction is left that could hold their id. Overflow slots go with their node; those of
+//      an insert that did not finish are recognized by their age.
 // A crash between the steps leaves deleted slots behind, which the next vacuum finds.
 #include "pg/pg.hpp"
 
@@ -33,8 +34,10 @@ class Vacuum {
 
     void run(IndexBulkDeleteCallback callback, void* state)
     {
+        horizon_ = U64FromFullTransactionId(pg::oldest_full_xid(index_));
         remove_rows(callback, state);
         delete_upper_slots();
+        delete_overflow();
         if (deleted_ == 0)
             return;
         for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
@@ -96,6 +99,12 @@ class Vacuum {
                 const SlotHeader& h = header(page, first + i);
                 if (h.state == SlotState::deleted)
                     mark_gone(first + i);   // by a vacuum that did not finish
+                if (layout_.form == graph::Form::sparse && h.state != SlotState::free) {
+                    if (h.state == SlotState::overflow)
+                        overflow_.push_back({first + i, h.down, h.stamp() < horizon_ ? orphan : in_use});
+                    else
+                        owners_.push_back({first + i, h.overflow()});
+                }
                 if (h.state != SlotState::live)
                     continue;
                 if (h.level > 0) {
@@ -156,6 +165,31 @@ class Vacuum {
         }
     }
 
+    // Overflow slots that belong to nodes which are gone, or to nobody. A node that was inserted
+    // after its page was looked at is not known here, but then its overflow slots are young.
+    void delete_overflow()
+    {
+        const auto mark = [&](SlotId at, Use use) {
+            for (size_t steps = 0; at != graph::no_slot && steps < overflow_.size(); steps++) {
+                const auto found = std::lower_bound(overflow_.begin(), overflow_.end(), at,
+                                                    [](const Overflow& o, SlotId id) { return o.id < id; });
+                if (found == overflow_.end() || found->id != at)
+                    return;
+                found->use = use;
+                at = found->next;
+            }
+        };
+        for (const Owner& o : owners_)
+            if (gone(o.id))
+                mark(o.overflow, orphan);
+        for (const Owner& o : owners_)
+            if (!gone(o.id))
+                mark(o.overflow, in_use);
+        for (const Overflow& o : overflow_)
+            if (o.use == orphan)
+                mark_gone(o.id);
+    }
+
     bool leads_to_gone(Page page, SlotId id) const
     {
         const graph::Slot slot(layout_, store_.slot_in(page, id));
@@ -208,7 +242,7 @@ class Vacuum {
             store_.change(buffer, [&](Page page) {
                 for (uint32 i = 0; i < store_.slots_per_page(); i++) {
                     SlotHeader& h = header(page, first + i);
-                    if (h.state != SlotState::deleted || !gone(first + i))
+                    if ((h.state != SlotState::deleted && h.state != SlotState::overflow) || !gone(first + i))
                         continue;
                     h.state = SlotState::free;
                     h.degree = 0;
@@ -225,6 +259,14 @@ class Vacuum {
         SlotId id, down;
         uint8 level;
     };
+    enum Use : uint8 { in_use, orphan };
+    struct Overflow {
+        SlotId id, next;
+        Use use;
+    };
+    struct Owner {
+        SlotId id, overflow;
+    };
 
     IndexVacuumInfo* info_;
     IndexBulkDeleteResult* stats_;
@@ -236,6 +278,9 @@ class Vacuum {
     std::vector<bool, Allocator<bool>> gone_;
     size_t deleted_ = 0;
     Vec<Upper> upper_;
+    uint64 horizon_ = 0;
+    Vec<Overflow> overflow_;   // by id
+    Vec<Owner> owners_;
     Vec<SlotId> todo_;
 };
 

@@ -16,7 +16,8 @@ struct MetaData {
     uint32 magic;
     uint32 version;
     graph::Metric metric;
-    uint8 unused[3];
+    graph::Form form;
+    uint8 unused[2];
     uint32 dims;
     uint32 m;
     uint32 ef_construction;
@@ -28,7 +29,7 @@ struct MetaData {
     graph::SlotId entry;
     int32 entry_level;
 
-    graph::Layout layout() const { return graph::Layout::make(metric, dims, degree, fold); }
+    graph::Layout layout() const { return graph::Layout::make(form, metric, dims, degree, fold); }
 };
 
 // Ends every page. The id tells tools such as pg_filedump whose page it is.

@@ -129,6 +129,8 @@ class RelationStore {
         }
     }
 
+    uint64 stamp() const { return U64FromFullTransactionId(pg::next_full_xid()); }
+
     bool raise_entry(graph::Entry e)
     {
         return change_meta([&](MetaData& meta) {

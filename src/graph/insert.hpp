@@ -3,7 +3,8 @@
 // What is atomic: each slot is written on its own. A new node's slots are written with their links
 // before anything leads to them; then each neighbour gets its link back; then, if the node is the
 // highest, it becomes the entry. Any prefix of that is a graph that answers correctly: at worst a
-// node is not found yet whose row is not visible yet either.
+// node is not found yet whose row is not visible yet either. (Overflow slots come first of all;
+// those of an insert that did not get further are found by vacuum.)
 #pragma once
 
 #include "graph/prune.hpp"
@@ -16,19 +17,20 @@ class Inserter {
   public:
     Inserter(S& store, uint32_t m, uint32_t ef_construction)
         : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree)), ef_(ef_construction), query_(l_), search_(store, query_, 0, ef_construction),
-          encoder_(l_), neighbours_(l_), code_(l_.padded)
+          encoder_(l_), neighbours_(l_), node_(l_)
     {
     }
 
-    // Adds row `tid` with a rotated vector of layout.padded floats. A row whose code is already
-    // there joins that node. `level`: of the node, if it becomes one of its own.
-    void insert(const float* rotated, Tid tid, int level)
+    // Adds row `tid` with vector `x`. A row whose code is already there joins that node. `level`: of
+    // the node, if it becomes one of its own.
+    void insert(const Value& x, Tid tid, int level)
     {
-        own_ = {quant::scalar_encode(rotated, l_.padded, code_.data()), code_.data()};
-        query_.set(rotated);
+        own_ = encode(l_, x, code_);
+        query_.set(x);
         Entry entry = store_.entry();
         if (find(entry, level) && join(tid))
             return;
+        const SlotId overflow = put_overflow();
         Vec<SlotId>& slots = slots_;
         slots.clear();
         for (int l = 0; l <= level; l++)
@@ -37,12 +39,11 @@ class Inserter {
                 h.state = SlotState::live;
                 h.level = static_cast<uint8_t>(l);
                 h.down = l > 0 ? slots.back() : no_slot;
-                h.params = own_.params;
+                put_code(own_, slot, overflow);
                 if (l == 0) {
                     h.tid_count = 1;
                     h.tids[0] = tid;
                 }
-                std::copy(code_.begin(), code_.end(), slot.code());
                 link(slot, l);
             }));
         if (level > entry.level && !store_.raise_entry({slots.back(), level}) && entry.empty()) {
@@ -68,7 +69,8 @@ class Inserter {
         Candidate order;
         SlotId id;
         quant::ScalarParams params;
-        size_t code;   // in found_codes_ of its layer
+        size_t code;   // in codes_ of its layer
+        uint32_t length;
     };
 
     // Finds the neighbours on each layer of the node. True if there is a node with the same code.
@@ -93,7 +95,7 @@ class Inserter {
             float nearest = 0;
             search_.restart(l, ef_);
             search_.add(at, 0);
-            search_.run(counters_, false, [&](SlotId id, const Slot& slot, float distance, bool in_w) {
+            search_.run(counters_, false, [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
                 const SlotHeader& h = slot.header();
                 if (down == no_slot || distance < nearest) {
                     nearest = distance;
@@ -101,8 +103,8 @@ class Inserter {
                 }
                 if (!in_w)
                     return;
-                found.push_back({Candidate(distance, id), id, h.params, codes.size()});
-                codes.insert(codes.end(), slot.code(), slot.code() + l_.padded);
+                found.push_back({Candidate(distance, id), id, code.params, codes.size(), code.length});
+                codes.insert(codes.end(), code.bytes, code.bytes + code.length);
             });
             std::sort(found.begin(), found.end(),
                       [](const Found& x, const Found& y) { return x.order < y.order; });
@@ -110,7 +112,7 @@ class Inserter {
                 found.resize(ef_);
             if (l == 0)
                 for (const Found& f : found)
-                    if (same_code(code_of(f, 0)))
+                    if (same_code(l_, own_, code_of(f, 0)))
                         same_.push_back(f.id);
             choose(l);
             at = down;
@@ -120,12 +122,27 @@ class Inserter {
 
     Code code_of(const Found& f, int l) const
     {
-        return {f.params, codes_[static_cast<size_t>(l)].data() + f.code};
+        return {f.params, codes_[static_cast<size_t>(l)].data() + f.code, f.length};
     }
-    bool same_code(const Code& c) const
+
+    // Writes what of the code does not fit into a node's slot, last part first; where it starts.
+    SlotId put_overflow()
     {
-        return c.params.offset == own_.params.offset && c.params.scale == own_.params.scale &&
-               std::equal(code_.begin(), code_.end(), c.bytes);
+        SlotId next = no_slot;
+        const uint32_t part = l_.overflow_bytes() / 8 * 8;
+        for (uint32_t left = own_.length > l_.code_bytes ? own_.length - l_.code_bytes : 0; left > 0;) {
+            const uint32_t n = left % part ? left % part : part;
+            left -= n;
+            next = store_.create([&](const MutableSlot& slot) {
+                SlotHeader& h = slot.header();
+                h.state = SlotState::overflow;
+                h.stamp() = store_.stamp();
+                h.down = next;
+                h.length = n;
+                std::memcpy(slot.data() + sizeof(SlotHeader), own_.bytes + l_.code_bytes + left, n);
+            });
+        }
+        return next;
     }
 
     // The new node's own links.
@@ -159,34 +176,81 @@ class Inserter {
     void link_back(SlotId neighbour, int l, SlotId id)
     {
         store_.poll();
+        // Without sketches the slot does not know its neighbours: they are read first.
+        SlotId victim = no_slot;
+        if (!l_.sketched() && !find_victim(neighbour, id, &victim))
+            return;
         store_.write(neighbour, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
             if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
                 return false;   // gone meanwhile
             if (std::find(slot.ids(), slot.ids() + h.degree, id) != slot.ids() + h.degree)
                 return false;
-            encoder_.set_centre({h.params, slot.code()});
-            encoder_.encode(own_);
-            if (h.degree < l_.degree) {
-                encoder_.put(id, slot, h.degree++);
-                return true;
-            }
-            const uint32_t i = neighbours_.victim(slot, encoder_);
+            uint32_t i = h.degree;
+            if (l_.sketched()) {
+                encoder_.set_centre(code_in(slot));
+                encoder_.encode(own_);
+                if (i == l_.degree)
+                    i = neighbours_.victim(slot, encoder_);
+            } else if (i == l_.degree)
+                i = static_cast<uint32_t>(std::find(slot.ids(), slot.ids() + i, victim) - slot.ids());
             if (i == l_.degree)
-                return false;
+                return false;   // the newcomer is the one to go
             encoder_.put(id, slot, i);
+            h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
             return true;
         });
+    }
+
+    // Which neighbour of a full slot gives way to the newcomer `id`; no_slot if there is room. False
+    // if the newcomer does.
+    bool find_victim(SlotId at, SlotId id, SlotId* victim)
+    {
+        if (!node_.read(store_, at) || node_.degree() < l_.degree)
+            return true;
+        const auto keep = [&](SlotId n, const Code& c) {
+            around_.push_back({Candidate(0, n), n, c.params, around_codes_.size(), c.length});
+            around_codes_.insert(around_codes_.end(), c.bytes, c.bytes + c.length);
+        };
+        around_.clear();
+        around_codes_.clear();
+        const Code centre = node_.code();
+        keep(id, own_);
+        ids_.assign(node_.slot().ids(), node_.slot().ids() + l_.degree);
+        around_codes_.insert(around_codes_.end(), centre.bytes, centre.bytes + centre.length);
+        const Found middle{Candidate(0, at), at, centre.params, around_codes_.size() - centre.length, centre.length};
+        for (const SlotId n : ids_) {
+            store_.poll();
+            if (!node_.read(store_, n)) {
+                *victim = n;   // a link that leads nowhere
+                return true;
+            }
+            keep(n, node_.code());
+        }
+        const auto code = [&](const Found& f) { return Code{f.params, around_codes_.data() + f.code, f.length}; };
+        for (Found& f : around_)
+            f.order = Candidate(code_distance(l_, code(middle), code(f)), f.id);
+        std::sort(around_.begin(), around_.end(), [](const Found& x, const Found& y) { return x.order < y.order; });
+        distance_.clear();
+        for (const Found& f : around_)
+            distance_.push_back(f.order.distance());
+        select_neighbours(around_.size(), distance_.data(), 0, around_.size(), kept_,
+                          [&](uint32_t i, uint32_t j) { return code_distance(l_, code(around_[i]), code(around_[j])); },
+                          &turned_down_);
+        *victim = around_[turned_down_.empty() ? around_.size() - 1 : turned_down_.back()].id;
+        return *victim != id;
     }
 
     // Adds the row to a node of the same code that has room.
     bool join(Tid tid)
     {
         for (const SlotId id : same_) {
+            // A node's code never changes, so it may be looked at before the slot is locked.
+            if (!node_.read(store_, id) || !same_code(l_, own_, node_.code()))
+                continue;
             const bool joined = store_.write(id, [&](const MutableSlot& slot) {
                 SlotHeader& h = slot.header();
-                if (h.state != SlotState::live || h.level != 0 || h.tid_count >= max_tids ||
-                    !same_code({h.params, slot.code()}))
+                if (h.state != SlotState::live || h.level != 0 || h.tid_count >= max_tids)
                     return false;
                 h.tids[h.tid_count++] = tid;
                 h.params.error = std::max(h.params.error, own_.params.error);
@@ -212,7 +276,11 @@ class Inserter {
     Vec<Vec<Found>> links_;        // by layer
     Vec<SlotId> same_, slots_;
     Vec<float> distance_;
-    Vec<uint32_t> kept_;
+    Vec<uint32_t> kept_, turned_down_;
+    Node node_;
+    Vec<Found> around_;            // of find_victim()
+    Vec<uint8_t> around_codes_;
+    Vec<SlotId> ids_;
     Counters counters_;
 };
 

@@ -1,12 +1,14 @@
 // The bytes of a graph: what a slot holds and where. The same on disk and in memory.
 //
-//   slot = SlotHeader | own code, 8 bit a coordinate | neighbour ids | factors a | factors b |
+//   slot = SlotHeader | own code | neighbour ids | factors a | factors b |
 //          sketches of the neighbours, word-transposed
 //
 // All slots of a graph have one size, so an id is (block, slot) by arithmetic. A node of level L has
-// L + 1 slots: `down` leads from each to the one a layer below; heap TIDs are in the lowest.
+// L + 1 slots: `down` leads from each to the one a layer below; heap TIDs are in the lowest. What of
+// a sparse vector's code does not fit goes on in overflow slots, which all slots of a node share.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -29,12 +31,29 @@ enum class Metric : uint8_t {
     l2 = 1,       // squared Euclidean distance
     ip = 2,       // inner product, negated
     cosine = 3,   // unit vectors under l2
+    l1 = 4,       // taxicab distance
+    hamming = 5,
+    jaccard = 6,
 };
+
+// What is indexed, and how a slot keeps it as the node's own code.
+enum class Form : uint8_t {
+    dense = 1,    // 8 bit a coordinate: of the rotated vector, or, for l1, of the vector itself
+    bits = 2,     // the bits
+    sparse = 3,   // ascending indices, then their values, 4 bytes each
+};
+constexpr uint32_t sparse_inline_bytes = 256;     // of a code in the node's own slot
+constexpr uint32_t max_sparse_bytes = 8 * 1000;   // of all of it
+constexpr uint32_t max_dims_of(Form form)
+{
+    return form == Form::dense ? 16000 : form == Form::bits ? 64000 : 1000000000;
+}
 
 enum class SlotState : uint8_t {
     free = 0,      // never used, or freed: `stamp` says since when
     live = 1,
     deleted = 2,   // no rows left; still leads on until vacuum has removed the links to it
+    overflow = 3,  // not a node: more of a node's code
 };
 
 // A heap row: block number and offset, as PostgreSQL's ItemPointerData.
@@ -50,10 +69,20 @@ struct SlotHeader {
     uint8_t degree;
     uint8_t tid_count;
     SlotId down;                  // the node's slot one layer below; no_slot on layer 0
+                                  // overflow: the slot that goes on; no_slot in the last
     quant::ScalarParams params;   // of the own code
-    uint32_t reserved;
+    uint32_t length;              // bytes of the own code; overflow: of the part here
     Tid tids[max_tids];
+    // sparse: the first overflow slot, or no_slot. Lies where other codes have their offset.
+    SlotId& overflow() { return *reinterpret_cast<SlotId*>(&params); }
+    SlotId overflow() const
+    {
+        SlotId id;
+        std::memcpy(&id, &params, sizeof id);
+        return id;
+    }
     // free: the transaction id (64 bit) as of which nobody who could hold this id started
+    // overflow: the next transaction id when it was written
     uint64_t& stamp() { return *reinterpret_cast<uint64_t*>(&params); }
     uint64_t stamp() const
     {
@@ -67,48 +96,71 @@ static_assert(offsetof(SlotHeader, params) == 8);
 
 // Where the parts of a slot are.
 struct Layout {
-    uint32_t dims;       // of the user's vectors
-    uint32_t padded;     // after rotation, a multiple of 64
-    uint32_t degree;     // neighbours a slot has room for, a multiple of 4
-    uint32_t fold;       // coordinates a sketch bit stands for
-    uint32_t words;      // 64-bit words of a sketch
+    uint32_t dims;         // of the user's vectors
+    uint32_t padded;       // coordinates (or bits) of a code: rotated ones a multiple of 64
+    uint32_t code_bytes;   // room for the own code
+    uint32_t degree;       // neighbours a slot has room for, a multiple of 4
+    uint32_t fold;         // coordinates a sketch bit stands for; 0: no sketches
+    uint32_t words;        // 64-bit words of a sketch; 0: neighbours are read to be scored
     uint32_t ids, a, b, sketches, slot_bytes;   // offsets and the size
+    Form form;
     Metric metric;
 
-    static Layout make(Metric metric, uint32_t dims, uint32_t degree, uint32_t fold)
+    bool rotated() const { return form == Form::dense && metric != Metric::l1; }
+    bool sketched() const { return words > 0; }
+
+    // Sketches need rotated vectors; of bits there is only fold 1, the neighbour itself.
+    static Layout make(Form form, Metric metric, uint32_t dims, uint32_t degree, uint32_t fold)
     {
         Layout l{};
+        l.form = form;
         l.metric = metric;
         l.dims = dims;
-        l.padded = (dims + 63) / 64 * 64;
+        l.padded = l.rotated() || form == Form::bits ? (dims + 63) / 64 * 64 : (dims + 7) / 8 * 8;
+        l.code_bytes = form == Form::dense  ? l.padded
+                       : form == Form::bits ? l.padded / 8
+                                            : sparse_inline_bytes;
         l.degree = degree;
         l.fold = fold;
-        l.words = static_cast<uint32_t>(quant::sketch_words(l.padded, fold));
-        l.ids = static_cast<uint32_t>(sizeof(SlotHeader)) + l.padded;
+        if (fold > 0 && (l.rotated() || form == Form::bits))
+            l.words = static_cast<uint32_t>(quant::sketch_words(l.padded, fold));
+        l.ids = static_cast<uint32_t>(sizeof(SlotHeader)) + l.code_bytes;
         l.a = l.ids + degree * 4;
-        l.b = l.a + degree * 4;
-        l.sketches = l.b + degree * 4;
+        l.b = l.a + (l.sketched() ? degree * 4 : 0);
+        l.sketches = l.b + (l.sketched() && form == Form::dense ? degree * 4 : 0);
         l.slot_bytes = l.sketches + l.words * degree * 8;
         return l;
     }
     uint32_t slots_per_page(uint32_t usable) const { return usable / slot_bytes; }
+    uint32_t overflow_bytes() const { return slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)); }
 };
+
+constexpr int choose_fold = 0, no_sketches = -1;
 
 // Degree and fold for `dims` dimensions and HNSW's m, so that slots tile a page of `usable` bytes:
 // up to an eighth of the 2m neighbours of layer 0 is given up where that fits one more slot into a
-// page, and the sketch is folded where the slot would not fit at all. `fold` 0: choose.
-// slot_bytes > usable in the result: no choice fits.
-inline Layout choose_layout(Metric metric, uint32_t dims, uint32_t m, uint32_t fold, uint32_t usable)
+// page, and the sketch is folded where the slot would not fit at all; bits of neighbours are kept
+// where two slots fit a page. slot_bytes > usable in the result: no choice fits.
+inline Layout choose_layout(Form form, Metric metric, uint32_t dims, uint32_t m, int fold, uint32_t usable)
 {
     const uint32_t most = (2 * m + 3) / 4 * 4;
-    Layout best{};
-    for (uint32_t f = fold ? fold : 1; f <= (fold ? fold : 64); f *= 2) {
-        best = Layout::make(metric, dims, most, f);
-        for (uint32_t degree = most; degree >= 4 && degree * 8 >= most * 7; degree -= 4) {
-            const Layout l = Layout::make(metric, dims, degree, f);
-            if (l.slots_per_page(usable) > best.slots_per_page(usable))
-                best = l;
-        }
+    const auto with = [&](uint32_t degree, uint32_t f) { return Layout::make(form, metric, dims, degree, f); };
+    const uint32_t first = fold == choose_fold ? 1 : static_cast<uint32_t>(std::max(fold, 0));
+    Layout best = with(most, first);
+    if (best.sketched() && form == Form::bits && fold == choose_fold && best.slots_per_page(usable) < 2)
+        best = with(most, 0);
+    if (!best.sketched()) {
+        // Small slots, and few of them in the way: links go only where there is no room at all.
+        for (uint32_t degree = most; degree > 4 && best.slots_per_page(usable) == 0; degree -= 4)
+            best = with(degree - 4, 0);
+        return best;
+    }
+    const uint32_t last = fold == choose_fold && form == Form::dense ? 64 : first;
+    for (uint32_t f = first; f <= last; f *= 2) {
+        best = with(most, f);
+        for (uint32_t degree = most; degree >= 4 && degree * 8 >= most * 7; degree -= 4)
+            if (with(degree, f).slots_per_page(usable) > best.slots_per_page(usable))
+                best = with(degree, f);
         if (best.slots_per_page(usable) > 0)
             break;
     }
@@ -145,10 +197,18 @@ class BasicSlot {
 using Slot = BasicSlot<const char>;
 using MutableSlot = BasicSlot<char>;
 
-// A node's own code, copied out of its slot.
+// A node's own code: in its slot, or copied out.
 struct Code {
     quant::ScalarParams params;
     const uint8_t* bytes;
+    uint32_t length;
 };
+
+// Of a slot that holds all of its code.
+template <class Byte>
+Code code_in(const BasicSlot<Byte>& slot)
+{
+    return {slot.header().params, slot.code(), slot.layout().code_bytes};
+}
 
 }   // namespace quiver::graph

@@ -55,6 +55,7 @@ class MemoryStore {
         f(slot(id));
         return id;
     }
+    uint64_t stamp() const { return 0; }
     bool raise_entry(Entry e)
     {
         if (e.level <= entry_.level)

@@ -34,8 +34,8 @@ void select_neighbours(size_t count, const float* distance, size_t least, size_t
         kept.push_back(pruned[i]);
 }
 
-// The neighbours of one slot and a newcomer, known from their sketches alone: the angle between two
-// residuals is pi times the share of bits in which they differ (Charikar, "Similarity estimation
+// The neighbours of one slot and a newcomer, known from their sketches alone. Bits are the
+// neighbours themselves. Of vectors, the angle between two residuals is pi times the share of bits in which they differ (Charikar, "Similarity estimation
 // techniques from rounding algorithms", 2002), their lengths follow from the factors.
 class SketchedNeighbours {
   public:
@@ -50,6 +50,37 @@ class SketchedNeighbours {
     uint32_t victim(const Slot& slot, const SketchEncoder& encoder)
     {
         const uint32_t degree = l_.degree, count = degree + 1;
+        for (uint32_t i = 0; i < degree; i++)
+            for (uint32_t w = 0; w < l_.words; w++)
+                rows_[i * l_.words + w] = slot.sketches()[w * degree + i];
+        std::copy(encoder.bits(), encoder.bits() + l_.words, rows_.begin() + degree * l_.words);
+        if (l_.form == Form::bits)
+            for (uint32_t i = 0; i < count; i++)
+                distance_[i] = bits_distance(l_.metric, slot.code(), row(i), l_.code_bytes);
+        else
+            measure(slot, encoder);
+
+        for (uint32_t i = 0; i < count; i++)
+            order_[i] = Candidate(distance_[i], i);
+        std::sort(order_.begin(), order_.end());
+        Vec<float>& sorted = sorted_;
+        sorted.resize(count);
+        for (uint32_t i = 0; i < count; i++)
+            sorted[i] = distance_[order_[i].id()];
+        const float centre2 = slot.header().params.norm2;
+        select_neighbours(count, sorted.data(), 0, count, kept_,
+                          [&](uint32_t x, uint32_t y) { return pair(order_[x].id(), order_[y].id(), centre2); },
+                          &turned_down_);
+        return order_[turned_down_.empty() ? count - 1 : turned_down_.back()].id();
+    }
+
+  private:
+    const uint8_t* row(uint32_t i) const { return reinterpret_cast<const uint8_t*>(&rows_[i * l_.words]); }
+
+    // The lengths of the residuals and the distances to the centre.
+    void measure(const Slot& slot, const SketchEncoder& encoder)
+    {
+        const uint32_t degree = l_.degree;
         const float centre2 = slot.header().params.norm2;
         const bool ip = l_.metric == Metric::ip;
         if (ip) {
@@ -60,41 +91,27 @@ class SketchedNeighbours {
                                            score_.data());
         }
         for (uint32_t i = 0; i < degree; i++) {
-            for (uint32_t w = 0; w < l_.words; w++)
-                rows_[i * l_.words + w] = slot.sketches()[w * degree + i];
             const float a = slot.a()[i], b = slot.b()[i];
             set(i, b, centre2,
                 ip ? -b * (centre_.offset() + centre_.factor() * static_cast<float>(score_[i])) - a : 0);
         }
-        std::copy(encoder.bits(), encoder.bits() + l_.words, rows_.begin() + degree * l_.words);
         set(degree, encoder.factors().b, centre2, encoder.centre_dot());
-
-        for (uint32_t i = 0; i < count; i++)
-            order_[i] = Candidate(distance_[i], i);
-        std::sort(order_.begin(), order_.end());
-        Vec<float>& sorted = sorted_;
-        sorted.resize(count);
-        for (uint32_t i = 0; i < count; i++)
-            sorted[i] = distance_[order_[i].id()];
-        const auto hamming = simd::kernels().bits.hamming;
-        const auto bytes = l_.words * 8;
-        const auto bits = static_cast<float>((l_.padded + l_.fold - 1) / l_.fold);
-        const auto pair = [&](uint32_t x, uint32_t y) {
-            const uint32_t i = order_[x].id(), j = order_[y].id();
-            const auto differ = static_cast<float>(
-                hamming(reinterpret_cast<const uint8_t*>(&rows_[i * l_.words]),
-                        reinterpret_cast<const uint8_t*>(&rows_[j * l_.words]), bytes));
-            const float cosine = std::cos(std::numbers::pi_v<float> * differ / bits);
-            const float dot = length_[i] * length_[j] * cosine;
-            if (ip)
-                return distance_[i] + distance_[j] + centre2 - dot;
-            return distance_[i] + distance_[j] - 2 * dot;
-        };
-        select_neighbours(count, sorted.data(), 0, count, kept_, pair, &turned_down_);
-        return order_[turned_down_.empty() ? count - 1 : turned_down_.back()].id();
     }
 
-  private:
+    // The distance between two of the rows.
+    float pair(uint32_t i, uint32_t j, float centre2) const
+    {
+        if (l_.form == Form::bits)
+            return bits_distance(l_.metric, row(i), row(j), l_.code_bytes);
+        const auto bits = static_cast<float>((l_.padded + l_.fold - 1) / l_.fold);
+        const auto differ = static_cast<float>(simd::kernels().bits.hamming(row(i), row(j), l_.words * 8));
+        const float cosine = std::cos(std::numbers::pi_v<float> * differ / bits);
+        const float dot = length_[i] * length_[j] * cosine;
+        if (l_.metric == Metric::ip)
+            return distance_[i] + distance_[j] + centre2 - dot;
+        return distance_[i] + distance_[j] - 2 * dot;
+    }
+
     void set(uint32_t i, float b, float centre2, float centre_dot)
     {
         const float f = l_.metric == Metric::ip ? -b : -b / 2;

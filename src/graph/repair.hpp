@@ -1,7 +1,7 @@
 // Taking nodes out of the graph. Vacuum knows which slots are `gone`; each live slot that leads to
 // one gives the link up and takes, in its place, some of the gone slot's own neighbours (as
 // FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that the gone slot
-// still holds tell which of them are near, so only those are read.
+// still holds tell which of them are near, so only those are read; without sketches, all are.
 #pragma once
 
 #include "graph/prune.hpp"
@@ -13,7 +13,7 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.layout()), query_(l_), encoder_(l_), centre_(l_.padded), code_(l_.padded)
+        : store_(store), l_(store.layout()), query_(l_), encoder_(l_), node_(l_)
     {
     }
 
@@ -24,25 +24,19 @@ class Repairer {
         // What the slot is, and which links it loses.
         bad_.clear();
         good_.clear();
-        int level = 0;
-        const bool live = store_.read(id, [&](const Slot& slot) {
-            const SlotHeader& h = slot.header();
-            if (h.state != SlotState::live)
-                return;
-            level = h.level;
-            const uint32_t degree = std::min<uint32_t>(h.degree, l_.degree);
-            for (uint32_t i = 0; i < degree; i++)
-                (gone(slot.ids()[i]) ? bad_ : good_).push_back(slot.ids()[i]);
-            if (bad_.empty())
-                return;
-            own_.params = h.params;
-            std::copy(slot.code(), slot.code() + l_.padded, code_.begin());
-            own_.bytes = code_.data();
-            quant::scalar_decode(h.params, slot.code(), l_.padded, centre_.data());
-        });
-        if (!live || bad_.empty())
+        if (!node_.read(store_, id) || node_.header().state != SlotState::live)
             return false;
-        query_.set(centre_.data());
+        const int level = node_.header().level;
+        for (uint32_t i = 0; i < node_.degree(); i++) {
+            const SlotId n = node_.slot().ids()[i];
+            (gone(n) ? bad_ : good_).push_back(n);
+        }
+        if (bad_.empty())
+            return false;
+        const Code code = node_.code();
+        code_.assign(code.bytes, code.bytes + code.length);
+        const Code own{code.params, code_.data(), code.length};
+        query_.set(decode(l_, own, centre_));
 
         // The nearest of each gone slot's neighbours, by estimate. Of each: one that led far away is
         // replaced by others that do, or the parts of the graph would drift apart.
@@ -50,21 +44,19 @@ class Repairer {
         const size_t quota = std::max<size_t>(2, l_.degree / bad_.size());
         for (const SlotId b : bad_) {
             const size_t before = found_.size();
-            store_.read(b, [&](const Slot& slot) {
-                const SlotHeader& h = slot.header();
-                if (h.state == SlotState::free || h.level != level)
-                    return;
-                const float* estimate = query_.estimates(slot, query_.distance(slot));
-                const uint32_t degree = std::min<uint32_t>(h.degree, l_.degree);
-                for (uint32_t i = 0; i < degree; i++) {
-                    const SlotId n = slot.ids()[i];
-                    if (n != id && !gone(n) && std::find(good_.begin(), good_.end(), n) == good_.end())
-                        found_.push_back(Candidate(estimate[i], n));
-                }
-            });
-            std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
-            if (found_.size() > before + quota)
-                found_.resize(before + quota);
+            if (!node_.read(store_, b) || node_.header().level != level)
+                continue;
+            const Slot slot = node_.slot();
+            const float* estimate = l_.sketched() ? query_.estimates(slot, query_.distance(node_.code())) : nullptr;
+            for (uint32_t i = 0; i < node_.degree(); i++) {
+                const SlotId n = slot.ids()[i];
+                if (n != id && !gone(n) && std::find(good_.begin(), good_.end(), n) == good_.end())
+                    found_.push_back(Candidate(estimate ? estimate[i] : 0.0f, n));
+            }
+            if (estimate)
+                std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
+            // Without estimates the first are as good as any, so more of them are looked at.
+            found_.resize(std::min(found_.size(), before + (estimate ? quota : 2 * quota)));
         }
 
         // The slot's good neighbours stay. Their codes, and those of the nearest of the others.
@@ -79,7 +71,7 @@ class Repairer {
                 take(c.id(), level);
         }
         for (Taken& t : taken_)
-            t.distance = code_distance(l_, own_, code_of(t));
+            t.distance = code_distance(l_, own, code_of(t));
         std::sort(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
                   [](const Taken& x, const Taken& y) { return x.distance < y.distance; });
 
@@ -110,8 +102,9 @@ class Repairer {
             uint32_t n = 0;
             for (uint32_t i = 0; i < h.degree; i++)
                 if (!gone(slot.ids()[i]))
-                    move(slot, i, n++);
-            encoder_.set_centre({h.params, slot.code()});
+                    SketchEncoder::move(slot, i, n++);
+            if (l_.sketched())
+                encoder_.set_centre(code_in(slot));
             for (const size_t i : chosen_) {
                 if (n == l_.degree)
                     break;
@@ -132,31 +125,19 @@ class Repairer {
         SlotId id;
         quant::ScalarParams params;
         size_t code;
+        uint32_t length;
         float distance;
     };
 
     void take(SlotId id, int level)
     {
-        store_.read(id, [&](const Slot& slot) {
-            const SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.level != level)
-                return;
-            taken_.push_back({id, h.params, codes_.size(), 0});
-            codes_.insert(codes_.end(), slot.code(), slot.code() + l_.padded);
-        });
-    }
-    Code code_of(const Taken& t) const { return {t.params, codes_.data() + t.code}; }
-
-    void move(const MutableSlot& slot, uint32_t from, uint32_t to) const
-    {
-        if (from == to)
+        if (!node_.read(store_, id) || node_.header().state != SlotState::live || node_.header().level != level)
             return;
-        slot.ids()[to] = slot.ids()[from];
-        slot.a()[to] = slot.a()[from];
-        slot.b()[to] = slot.b()[from];
-        for (uint32_t w = 0; w < l_.words; w++)
-            slot.sketches()[w * l_.degree + to] = slot.sketches()[w * l_.degree + from];
+        const Code c = node_.code();
+        taken_.push_back({id, c.params, codes_.size(), c.length, 0});
+        codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
     }
+    Code code_of(const Taken& t) const { return {t.params, codes_.data() + t.code, t.length}; }
 
     S& store_;
     const Layout& l_;
@@ -164,7 +145,7 @@ class Repairer {
     SketchEncoder encoder_;
     Vec<float> centre_;
     Vec<uint8_t> code_, codes_;
-    Code own_{};
+    Node node_;
     Vec<size_t> chosen_, rest_;
     Vec<SlotId> bad_, good_;
     Vec<Candidate> found_;

@@ -20,11 +20,11 @@ class Scan {
   public:
     explicit Scan(S& store) : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 40) {}
 
-    void start(const float* rotated, const ScanLimits& limits)
+    void start(const Value& query, const ScanLimits& limits)
     {
         limits_ = limits;
         ef_ = limits.ef;
-        query_.set(rotated);
+        query_.set(query);
         counters_ = {};
         items_.clear();
         pending_.clear();
@@ -94,7 +94,7 @@ class Scan {
             for (size_t i = 0; i < pending_.size() && i < ef_; i++)
                 search_.revisit(pending_[i]);
         }
-        search_.run(counters_, iterate, [&](SlotId, const Slot& slot, float distance, bool) {
+        search_.run(counters_, iterate, [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
             const SlotHeader& h = slot.header();
             if (h.state != SlotState::live || h.tid_count == 0)
                 return;

@@ -4,12 +4,13 @@
 // Candidates wait in a heap by their estimated distance. Visiting one reads its slot: that gives its
 // own distance, nearly exact, and estimates for all of its neighbours. W keeps the `ef` nearest
 // visited nodes; the search ends when the best candidate's estimate is beyond the worst of a full W.
+// Without sketches a visit reads the neighbours too, and their own distances are the estimates.
 //
 // An id may lead to a slot that was freed, or reused for another node: such a slot is on another
 // layer, or is scored by its own vector like any other. Either way the search goes on correctly.
 #pragma once
 
-#include "graph/store.hpp"
+#include "graph/node.hpp"
 #include "graph/vectors.hpp"
 
 namespace quiver::graph {
@@ -17,16 +18,17 @@ namespace quiver::graph {
 // Of a search; they add up.
 struct Counters {
     uint64_t visited = 0;     // slots read
-    uint64_t estimated = 0;   // neighbours scored from sketches
+    uint64_t estimated = 0;   // neighbours scored
 };
 
-// Searches layer `level`. `on_visit(slot, distance, in_w)` sees each visited node under the store's
-// lock: in_w says whether it is among the ef nearest so far.
+// Searches layer `level`. `on_visit(id, slot, code, distance, in_w)` sees each visited node while it
+// can't change: in_w says whether it is among the ef nearest so far.
 template <ReadStore S>
 class LayerSearch {
   public:
     LayerSearch(S& store, Query& query, int level, size_t ef)
-        : store_(store), q_(query), level_(level), w_(ef), seen_(ef * 16)
+        : store_(store), l_(store.layout()), q_(query), level_(level), w_(ef), seen_(ef * 16), node_(l_),
+          neighbour_(l_)
     {
     }
 
@@ -40,7 +42,12 @@ class LayerSearch {
     }
 
     // An entry point. Its distance is learnt when it is visited.
-    void add(SlotId id, float estimate) { candidates_.push(Candidate(estimate, id)); }
+    void add(SlotId id, float estimate)
+    {
+        if (!l_.sketched())
+            seen_.insert(id);
+        candidates_.push(Candidate(estimate, id));
+    }
 
     // Runs until the stop rule holds. `keep`: candidates beyond W's worst are kept for resume().
     template <class OnVisit>
@@ -55,7 +62,13 @@ class LayerSearch {
             if (next != no_slot)
                 store_.prefetch(next);
             store_.poll();
-            store_.read(id, [&](const Slot& slot) { visit(id, slot, counters, keep, on_visit); });
+            if (l_.sketched())
+                store_.read(id, [&](const Slot& slot) {
+                    if (arrive(id, slot, code_in(slot), counters, on_visit))
+                        estimate_neighbours(slot, counters, keep);
+                });
+            else if (node_.read(store_, id) && arrive(id, node_.slot(), node_.code(), counters, on_visit))
+                read_neighbours(counters, keep);
             if (next == no_slot)
                 next = take();
         }
@@ -80,37 +93,43 @@ class LayerSearch {
     }
 
   private:
-    // The best candidate that was not visited; no_slot when the stop rule holds.
+    // The best candidate that was not visited; no_slot when the stop rule holds. `seen` are, with
+    // sketches, the visited; without, those with a distance, each of which is a candidate once.
     SlotId take()
     {
         while (!candidates_.empty()) {
             if (w_.full() && candidates_.top().distance() > w_.top().distance())
                 return no_slot;
             const SlotId id = candidates_.pop().id();
-            if (seen_.insert(id))
+            if (!l_.sketched() || seen_.insert(id))
                 return id;
         }
         return no_slot;
     }
 
+    // False: a stale link.
     template <class OnVisit>
-    void visit(SlotId id, const Slot& slot, Counters& counters, bool keep, OnVisit&& on_visit)
+    bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters, OnVisit&& on_visit)
     {
         const SlotHeader& h = slot.header();
-        if (h.state == SlotState::free || h.level != level_)
-            return;   // a stale link
-        const float distance = q_.distance(slot);
+        if ((h.state != SlotState::live && h.state != SlotState::deleted) || h.level != level_)
+            return false;
+        distance_ = q_.distance(code);
         counters.visited++;
         bool in_w = false;
-        if (h.state == SlotState::live && w_.wants(distance)) {
+        if (h.state == SlotState::live && w_.wants(distance_)) {
             in_w = true;
-            w_.push(Candidate(distance, id));
+            w_.push(Candidate(distance_, id));
         }
-        on_visit(id, slot, distance, in_w);
+        on_visit(id, slot, code, distance_, in_w);
+        return true;
+    }
 
-        const float* estimate = q_.estimates(slot, distance);
+    void estimate_neighbours(const Slot& slot, Counters& counters, bool keep)
+    {
+        const float* estimate = q_.estimates(slot, distance_);
         const SlotId* ids = slot.ids();
-        const uint32_t degree = std::min<uint32_t>(h.degree, slot.layout().degree);
+        const uint32_t degree = std::min<uint32_t>(slot.header().degree, l_.degree);
         counters.estimated += degree;
         const bool full = w_.full();
         const float worst = full ? w_.top().distance() : 0;
@@ -123,13 +142,41 @@ class LayerSearch {
         }
     }
 
+    void read_neighbours(Counters& counters, bool keep)
+    {
+        const bool full = w_.full();
+        const float worst = full ? w_.top().distance() : 0;
+        fresh_.clear();
+        for (uint32_t i = 0; i < node_.degree(); i++)
+            if (seen_.insert(node_.slot().ids()[i]))
+                fresh_.push_back(node_.slot().ids()[i]);
+        for (size_t i = 0; i < fresh_.size(); i++) {
+            store_.poll();
+            if (i + 1 < fresh_.size())
+                store_.prefetch(fresh_[i + 1]);
+            if (!neighbour_.read(store_, fresh_[i]) || neighbour_.header().level != level_)
+                continue;
+            counters.estimated++;
+            const Candidate c(q_.distance(neighbour_.code()), fresh_[i]);
+            if (full && !(c.distance() <= worst)) {
+                if (keep)
+                    later_.push_back(c);
+            } else
+                candidates_.push(c);
+        }
+    }
+
     S& store_;
+    const Layout& l_;
     Query& q_;
     int level_;
+    float distance_ = 0;   // of the node being visited
     BoundedMaxHeap w_;
     IdSet seen_;
     MinHeap candidates_;
     Vec<Candidate> later_;
+    Node node_, neighbour_;   // without sketches
+    Vec<SlotId> fresh_;
 };
 
 // From the entry down to the layer above `level`: the slot on `level` from which to go on.
@@ -143,7 +190,7 @@ SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters
         search.restart(l, 1);
         search.add(at, 0);
         // Deleted nodes never enter W but lead on as well as others.
-        search.run(counters, false, [&](SlotId, const Slot& slot, float distance, bool) {
+        search.run(counters, false, [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
             if (down == no_slot || distance < best) {
                 best = distance;
                 down = slot.header().down;

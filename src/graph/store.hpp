@@ -34,6 +34,8 @@ concept Store = ReadStore<S> && requires(S& s, SlotId id, Entry e) {
     { s.write(id, [](const MutableSlot&) { return true; }) } -> std::convertible_to<bool>;
     // A new slot, filled by the function; its id.
     { s.create([](const MutableSlot&) {}) } -> std::convertible_to<SlotId>;
+    // The next transaction's id, for what may turn out to belong to nobody; 0 where there are none.
+    { s.stamp() } -> std::convertible_to<uint64_t>;
     // Makes `e` the entry if the present one is lower. False: it was not.
     { s.raise_entry(e) } -> std::convertible_to<bool>;
 };

@@ -1,44 +1,64 @@
-// Distances of the graph: between a query and codes, between codes, and from sketches. All are
-// about decoded vectors x', in the rotated space.
+// Distances between a query and nodes: to codes, and from sketches; and making the sketches.
 #pragma once
 
 #include "core/heap.hpp"
-#include "graph/layout.hpp"
+#include "graph/code.hpp"
 
 namespace quiver::graph {
 
-// What a search compares with: a rotated vector, prepared once.
+// What a search compares with, prepared once.
 class Query {
   public:
-    explicit Query(const Layout& layout) : l_(layout), x_(layout.padded), estimate_(layout.degree + 8)
+    explicit Query(const Layout& layout) : l_(layout)
     {
-        score_.resize(layout.degree + 8);
-        folded_.resize(layout.words * 64);
+        if (!l_.sketched())
+            return;
+        score_.resize(l_.degree + 8);
+        estimate_.resize(l_.degree + 8);
+        if (l_.form == Form::dense)
+            folded_.resize(l_.words * 64);
     }
 
-    // `rotated` has layout.padded floats.
-    void set(const float* rotated)
+    void set(const Value& x)
     {
-        std::copy(rotated, rotated + l_.padded, x_.begin());
-        norm2_ = static_cast<float>(simd::kernels().norm2_f32(rotated, l_.padded));
-        float most;
-        simd::kernels().sum_and_max(rotated, l_.padded, &sum_, &most);
-        if (l_.fold == 1)
-            binary_.set(rotated, l_.words);
-        else {
-            quant::fold_vector(rotated, l_.padded, l_.fold, l_.words, folded_.data());
-            binary_.set(folded_.data(), l_.words);
+        switch (l_.form) {
+        case Form::dense: {
+            dense_.assign(x.dense, x.dense + l_.padded);
+            float most;
+            simd::kernels().sum_and_max(x.dense, l_.padded, &sum_, &most);
+            if (l_.metric == Metric::l1) {
+                zero_.resize(l_.padded);
+                norm2_ = simd::kernels().f32.l1(x.dense, zero_.data(), l_.padded);
+            } else
+                norm2_ = static_cast<float>(simd::kernels().norm2_f32(x.dense, l_.padded));
+            if (l_.fold == 1)
+                binary_.set(x.dense, l_.words);
+            else if (l_.sketched()) {
+                quant::fold_vector(x.dense, l_.padded, l_.fold, l_.words, folded_.data());
+                binary_.set(folded_.data(), l_.words);
+            }
+            break;
+        }
+        case Form::bits:
+        case Form::sparse:
+            norm2_ = encode(l_, x, bytes_).params.norm2;
+            break;
         }
     }
 
-    const float* data() const { return x_.data(); }
-
-    // To the node's decoded vector: |q - x'|^2, or -<q, x'>.
-    float distance(const Slot& slot) const
+    // To what the code decodes to.
+    float distance(const Code& c) const
     {
-        const auto& p = slot.header().params;
-        const float ip = quant::scalar_ip(x_.data(), sum_, p, slot.code(), l_.padded);
-        return l_.metric == Metric::ip ? -ip : norm2_ + p.norm2 - 2 * ip;
+        if (l_.rotated()) {
+            const float ip = quant::scalar_ip(dense_.data(), sum_, c.params, c.bytes, l_.padded);
+            return l_.metric == Metric::ip ? -ip : norm2_ + c.params.norm2 - 2 * ip;
+        }
+        if (l_.form == Form::bits)
+            return bits_distance(l_.metric, bytes_.data(), c.bytes, l_.code_bytes);
+        if (l_.form == Form::sparse)
+            return sparse_distance(l_.metric, sparse_view(bytes_.data(), static_cast<uint32_t>(bytes_.size())),
+                                   sparse_view(c.bytes, c.length));
+        return l1_distance(dense_.data(), c, l_.padded);
     }
 
     // Estimates for all neighbours of a slot to which the query has `distance`. Good until the next
@@ -47,6 +67,8 @@ class Query {
     {
         // A damaged degree must not lead out of the slot.
         const uint32_t n = std::min((slot.header().degree + 3u) / 4 * 4, l_.degree);
+        if (l_.form == Form::bits)
+            return distances_to_bits(slot, n);
         // The stride is the layout's degree, so all of it is scored.
         simd::kernels().sketches.score(slot.sketches(), l_.words, l_.degree, binary_.planes(),
                                        score_.data());
@@ -69,10 +91,18 @@ class Query {
     {
         // Rounding of sums over many floats, here and in the operator that is compared with.
         constexpr double epsilon = 4e-6;
-        const double q = std::sqrt(static_cast<double>(norm2_)), x = std::sqrt(static_cast<double>(norm2));
-        if (l_.metric == Metric::ip)
-            return distance - q * error * (1 + epsilon) - epsilon * q * (x + error);
         const double scale2 = static_cast<double>(norm2_) + norm2;
+        switch (l_.metric) {
+        case Metric::hamming: return distance;
+        case Metric::jaccard: return std::max(0.0, distance - epsilon);
+        case Metric::l1: return std::max(0.0, distance - error * (1 + epsilon) - epsilon * (scale2 + error));
+        case Metric::ip: {
+            const double q = std::sqrt(static_cast<double>(norm2_)), x = std::sqrt(static_cast<double>(norm2));
+            return distance - q * error * (1 + epsilon) - epsilon * q * (x + error);
+        }
+        case Metric::l2:
+        case Metric::cosine: break;
+        }
         const double d2 = std::max(0.0, distance - epsilon * scale2);
         const double bound = std::max(0.0, std::sqrt(d2) - error * (1 + epsilon));
         if (l_.metric == Metric::l2)
@@ -81,32 +111,48 @@ class Query {
     }
 
   private:
+    // Bits: the sketch of a neighbour is the neighbour, factor a its number of bits.
+    const float* distances_to_bits(const Slot& slot, uint32_t n)
+    {
+        simd::kernels().sketches.differ(slot.sketches(), l_.words, l_.degree,
+                                        reinterpret_cast<const uint64_t*>(bytes_.data()), score_.data());
+        for (uint32_t i = 0; i < n; i++) {
+            const auto differ = static_cast<float>(score_[i]);
+            const float sum = norm2_ + slot.a()[i];   // twice the common bits, and those that differ
+            estimate_[i] = l_.metric == Metric::hamming ? differ
+                           : sum > differ               ? 1 - (sum - differ) / (sum + differ)
+                                                        : 1;
+        }
+        return estimate_.data();
+    }
+
     const Layout& l_;
-    Vec<float> x_, folded_;
-    float norm2_ = 0, sum_ = 0;
+    Vec<float> dense_, folded_, zero_;
+    Vec<uint8_t> bytes_;           // of bits and sparse vectors, as encode() makes them
+    float norm2_ = 0, sum_ = 0;    // norm2_: as a code's
     quant::BinaryQuery binary_;
     Vec<float> estimate_;
     Vec<uint32_t> score_;
 };
 
-// Between two codes: |x' - y'|^2, or -<x', y'>.
-inline float code_distance(const Layout& l, const Code& x, const Code& y)
-{
-    const float ip = quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
-    return l.metric == Metric::ip ? -ip : x.params.norm2 + y.params.norm2 - 2 * ip;
-}
-
-// Encodes neighbours relative to one node: decodes and folds the node once.
+// Makes the links of one node: ids, and neighbours encoded relative to it, for which the node is
+// decoded and folded once.
 class SketchEncoder {
   public:
-    explicit SketchEncoder(const Layout& layout)
-        : l_(layout), centre_(layout.padded), x_(layout.padded), folded_centre_(layout.words * 64),
-          folded_x_(layout.words * 64), bits_(layout.words)
+    explicit SketchEncoder(const Layout& layout) : l_(layout), bits_(layout.words)
     {
+        if (l_.form != Form::dense || !l_.sketched())
+            return;
+        centre_.resize(l_.padded);
+        x_.resize(l_.padded);
+        folded_centre_.resize(l_.words * 64);
+        folded_x_.resize(l_.words * 64);
     }
 
     void set_centre(const Code& c)
     {
+        if (l_.form != Form::dense || !l_.sketched())
+            return;
         quant::scalar_decode(c.params, c.bytes, l_.padded, centre_.data());
         fold(centre_, folded_centre_);
         centre2_ = static_cast<float>(simd::kernels().norm2_f32(centre_.data(), l_.padded));
@@ -115,6 +161,13 @@ class SketchEncoder {
     // Encodes neighbour `x`; put() writes it.
     void encode(const Code& x)
     {
+        if (!l_.sketched())
+            return;
+        if (l_.form == Form::bits) {
+            std::memcpy(bits_.data(), x.bytes, l_.code_bytes);
+            factors_ = {x.params.norm2, 0};
+            return;
+        }
         quant::scalar_decode(x.params, x.bytes, l_.padded, x_.data());
         fold(x_, folded_x_);
         float abs_sum, sign_dot;
@@ -139,10 +192,27 @@ class SketchEncoder {
     void put(SlotId id, const MutableSlot& slot, uint32_t i) const
     {
         slot.ids()[i] = id;
+        if (!l_.sketched())
+            return;
         slot.a()[i] = factors_.a;
-        slot.b()[i] = factors_.b;
+        if (l_.form == Form::dense)
+            slot.b()[i] = factors_.b;
         for (uint32_t w = 0; w < l_.words; w++)
             slot.sketches()[w * l_.degree + i] = bits_[w];
+    }
+
+    // Moves neighbour `from` of a slot to place `to`.
+    static void move(const MutableSlot& slot, uint32_t from, uint32_t to)
+    {
+        const Layout& l = slot.layout();
+        slot.ids()[to] = slot.ids()[from];
+        if (!l.sketched())
+            return;
+        slot.a()[to] = slot.a()[from];
+        if (l.form == Form::dense)
+            slot.b()[to] = slot.b()[from];
+        for (uint32_t w = 0; w < l.words; w++)
+            slot.sketches()[w * l.degree + to] = slot.sketches()[w * l.degree + from];
     }
 
   private:

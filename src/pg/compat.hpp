@@ -12,6 +12,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -50,6 +51,19 @@ inline bool removable(Relation rel, FullTransactionId xid)
 #else
     return TransactionIdPrecedes(XidFromFullTransactionId(xid), RecentGlobalXmin);
 #endif
+}
+
+// Every transaction before this one has ended, and no snapshot is from before its end.
+inline FullTransactionId oldest_full_xid([[maybe_unused]] Relation rel)
+{
+#if PG_VERSION_NUM >= 140000
+    const TransactionId oldest = GetOldestNonRemovableTransactionId(rel);
+#else
+    const TransactionId oldest = GetOldestXmin(rel, PROCARRAY_FLAGS_VACUUM);
+#endif
+    const FullTransactionId next = ReadNextFullTransactionId();
+    return FullTransactionIdFromU64(U64FromFullTransactionId(next) -
+                                    (XidFromFullTransactionId(next) - oldest));
 }
 
 inline FullTransactionId next_full_xid()

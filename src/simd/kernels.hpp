@@ -71,6 +71,9 @@ struct Sketches {
     // 2^k * popcount(code i ^ plane k). count is a multiple of 4.
     void (*score)(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes,
                   uint32_t* out);
+    // out[i] = the bits in which vector i differs from `query`, which has `words` words.
+    void (*differ)(const uint64_t* codes, size_t words, size_t count, const uint64_t* query,
+                   uint32_t* out);
     // Bit j of `bits` is the sign of y[j] = x[j] - c[j] (1: not negative) for 64 * words values;
     // abs_sum = sum |y[j]|, sign_dot = sum sign(y[j]) * c[j].
     void (*encode)(const float* x, const float* c, size_t words, uint64_t* bits, float* abs_sum,

@@ -519,6 +519,13 @@ void score(const uint64_t* codes, size_t words, size_t count, const uint64_t* pl
 }
 
 template <class Arch>
+void differ(const uint64_t* codes, size_t words, size_t count, const uint64_t* query, uint32_t* out)
+{
+    for (size_t i = 0; i < count; i += Lanes64<Arch>::size)
+        Lanes64<Arch>::differ(codes + i, words, count, query, out + i, count - i);
+}
+
+template <class Arch>
 void encode(const float* x, const float* c, size_t words, uint64_t* bits, float* abs_sum,
             float* sign_dot)
 {
@@ -585,7 +592,7 @@ consteval Kernels make(const char* name)
               many<BitHamming<Arch>, uint64_t>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
-    k.sketches = {score<Arch>, encode<Arch>, quantize<Arch>};
+    k.sketches = {score<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
     k.decode_u8 = decode_u8<Arch>;
     k.hadamard = hadamard<Arch>;

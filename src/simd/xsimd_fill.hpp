@@ -529,7 +529,8 @@ Floats<Avx512> swap_lanes(Floats<Avx512> x, Avx512)
 
 // ---- Lanes64<Arch>: `size` sketches side by side, scored against the planes of a 4-bit query ----
 //
-// score() takes `left` sketches, at least 4, and writes min(size, left) results.
+// score() takes `left` sketches, at least 4, and writes min(size, left) results; so does differ(),
+// against one plane.
 
 template <class Arch>
 struct Lanes64 {
@@ -543,6 +544,14 @@ struct Lanes64 {
                 total += static_cast<uint32_t>(
                              __builtin_popcountll(codes[w * stride] ^ planes[w * 4 + k]))
                          << k;
+        out[0] = total;
+    }
+    static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
+                       uint32_t* out, size_t)
+    {
+        uint32_t total = 0;
+        for (size_t w = 0; w < words; w++)
+            total += static_cast<uint32_t>(__builtin_popcountll(codes[w * stride] ^ query[w]));
         out[0] = total;
     }
 };
@@ -579,6 +588,22 @@ struct Lanes64<xsimd::sse2> {
         out[0] = static_cast<uint32_t>(lane[0]);
         out[1] = static_cast<uint32_t>(lane[1]);
     }
+    static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
+                       uint32_t* out, size_t)
+    {
+        __m128i total = _mm_setzero_si128();
+        for (size_t w = 0; w < words; w++) {
+            const __m128i code =
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + w * stride));
+            const __m128i plane = _mm_set1_epi64x(static_cast<long long>(query[w]));
+            total = _mm_add_epi64(total, _mm_sad_epu8(popcount_bytes(_mm_xor_si128(code, plane)),
+                                                      _mm_setzero_si128()));
+        }
+        alignas(16) uint64_t lane[2];
+        _mm_store_si128(reinterpret_cast<__m128i*>(lane), total);
+        out[0] = static_cast<uint32_t>(lane[0]);
+        out[1] = static_cast<uint32_t>(lane[1]);
+    }
 };
 #endif
 
@@ -589,25 +614,47 @@ struct Lanes64<Avx2> {
     static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
                       uint32_t* out, size_t)
     {
-        const __m256i table =
-            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
-                             1, 2, 2, 3, 2, 3, 3, 4);
-        const __m256i low = _mm256_set1_epi8(0x0f);
         __m256i total = _mm256_setzero_si256();
         for (size_t w = 0; w < words; w++) {
             const __m256i code =
                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + w * stride));
             __m256i bytes = _mm256_setzero_si256();   // see the SSE2 version
             for (size_t k = 4; k-- > 0;) {
-                const __m256i x = _mm256_xor_si256(
-                    code, _mm256_set1_epi64x(static_cast<long long>(planes[w * 4 + k])));
-                const __m256i n = _mm256_add_epi8(
-                    _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
-                    _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
-                bytes = _mm256_add_epi8(_mm256_add_epi8(bytes, bytes), n);
+                const __m256i plane = _mm256_set1_epi64x(static_cast<long long>(planes[w * 4 + k]));
+                bytes = _mm256_add_epi8(_mm256_add_epi8(bytes, bytes),
+                                        popcount_bytes(_mm256_xor_si256(code, plane)));
             }
             total = _mm256_add_epi64(total, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
         }
+        store(total, out);
+    }
+    static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
+                       uint32_t* out, size_t)
+    {
+        __m256i total = _mm256_setzero_si256();
+        for (size_t w = 0; w < words; w++) {
+            const __m256i code =
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + w * stride));
+            const __m256i plane = _mm256_set1_epi64x(static_cast<long long>(query[w]));
+            total = _mm256_add_epi64(total, _mm256_sad_epu8(popcount_bytes(_mm256_xor_si256(code, plane)),
+                                                            _mm256_setzero_si256()));
+        }
+        store(total, out);
+    }
+
+  private:
+    static __m256i popcount_bytes(__m256i x)
+    {
+        const __m256i table =
+            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                             1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i low = _mm256_set1_epi8(0x0f);
+        return _mm256_add_epi8(
+            _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+    }
+    static void store(__m256i total, uint32_t* out)
+    {
         alignas(32) uint64_t lane[4];
         _mm256_store_si256(reinterpret_cast<__m256i*>(lane), total);
         for (size_t i = 0; i < 4; i++)
@@ -639,6 +686,18 @@ struct Lanes64<Avx512> {
         const __m512i high = _mm512_add_epi64(sum[2], _mm512_slli_epi64(sum[3], 1));
         _mm512_mask_cvtepi64_storeu_epi32(out, lanes,
                                           _mm512_add_epi64(low, _mm512_slli_epi64(high, 2)));
+    }
+    static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
+                       uint32_t* out, size_t left)
+    {
+        const auto lanes = static_cast<__mmask8>(left >= 8 ? 0xff : (1u << left) - 1);
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t w = 0; w < words; w++) {
+            const __m512i code = _mm512_maskz_loadu_epi64(lanes, codes + w * stride);
+            const __m512i plane = _mm512_set1_epi64(static_cast<long long>(query[w]));
+            sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(code, plane)));
+        }
+        _mm512_mask_cvtepi64_storeu_epi32(out, lanes, sum);
     }
 };
 #endif

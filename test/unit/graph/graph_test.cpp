@@ -38,22 +38,75 @@ struct Fixture {
     Scan<MemoryStore> scan;
     std::vector<std::vector<float>> rows;
     Rng levels{3};
-    Vec<float> rotated;
+    Vec<float> floats;
+    Vec<uint8_t> bits;
+    Vec<int32_t> indices;
 
-    Fixture(Metric metric, uint32_t dims, uint32_t m = 16, uint32_t fold = 0, uint32_t efc = 64)
-        : layout(choose_layout(metric, dims, m, fold, usable)), rotation(dims, 1), store(layout),
-          inserter(store, m, efc), scan(store), rotated(layout.padded)
+    Fixture(Metric metric, uint32_t dims, uint32_t m = 16, int fold = choose_fold, uint32_t efc = 64,
+            Form form = Form::dense)
+        : layout(choose_layout(form, metric, dims, m, fold, usable)), rotation(dims, 1), store(layout),
+          inserter(store, m, efc), scan(store)
     {
+    }
+    // Of a bit string, the signs are bits; of a sparse vector, what is far enough from 0 is there.
+    bool there(float x) const
+    {
+        return layout.form == Form::bits ? x > 0 : layout.form == Form::sparse ? std::fabs(x) > 0.5f : true;
+    }
+    Value value(const std::vector<float>& x)
+    {
+        Value v;
+        if (layout.form == Form::dense) {
+            floats.assign(layout.padded, 0);
+            if (layout.rotated())
+                rotation.apply(x.data(), floats.data());
+            else
+                std::copy(x.begin(), x.end(), floats.begin());
+            v.dense = floats.data();
+        } else if (layout.form == Form::bits) {
+            bits.assign(layout.code_bytes, 0);
+            for (size_t i = 0; i < x.size(); i++)
+                if (there(x[i]))
+                    bits[i / 8] |= static_cast<uint8_t>(128 >> i % 8);
+            v.bits = bits.data();
+        } else {
+            floats.clear();
+            indices.clear();
+            for (size_t i = 0; i < x.size(); i++)
+                if (there(x[i])) {
+                    indices.push_back(static_cast<int32_t>(i));
+                    floats.push_back(x[i]);
+                }
+            v.sparse = {indices.data(), floats.data(), floats.size()};
+        }
+        return v;
     }
     void add(std::vector<float> x)
     {
-        rotation.apply(x.data(), rotated.data());
-        inserter.insert(rotated.data(), tid_of(rows.size()), draw_level(levels, layout.degree, max_level));
+        inserter.insert(value(x), tid_of(rows.size()), draw_level(levels, layout.degree, max_level));
         rows.push_back(std::move(x));
     }
     double exact(const std::vector<float>& q, size_t i) const
     {
-        double l2 = 0, ip = 0;
+        double l2 = 0, ip = 0, l1 = 0;
+        if (layout.form == Form::bits) {
+            double differ = 0, both = 0;
+            for (size_t j = 0; j < q.size(); j++) {
+                differ += there(q[j]) != there(rows[i][j]);
+                both += there(q[j]) && there(rows[i][j]);
+            }
+            return layout.metric == Metric::hamming ? differ : both == 0 ? 1 : 1 - both / (differ + both);
+        }
+        const auto part = [&](float x) { return there(x) ? static_cast<double>(x) : 0.0; };
+        if (layout.form == Form::sparse || layout.metric == Metric::l1) {
+            for (size_t j = 0; j < q.size(); j++) {
+                const double d = part(q[j]) - part(rows[i][j]);
+                l2 += d * d;
+                ip += part(q[j]) * part(rows[i][j]);
+                l1 += std::fabs(d);
+            }
+            return layout.metric == Metric::l1 ? l1 : layout.metric == Metric::ip ? -ip : std::sqrt(l2);
+        }
         for (size_t j = 0; j < q.size(); j++) {
             const double d = static_cast<double>(q[j]) - rows[i][j];
             l2 += d * d;
@@ -65,8 +118,7 @@ struct Fixture {
     std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef, size_t limit,
                                                   Iterate iterate = Iterate::strict)
     {
-        rotation.apply(q.data(), rotated.data());
-        scan.start(rotated.data(), {ef, iterate, 1000000, size_t{1} << 30});
+        scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30});
         std::vector<std::pair<size_t, double>> got;
         Tid t;
         double bound;
@@ -137,7 +189,9 @@ std::vector<float> clustered(std::mt19937& rng, const std::vector<std::vector<fl
 
 struct Case {
     Metric metric;
-    uint32_t dims, m, fold;
+    uint32_t dims, m;
+    int fold;
+    Form form = Form::dense;
 };
 
 class Graph : public testing::TestWithParam<Case> {};
@@ -145,7 +199,7 @@ class Graph : public testing::TestWithParam<Case> {};
 TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
 {
     const Case c = GetParam();
-    Fixture f(c.metric, c.dims, c.m, c.fold);
+    Fixture f(c.metric, c.dims, c.m, c.fold, 64, c.form);
     std::mt19937 rng(5);
     std::vector<std::vector<float>> centres;
     for (int i = 0; i < 30; i++)
@@ -174,7 +228,7 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
 TEST_P(Graph, EverySlotIsWellFormed)
 {
     const Case c = GetParam();
-    Fixture f(c.metric, c.dims, c.m, c.fold);
+    Fixture f(c.metric, c.dims, c.m, c.fold, 64, c.form);
     std::mt19937 rng(6);
     for (int i = 0; i < 500; i++)
         f.add(gaussian(rng, c.dims, c.metric == Metric::cosine));
@@ -182,22 +236,37 @@ TEST_P(Graph, EverySlotIsWellFormed)
     for (SlotId id = 0; id < f.store.size(); id++) {
         const MutableSlot slot = f.store.slot(id);
         const SlotHeader& h = slot.header();
+        if (c.form == Form::sparse && h.state == SlotState::overflow)
+            continue;
         ASSERT_EQ(h.state, SlotState::live);
         ASSERT_LE(h.degree, f.layout.degree);
         std::set<SlotId> ids(slot.ids(), slot.ids() + h.degree);
         ASSERT_EQ(ids.size(), h.degree);
         ASSERT_FALSE(ids.count(id));
-        encoder.set_centre({h.params, slot.code()});
+        encoder.set_centre(code_in(slot));
         for (uint32_t i = 0; i < h.degree; i++) {
             const MutableSlot n = f.store.slot(slot.ids()[i]);
             ASSERT_EQ(n.header().level, h.level);
-            encoder.encode({n.header().params, n.code()});
+            if (!f.layout.sketched())
+                continue;
+            encoder.encode(code_in(n));
             ASSERT_EQ(slot.a()[i], encoder.factors().a);
-            ASSERT_EQ(slot.b()[i], encoder.factors().b);
+            if (c.form == Form::dense) {
+                ASSERT_EQ(slot.b()[i], encoder.factors().b);
+            }
             for (uint32_t w = 0; w < f.layout.words; w++)
                 ASSERT_EQ(slot.sketches()[w * f.layout.degree + i], encoder.bits()[w]);
         }
     }
+}
+
+std::string name_of(const Case& c)
+{
+    static const char* const metrics[] = {"", "l2", "ip", "cosine", "l1", "hamming", "jaccard"};
+    static const char* const forms[] = {"", "", "_bits", "_sparse"};
+    return std::string(metrics[static_cast<int>(c.metric)]) + forms[static_cast<int>(c.form)] + "_" +
+           std::to_string(c.dims) + "_m" + std::to_string(c.m) + "_fold" +
+           (c.fold < 0 ? "none" : std::to_string(c.fold));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -206,12 +275,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{Metric::ip, 100, 16, 0}, Case{Metric::l2, 3, 16, 0}, Case{Metric::l2, 1, 4, 0},
                     Case{Metric::cosine, 200, 2, 0}, Case{Metric::l2, 256, 16, 4},
                     Case{Metric::l2, 2000, 16, 0}, Case{Metric::cosine, 1536, 16, 4},
-                    Case{Metric::l2, 64, 100, 0}),
-    [](const auto& info) {
-        const Case& c = info.param;
-        return std::string(c.metric == Metric::l2 ? "l2" : c.metric == Metric::ip ? "ip" : "cosine") + "_" +
-               std::to_string(c.dims) + "_m" + std::to_string(c.m) + "_fold" + std::to_string(c.fold);
-    });
+                    Case{Metric::l2, 64, 100, 0}, Case{Metric::l2, 96, 16, no_sketches},
+                    Case{Metric::cosine, 768, 16, no_sketches}, Case{Metric::l1, 60, 16, 0},
+                    Case{Metric::l1, 1000, 16, 0}, Case{Metric::hamming, 200, 16, 0, Form::bits},
+                    Case{Metric::jaccard, 256, 16, 0, Form::bits},
+                    Case{Metric::hamming, 1600, 16, 0, Form::bits},
+                    Case{Metric::jaccard, 1000, 8, no_sketches, Form::bits},
+                    Case{Metric::l2, 30, 16, 0, Form::sparse}, Case{Metric::ip, 700, 16, 0, Form::sparse},
+                    Case{Metric::l1, 300, 16, 0, Form::sparse}),
+    [](const auto& info) { return name_of(info.param); });
 
 TEST(Graph, DegenerateInputs)
 {
@@ -305,17 +377,20 @@ TEST(Graph, DamagedSlotsDoNoHarm)
 {
     std::mt19937 rng(10);
     for (int trial = 0; trial < 20; trial++) {
-        Fixture f(Metric::l2, 32);
+        const Form form = trial % 4 == 1 ? Form::bits : trial % 4 == 2 ? Form::sparse : Form::dense;
+        Fixture f(form == Form::bits ? Metric::hamming : Metric::l2, form == Form::sparse ? 150 : 32, 16,
+                  trial % 4 == 3 ? no_sketches : choose_fold, 64, form);
+        const size_t dims = f.layout.dims;
         for (int i = 0; i < 300; i++)
-            f.add(gaussian(rng, 32, false));
+            f.add(gaussian(rng, dims, false));
         for (int i = 0; i < 500; i++) {
             char* p = f.store.slot(static_cast<SlotId>(rng() % f.store.size())).data();
             p[rng() % f.layout.slot_bytes] = static_cast<char>(rng());
         }
         for (int i = 0; i < 20; i++)
-            f.search(gaussian(rng, 32, false), 40, 100);
+            f.search(gaussian(rng, dims, false), 40, 100);
         for (int i = 0; i < 50; i++)
-            f.add(gaussian(rng, 32, false));
+            f.add(gaussian(rng, dims, false));
     }
 }
 

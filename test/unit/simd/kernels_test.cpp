@@ -257,6 +257,13 @@ TEST_P(Kernels, SketchScore)
                                 << b;
                 ASSERT_EQ(out[i], want) << words << " " << count << " " << i;
             }
+            k.sketches.differ(codes.data(), words, count, planes.data(), out.data());
+            for (size_t i = 0; i < count; i++) {
+                uint32_t want = 0;
+                for (size_t w = 0; w < words; w++)
+                    want += static_cast<uint32_t>(__builtin_popcountll(codes[w * count + i] ^ planes[w]));
+                ASSERT_EQ(out[i], want) << words << " " << count << " " << i;
+            }
         }
 }
 

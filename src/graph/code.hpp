@@ -1,0 +1,151 @@
+// Codes of all forms: what a slot keeps of its own vector, and distances between codes. Distances
+// are squared for l2, negated for ip, and always about what the code decodes to, x'.
+#pragma once
+
+#include <cmath>
+
+#include "core/memory.hpp"
+#include "graph/layout.hpp"
+
+namespace quiver::graph {
+
+// A vector as it is indexed and searched for: rotated where the layout says so, of length 1 under
+// cosine distance. One of the three is set, as the layout's form says.
+struct Value {
+    const float* dense = nullptr;    // layout.padded floats
+    const uint8_t* bits = nullptr;   // layout.code_bytes bytes
+    simd::SparseView sparse{};
+};
+
+inline simd::SparseView sparse_view(const uint8_t* bytes, uint32_t length)
+{
+    const uint32_t n = length / 8;
+    return {reinterpret_cast<const int32_t*>(bytes), reinterpret_cast<const float*>(bytes + size_t{n} * 4), n};
+}
+
+// `norm2` of a code: |x'|^2, or the sum |x'_i| under l1, or the number of bits.
+// `error`: |x - x'| in the norm of the metric; 0 for bits and sparse vectors, which are exact.
+inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
+{
+    switch (l.form) {
+    case Form::dense: {
+        buffer.resize(l.padded);
+        Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.padded};
+        if (l.metric == Metric::l1) {
+            double norm = 0, error = 0;
+            for (uint32_t i = 0; i < l.padded; i++) {
+                const float decoded = c.params.offset + c.params.scale * static_cast<float>(buffer[i]);
+                norm += std::fabs(decoded);
+                error += std::fabs(static_cast<double>(x.dense[i]) - decoded);
+            }
+            c.params.norm2 = static_cast<float>(norm);
+            c.params.error = std::nextafter(static_cast<float>(error), INFINITY);
+        }
+        return c;
+    }
+    case Form::bits:
+        buffer.assign(x.bits, x.bits + l.code_bytes);
+        break;
+    case Form::sparse: {
+        const auto* index = reinterpret_cast<const uint8_t*>(x.sparse.index);
+        const auto* value = reinterpret_cast<const uint8_t*>(x.sparse.value);
+        buffer.assign(index, index + x.sparse.count * 4);
+        buffer.insert(buffer.end(), value, value + x.sparse.count * 4);
+        break;
+    }
+    }
+    Code c{{}, buffer.data(), static_cast<uint32_t>(buffer.size())};
+    double norm = 0;
+    if (l.form == Form::bits)
+        norm = static_cast<double>(simd::kernels().bits.popcount(x.bits, l.code_bytes));
+    else
+        for (size_t i = 0; i < x.sparse.count; i++)
+            norm += l.metric == Metric::l1 ? std::fabs(x.sparse.value[i])
+                                           : static_cast<double>(x.sparse.value[i]) * x.sparse.value[i];
+    c.params.norm2 = static_cast<float>(norm);
+    return c;
+}
+
+// The vector that a code stands for; `scratch` holds what is decoded.
+inline Value decode(const Layout& l, const Code& c, Vec<float>& scratch)
+{
+    Value x;
+    if (l.form == Form::dense) {
+        scratch.resize(l.padded);
+        quant::scalar_decode(c.params, c.bytes, l.padded, scratch.data());
+        x.dense = scratch.data();
+    } else if (l.form == Form::bits)
+        x.bits = c.bytes;
+    else
+        x.sparse = sparse_view(c.bytes, c.length);
+    return x;
+}
+
+inline float bits_distance(Metric metric, const uint8_t* x, const uint8_t* y, uint32_t bytes)
+{
+    if (metric == Metric::hamming)
+        return static_cast<float>(simd::kernels().bits.hamming(x, y, bytes));
+    const auto t = simd::kernels().bits.jaccard(x, y, bytes);
+    return t.both == 0 ? 1.0f : 1.0f - static_cast<float>(t.both) / static_cast<float>(t.either);
+}
+
+inline float sparse_distance(Metric metric, simd::SparseView x, simd::SparseView y)
+{
+    switch (metric) {
+    case Metric::ip: return -simd::kernels().sparse.ip(x, y);
+    case Metric::l1: return simd::kernels().sparse.l1(x, y);
+    default: return simd::kernels().sparse.l2sq(x, y);
+    }
+}
+
+// sum |x_i - y'_i| of floats and a code, decoded a piece at a time
+inline float l1_distance(const float* x, const Code& y, uint32_t n)
+{
+    constexpr uint32_t piece = 256;
+    float decoded[piece], sum = 0;
+    for (uint32_t i = 0; i < n; i += piece) {
+        const uint32_t k = std::min(piece, n - i);
+        quant::scalar_decode(y.params, y.bytes + i, k, decoded);
+        sum += simd::kernels().f32.l1(x + i, decoded, k);
+    }
+    return sum;
+}
+
+inline float code_distance(const Layout& l, const Code& x, const Code& y)
+{
+    if (l.form == Form::bits)
+        return bits_distance(l.metric, x.bytes, y.bytes, l.code_bytes);
+    if (l.form == Form::sparse)
+        return sparse_distance(l.metric, sparse_view(x.bytes, x.length), sparse_view(y.bytes, y.length));
+    if (l.metric == Metric::l1) {
+        constexpr uint32_t piece = 256;
+        float a[piece], sum = 0;
+        for (uint32_t i = 0; i < l.padded; i += piece) {
+            const uint32_t k = std::min(piece, l.padded - i);
+            quant::scalar_decode(x.params, x.bytes + i, k, a);
+            sum += l1_distance(a, {y.params, y.bytes + i, k}, k);
+        }
+        return sum;
+    }
+    const float ip = quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
+    return l.metric == Metric::ip ? -ip : x.params.norm2 + y.params.norm2 - 2 * ip;
+}
+
+inline bool same_code(const Layout& l, const Code& x, const Code& y)
+{
+    return x.length == y.length && std::memcmp(x.bytes, y.bytes, x.length) == 0 &&
+           (l.form != Form::dense || (x.params.offset == y.params.offset && x.params.scale == y.params.scale));
+}
+
+// Writes a node's code into its slot; `overflow` leads to what does not fit.
+inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
+{
+    SlotHeader& h = slot.header();
+    h.params = c.params;
+    h.length = c.length;
+    if (slot.layout().form == Form::sparse)
+        h.overflow() = overflow;
+    std::memcpy(slot.code(), c.bytes, std::min(c.length, slot.layout().code_bytes));
+}
+
+}   // namespace quiver::graph

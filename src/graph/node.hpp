@@ -1,0 +1,69 @@
+// A node copied out of its slots, so that it can be looked at while nothing is locked.
+#pragma once
+
+#include "graph/code.hpp"
+#include "graph/store.hpp"
+
+namespace quiver::graph {
+
+class Node {
+  public:
+    explicit Node(const Layout& layout) : l_(layout), slot_(layout.slot_bytes) {}
+
+    // False if `id` is not a node (any more).
+    template <ReadStore S>
+    bool read(S& store, SlotId id)
+    {
+        bool node = false;
+        store.read(id, [&](const Slot& s) {
+            const SlotState state = s.header().state;
+            node = state == SlotState::live || state == SlotState::deleted;
+            if (node)
+                std::memcpy(slot_.data(), s.data(), l_.slot_bytes);
+        });
+        return node && (l_.form != Form::sparse || gather(store));
+    }
+
+    Slot slot() const { return {l_, slot_.data()}; }
+    const SlotHeader& header() const { return slot().header(); }
+    uint32_t degree() const { return std::min<uint32_t>(header().degree, l_.degree); }
+    Code code() const
+    {
+        return l_.form == Form::sparse
+                   ? Code{header().params, sparse_.data(), static_cast<uint32_t>(sparse_.size())}
+                   : code_in(slot());
+    }
+
+  private:
+    // A node's overflow slots are written before it and freed with it; whoever may come by after
+    // that is waited for before they are used again. So they are whole, or the index is damaged.
+    template <ReadStore S>
+    bool gather(S& store)
+    {
+        const uint32_t length = std::min(header().length, max_sparse_bytes) / 8 * 8;
+        const uint8_t* code = slot().code();
+        sparse_.assign(code, code + std::min(length, l_.code_bytes));
+        for (SlotId at = header().overflow(); sparse_.size() < length;) {
+            bool ok = false;
+            store.read(at, [&](const Slot& s) {
+                const SlotHeader& h = s.header();
+                if ((h.state != SlotState::overflow && h.state != SlotState::free) || h.length == 0)
+                    return;
+                const auto* part = reinterpret_cast<const uint8_t*>(s.data()) + sizeof(SlotHeader);
+                const size_t n = std::min<size_t>({h.length, l_.overflow_bytes(), length - sparse_.size()});
+                sparse_.insert(sparse_.end(), part, part + n);
+                at = h.down;
+                ok = true;
+            });
+            if (!ok)
+                return false;
+        }
+        return true;
+    }
+
+    const Layout& l_;
+    Vec<char> slot_;
+    Vec<uint8_t> sparse_;
+};
+
+}   // namespace quiver::graph
