@@ -769,3 +769,10 @@ CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT row
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
     'this session''s last hnsw scan: nodes read, neighbours estimated from sketches, rows handed to the executor';
+
+CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
+    OUT problem text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
+    'verifies an hnsw index, a row for each problem: slots, links, sketches, that every node can be reached; with heap_check also that the rows of the table are in it, each once, with their vectors; locks out writers; for its owner';

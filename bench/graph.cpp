@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 
 #include "core/rng.hpp"
 #include "graph/insert.hpp"
+#include "graph/check.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/scan.hpp"
 #include "quant/rotation.hpp"
@@ -72,6 +74,17 @@ int main(int argc, char** argv)
     }
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
                 static_cast<double>(inserter.counters().visited) / n);
+
+    connect_all(store, inserter, store.size());
+    {
+        std::map<std::string, size_t> problems;
+        Checker<MemoryStore> checker(store, store.size());
+        start = Clock::now();
+        checker.run([&](SlotId, const char* problem) { problems[problem]++; }, [](SlotId, Tid) {});
+        for (const auto& [problem, times] : problems)
+            std::printf("%zu x %s\n", times, problem.c_str());
+        std::printf("checked in %.1f s\n", since(start));
+    }
 
     std::vector<size_t> efs{10, 20, 30, 40, 60, 80, 120, 200, 400};
     if (const char* one = std::getenv("EF"))

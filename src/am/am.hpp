@@ -95,6 +95,9 @@ inline ItemPointerData from_tid(graph::Tid t)
     return p;
 }
 
+// An index of this access method; an error unless its owner asks.
+Relation open_index(Oid oid, LOCKMODE mode);
+
 // The last scan of this backend.
 extern graph::Counters last_scan;
 extern uint64 last_scan_rows;

@@ -6,7 +6,7 @@
 
 #include "am/am.hpp"
 #include "core/rng.hpp"
-#include "graph/insert.hpp"
+#include "graph/connect.hpp"
 #include "graph/memory_store.hpp"
 #include "types/dense.hpp"
 
@@ -189,8 +189,14 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     const double heap_tuples =
         table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
-    if (b->memory)
+    if (b->memory) {
+        const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
+        graph::connect_all(*b->memory, *b->memory_inserter, b->memory->size());
+        MemoryContextSwitchTo(before);
         write_graph(*b);
+    } else
+        graph::connect_all(*b->relation, *b->relation_inserter,
+                           b->relation->first_id(b->relation->blocks()));
     if (RelationNeedsWAL(index))
         log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
 

@@ -15,8 +15,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
 
 void check_page(Relation index, BlockNumber block, Page page, uint32 kind)
 {
-    if (PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTail)) ||
-        page_tail(page)->page_id != page_id || page_tail(page)->kind != kind)
+    if (!is_page(page, kind))
         ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
                         errmsg("block %u of index \"%s\" is not a page of a quiver hnsw index", block,
                                RelationGetRelationName(index)),

@@ -24,20 +24,6 @@ TupleDesc result_type(FunctionCallInfo fcinfo)
     return BlessTupleDesc(desc);
 }
 
-// An index of this access method whose owner asks.
-Relation open_index(Oid oid)
-{
-    const Relation index = relation_open(oid, AccessShareLock);
-    if (index->rd_rel->relkind != RELKIND_INDEX ||
-        index->rd_rel->relam != get_am_oid("hnsw", false))
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("\"%s\" is not an hnsw index", RelationGetRelationName(index))));
-    if (!pg::owns_relation(oid))
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("must be owner of index %s", RelationGetRelationName(index))));
-    return index;
-}
-
 const char* metric_name(graph::Metric metric)
 {
     switch (metric) {
@@ -57,6 +43,20 @@ Datum row(TupleDesc desc, Datum* values, bool* nulls)
 }
 
 }   // namespace
+
+Relation open_index(Oid oid, LOCKMODE mode)
+{
+    const Relation index = relation_open(oid, mode);
+    if (index->rd_rel->relkind != RELKIND_INDEX ||
+        index->rd_rel->relam != get_am_oid("hnsw", false))
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("\"%s\" is not an hnsw index", RelationGetRelationName(index))));
+    if (!pg::owns_relation(oid))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("must be owner of index %s", RelationGetRelationName(index))));
+    return index;
+}
+
 }   // namespace quiver::am
 
 using namespace quiver;
@@ -64,7 +64,7 @@ using namespace quiver::am;
 
 QUIVER_FUNCTION(hnsw_meta)
 {
-    const Relation index = open_index(PG_GETARG_OID(0));
+    const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
     relation_close(index, AccessShareLock);
     Datum values[11];
@@ -86,7 +86,7 @@ QUIVER_FUNCTION(hnsw_meta)
 
 QUIVER_FUNCTION(hnsw_stats)
 {
-    const Relation index = open_index(PG_GETARG_OID(0));
+    const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
     const graph::Layout layout = meta.layout();
     RelationStore store(index, meta, layout);
@@ -146,7 +146,7 @@ QUIVER_FUNCTION(hnsw_stats)
 // no description of its slots, so the index is named beside it.
 QUIVER_FUNCTION(hnsw_page_items)
 {
-    const Relation index = open_index(PG_GETARG_OID(0));
+    const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
     relation_close(index, AccessShareLock);
     bytea* raw = PG_GETARG_BYTEA_PP(1);
@@ -156,9 +156,7 @@ QUIVER_FUNCTION(hnsw_page_items)
                                static_cast<int>(VARSIZE_ANY_EXHDR(raw)))));
     auto* page = static_cast<char*>(palloc(BLCKSZ));
     std::memcpy(page, VARDATA_ANY(raw), BLCKSZ);
-    const auto* header = reinterpret_cast<PageHeader>(page);
-    if (header->pd_special != BLCKSZ - MAXALIGN(sizeof(PageTail)) ||
-        page_tail(page)->page_id != page_id || page_tail(page)->kind != kind_slots)
+    if (!is_page(page, kind_slots))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("input page is not a page of slots of an hnsw index")));
 

@@ -1,14 +1,17 @@
-// VACUUM. Four steps over the pages:
+// VACUUM. Steps over the pages:
 //   1. take dead rows out of the nodes; a node without rows is marked deleted (it still leads on);
 //   2. repair the slots that lead to deleted ones;
 //   3. move the entry, if it is deleted, to the highest node left;
-//   4. free the deleted slots, stamped with the next transaction id: they are used again once no
-//      transaction is left that could hold their id. Overflow slots go with their node; those of
-//      an insert that did not finish are recognized by their age.
+//   4. if every insert that may have met those nodes alive has ended, repair what such inserts wrote
+//      meanwhile: from here on nothing leads to a deleted node. Otherwise leave it to the next vacuum;
+//   5. free the deleted slots, stamped with the next transaction id: they are used again once no scan
+//      is left that could hold their id. Overflow slots go with their node; those of an insert that
+//      did not finish are recognized by their age.
 // A crash between the steps leaves deleted slots behind, which the next vacuum finds.
 #include "pg/pg.hpp"
 
 #include "am/am.hpp"
+#include "graph/connect.hpp"
 #include "graph/repair.hpp"
 
 extern "C" {
@@ -38,19 +41,22 @@ class Vacuum {
         remove_rows(callback, state);
         delete_upper_slots();
         delete_overflow();
-        if (deleted_ == 0)
+        if (deleted_ == 0) {
+            set_deleted(0);
             return;
-        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
-            for (uint32 i = 0; i < store_.slots_per_page(); i++)
-                if (leads_to_gone(page, first + i))
-                    todo_.push_back(first + i);
-        }, [&] {
-            for (const SlotId id : todo_)
-                repairer_.repair(id, [&](SlotId n) { return gone(n); });
-            todo_.clear();
-        });
+        }
+        const uint64 marked = U64FromFullTransactionId(pg::next_full_xid());
+        repair();
         move_entry();
+        if (U64FromFullTransactionId(pg::oldest_running_full_xid()) < marked) {
+            set_deleted(1);
+            return;
+        }
+        repair();
+        graph::Inserter<RelationStore> inserter(store_, meta_.m, meta_.ef_construction);
+        graph::connect_all(store_, inserter, store_.first_id(RelationGetNumberOfBlocks(index_)));
         free_slots();
+        set_deleted(0);
         IndexFreeSpaceMapVacuum(index_);
     }
 
@@ -143,6 +149,28 @@ class Vacuum {
         }, [] {});
         stats_->num_index_tuples = rows;
         stats_->estimated_count = false;
+    }
+
+    void repair()
+    {
+        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
+            for (uint32 i = 0; i < store_.slots_per_page(); i++)
+                if (leads_to_gone(page, first + i))
+                    todo_.push_back(first + i);
+        }, [&] {
+            for (const SlotId id : todo_)
+                repairer_.repair(id, [&](SlotId n) { return gone(n); });
+            todo_.clear();
+        });
+    }
+
+    void set_deleted(uint32 deleted)
+    {
+        if (deleted != meta_.deleted)
+            store_.change_meta([&](MetaData& meta) {
+                meta.deleted = deleted;
+                return true;
+            });
     }
 
     // A node's slots go together: those above a deleted one, from the bottom up.
@@ -275,7 +303,7 @@ class Vacuum {
     graph::Layout layout_;
     RelationStore store_;
     graph::Repairer<RelationStore> repairer_;
-    std::vector<bool, Allocator<bool>> gone_;
+    graph::Bitmap gone_;
     size_t deleted_ = 0;
     Vec<Upper> upper_;
     uint64 horizon_ = 0;
@@ -302,8 +330,13 @@ IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult*
 
 IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
 {
-    if (info->analyze_only || !stats)
-        return stats;   // nothing was deleted: nothing to report that ANALYZE does not know
+    if (info->analyze_only)
+        return stats;
+    if (!stats) {
+        if (read_meta(info->index).deleted == 0)
+            return stats;   // nothing was deleted: nothing to report that ANALYZE does not know
+        stats = bulk_delete(info, stats, [](ItemPointer, void*) { return false; }, nullptr);
+    }
     stats->num_pages = RelationGetNumberOfBlocks(info->index);
     return stats;
 }

@@ -28,6 +28,7 @@ struct MetaData {
     uint64 rotation_seed;
     graph::SlotId entry;
     int32 entry_level;
+    uint32 deleted;   // slots that a vacuum could not free yet: 0 or not
 
     graph::Layout layout() const { return graph::Layout::make(form, metric, dims, degree, fold); }
 };
@@ -55,6 +56,12 @@ inline void init_page(Page page, uint32 kind)
     PageInit(page, BLCKSZ, sizeof(PageTail));
     page_tail(page)->kind = kind;
     page_tail(page)->page_id = page_id;
+}
+
+inline bool is_page(Page page, uint32 kind)
+{
+    return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(PageTail)) &&
+           page_tail(page)->page_id == page_id && page_tail(page)->kind == kind;
 }
 
 // Raises an error unless the page is of that kind and ours.

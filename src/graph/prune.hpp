@@ -34,6 +34,17 @@ void select_neighbours(size_t count, const float* distance, size_t least, size_t
         kept.push_back(pruned[i]);
 }
 
+// Of `count` candidates, nearest first, the one to give up: the farthest of those that were turned
+// down, or of all. Not one that is spared.
+template <class Spared>
+uint32_t least_useful(const Vec<uint32_t>& turned_down, uint32_t count, Spared&& spared)
+{
+    for (size_t i = turned_down.size(); i-- > 0;)
+        if (!spared(turned_down[i]))
+            return turned_down[i];
+    return spared(count - 1) ? count - 2 : count - 1;
+}
+
 // The neighbours of one slot and a newcomer, known from their sketches alone. Bits are the
 // neighbours themselves. Of vectors, the angle between two residuals is pi times the share of bits in which they differ (Charikar, "Similarity estimation
 // techniques from rounding algorithms", 2002), their lengths follow from the factors.
@@ -46,8 +57,8 @@ class SketchedNeighbours {
     }
 
     // The place of the neighbour that a full slot gives up for the newcomer in `encoder`; degree if
-    // that is the newcomer itself.
-    uint32_t victim(const Slot& slot, const SketchEncoder& encoder)
+    // that is the newcomer itself, which `stay` rules out.
+    uint32_t victim(const Slot& slot, const SketchEncoder& encoder, bool stay)
     {
         const uint32_t degree = l_.degree, count = degree + 1;
         for (uint32_t i = 0; i < degree; i++)
@@ -71,7 +82,8 @@ class SketchedNeighbours {
         select_neighbours(count, sorted.data(), 0, count, kept_,
                           [&](uint32_t x, uint32_t y) { return pair(order_[x].id(), order_[y].id(), centre2); },
                           &turned_down_);
-        return order_[turned_down_.empty() ? count - 1 : turned_down_.back()].id();
+        const auto spared = [&](uint32_t i) { return stay && order_[i].id() == degree; };
+        return order_[least_useful(turned_down_, count, spared)].id();
     }
 
   private:

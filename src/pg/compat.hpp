@@ -14,6 +14,7 @@ extern "C" {
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #if PG_VERSION_NUM >= 160000
@@ -66,9 +67,26 @@ inline FullTransactionId oldest_full_xid([[maybe_unused]] Relation rel)
                                     (XidFromFullTransactionId(next) - oldest));
 }
 
+// Every transaction before this one that could have written anything has ended.
+inline FullTransactionId oldest_running_full_xid()
+{
+    const TransactionId oldest = GetOldestActiveTransactionId();
+    const FullTransactionId next = ReadNextFullTransactionId();
+    return FullTransactionIdFromU64(U64FromFullTransactionId(next) -
+                                    (XidFromFullTransactionId(next) - oldest));
+}
+
 inline FullTransactionId next_full_xid()
 {
     return ReadNextFullTransactionId();
+}
+
+// For code that calls what others wrote: no search_path of the caller's.
+inline void restrict_search_path()
+{
+#if PG_VERSION_NUM >= 170000
+    RestrictSearchPath();
+#endif
 }
 
 inline void vacuum_pause()

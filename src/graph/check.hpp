@@ -1,0 +1,188 @@
+// Verifies a graph: what every slot says of itself, every link and its sketch, and that every node
+// can be reached. For a graph that nobody changes meanwhile.
+#pragma once
+
+#include <bit>
+#include <cstdio>
+
+#include "graph/connect.hpp"
+
+namespace quiver::graph {
+
+template <ReadStore S>
+class Checker {
+  public:
+    // Ids are 0 .. count - 1.
+    Checker(S& store, SlotId count)
+        : store_(store), l_(store.layout()), count_(count), node_(l_), neighbour_(l_), encoder_(l_)
+    {
+    }
+
+    // Calls report(id, text) for each problem, and row(id, tid) for each row.
+    template <class Report, class Row>
+    void run(Report&& report, Row&& row)
+    {
+        slots(report, row);
+        nodes(report);
+        entry(report);
+    }
+
+  private:
+    struct Kind {
+        SlotState state;
+        uint8_t level;
+    };
+    bool is_node(SlotId id) const
+    {
+        return id < count_ && (kinds_[id].state == SlotState::live || kinds_[id].state == SlotState::deleted);
+    }
+
+    template <class... Args>
+    const char* text(const char* format, Args... args)
+    {
+        std::snprintf(text_, sizeof text_, format, args...);
+        return text_;
+    }
+
+    template <class Report, class Row>
+    void slots(Report&& report, Row&& row)
+    {
+        kinds_.assign(count_, {SlotState::free, 0});
+        for (SlotId id = 0; id < count_; id++) {
+            store_.poll();
+            SlotHeader h{};
+            if (!store_.read(id, [&](const Slot& s) { std::memcpy(&h, s.data(), sizeof h); }))
+                continue;
+            if (h.state > SlotState::overflow) {
+                report(id, text("unknown state %d", static_cast<int>(h.state)));
+                continue;
+            }
+            kinds_[id] = {h.state, h.level};
+            if (h.state == SlotState::free)
+                continue;
+            if (h.state == SlotState::overflow) {
+                if (l_.form != Form::sparse)
+                    report(id, "overflow slot in a graph that needs none");
+                else if (h.length == 0 || h.length > l_.overflow_bytes())
+                    report(id, text("overflow slot of %u bytes", h.length));
+                continue;
+            }
+            if (h.level > max_level)
+                report(id, text("level %d", h.level));
+            if (h.degree > l_.degree)
+                report(id, text("%d neighbours, but there is room for %u", h.degree, l_.degree));
+            if (h.tid_count > max_tids)
+                report(id, text("%d rows, but there is room for %d", h.tid_count, max_tids));
+            else if (h.level > 0 ? h.tid_count > 0 : (h.state == SlotState::live) != (h.tid_count > 0))
+                report(id, text("%s node on level %d with %d rows", h.state == SlotState::live ? "live" : "deleted",
+                                h.level, h.tid_count));
+            if (l_.form == Form::sparse ? h.length > max_sparse_bytes || h.length % 8 != 0 : h.length != l_.code_bytes)
+                report(id, text("code of %u bytes", h.length));
+            if (h.level == 0)
+                for (int i = 0; i < std::min<int>(h.tid_count, max_tids); i++)
+                    row(id, h.tids[i]);
+        }
+    }
+
+    template <class Report>
+    void nodes(Report&& report)
+    {
+        for (SlotId id = 0; id < count_; id++) {
+            store_.poll();
+            if (!is_node(id))
+                continue;
+            if (!node_.read(store_, id)) {
+                report(id, "overflow slots are missing");
+                continue;
+            }
+            const SlotHeader& h = node_.header();
+            if (l_.form == Form::sparse)
+                check_sparse(id, report);
+            if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
+                report(id, text("slot %u, one level down, is not a node there", h.down));
+            else if (h.level > 0 && h.state == SlotState::live && kinds_[h.down].state != SlotState::live)
+                report(id, text("slot %u, one level down, is not live", h.down));
+            if (h.state != SlotState::live)
+                continue;   // its links are not kept up
+            if (l_.sketched())
+                encoder_.set_centre(node_.code());
+            const Slot slot = node_.slot();
+            for (uint32_t i = 0; i < node_.degree(); i++) {
+                const SlotId n = slot.ids()[i];
+                if (n >= count_)
+                    report(id, text("link %u leads to slot %u, which is not there", i, n));
+                else if (n == id)
+                    report(id, text("link %u leads to itself", i));
+                else if (std::find(slot.ids(), slot.ids() + i, n) != slot.ids() + i)
+                    report(id, text("two links lead to slot %u", n));
+                else if (!is_node(n) || kinds_[n].level != h.level)
+                    report(id, text("link %u leads to slot %u, which is not a node of level %d", i, n, h.level));
+                else
+                    check_sketch(id, i, report);
+            }
+        }
+    }
+
+    template <class Report>
+    void check_sparse(SlotId id, Report&& report)
+    {
+        const Code c = node_.code();
+        const simd::SparseView v = sparse_view(c.bytes, c.length);
+        for (size_t i = 0; i < v.count; i++)
+            if (!std::isfinite(v.value[i]) || v.index[i] < 0 || v.index[i] >= static_cast<int64_t>(l_.dims) ||
+                (i > 0 && v.index[i] <= v.index[i - 1])) {
+                report(id, text("element %zu of the vector can't be", i));
+                return;
+            }
+    }
+
+    // Is what the link says of the neighbour what it would be encoded to? But for rounding, which
+    // may differ between the CPU that wrote it and this one.
+    template <class Report>
+    void check_sketch(SlotId id, uint32_t i, Report&& report)
+    {
+        const Slot slot = node_.slot();
+        if (!l_.sketched() || !neighbour_.read(store_, slot.ids()[i]))
+            return;
+        encoder_.encode(neighbour_.code());
+        const quant::SketchFactors f = encoder_.factors();
+        const float slack = 1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
+        bool same = std::fabs(slot.a()[i] - f.a) <= slack;
+        uint32_t differ = 0;
+        for (uint32_t w = 0; w < l_.words; w++)
+            differ += static_cast<uint32_t>(std::popcount(slot.sketches()[w * l_.degree + i] ^ encoder_.bits()[w]));
+        if (l_.form == Form::bits)
+            same &= differ == 0;
+        else
+            same &= differ <= l_.words && std::fabs(slot.b()[i] - f.b) <= 1e-4f * std::fabs(f.b);
+        if (!same)
+            report(id, text("the sketch of slot %u, link %u, is not of its vector", slot.ids()[i], i));
+    }
+
+    template <class Report>
+    void entry(Report&& report)
+    {
+        const Entry e = store_.entry();
+        if (!e.empty() && (!is_node(e.id) || kinds_[e.id].level != e.level))
+            report(e.id, text("the entry is not a node of level %d", e.level));
+        const Bitmap reached = reachable(store_, count_, true);
+        for (SlotId id = 0; id < count_; id++) {
+            if (kinds_[id].state != SlotState::live)
+                continue;
+            if (kinds_[id].level > e.level)
+                report(id, text("level %d is above the entry's", kinds_[id].level));
+            else if (kinds_[id].level == 0 && !reached[id])
+                report(id, "no path leads here from the entry");
+        }
+    }
+
+    S& store_;
+    const Layout& l_;
+    SlotId count_;
+    Node node_, neighbour_;
+    SketchEncoder encoder_;
+    Vec<Kind> kinds_;
+    char text_[128];
+};
+
+}   // namespace quiver::graph
