@@ -18,6 +18,7 @@
 #include "graph/insert.hpp"
 #include "graph/check.hpp"
 #include "graph/memory_store.hpp"
+#include "graph/repair.hpp"
 #include "graph/scan.hpp"
 #include "quant/rotation.hpp"
 
@@ -76,6 +77,46 @@ int main(int argc, char** argv)
                 static_cast<double>(inserter.counters().visited) / n);
 
     connect_all(store, inserter, store.size());
+    // CHURN=3: so often, half of the rows are deleted and inserted again.
+    for (int round = 0; std::getenv("CHURN") && round < std::atoi(std::getenv("CHURN")); round++) {
+        start = Clock::now();
+        const Bitmap gone = [&] {
+            Bitmap b(store.size());
+            for (SlotId id = 0; id < store.size(); id++) {
+                SlotHeader& h = store.slot(id).header();
+                b[id] = h.state == SlotState::live && (h.level == 0 ? rng.next() % 2 : b[h.down]);
+                if (b[id])
+                    h.state = SlotState::deleted;
+            }
+            return b;
+        }();
+        Repairer<MemoryStore> repairer(store);
+        Entry top;
+        for (SlotId id = 0; id < store.size(); id++) {
+            repairer.repair(id, [&](SlotId n) { return n < gone.size() && gone[n]; });
+            const SlotHeader& h = store.slot(id).header();
+            if (h.state == SlotState::live && h.level > top.level)
+                top = {id, h.level};
+        }
+        store.set_entry(top);
+        connect_all(store, inserter, store.size());
+        std::vector<int> again;
+        for (SlotId id = 0; id < gone.size(); id++) {
+            SlotHeader& h = store.slot(id).header();
+            if (!gone[id])
+                continue;
+            for (int t = 0; t < h.tid_count; t++)
+                again.push_back(h.tids[t].block_high << 16 | h.tids[t].block_low);
+            h.state = SlotState::free;
+        }
+        std::printf("round %d: repaired in %.1f s", round + 1, since(start));
+        for (const int i : again) {
+            rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
+            inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
+                            draw_level(rng, layout.degree, max_level));
+        }
+        std::printf(", %zu rows inserted in %.1f s\n", again.size(), since(start));
+    }
     {
         std::map<std::string, size_t> problems;
         Checker<MemoryStore> checker(store, store.size());
@@ -87,7 +128,7 @@ int main(int argc, char** argv)
     }
 
     std::vector<size_t> efs{10, 20, 30, 40, 60, 80, 120, 200, 400};
-    if (const char* one = std::getenv("EF"))
+    if (const char* one = std::getenv("EF"); one && *one)
         efs.assign(30, static_cast<size_t>(std::atoi(one)));
     Scan<MemoryStore> scan(store);
     const auto distance = [&](int q, int i) {

@@ -1,4 +1,7 @@
 -- hnsw: operator classes, options, settings, scans, errors
+-- what hnsw_check finds wrong with any index of the database, rows compared
+CREATE VIEW problems AS SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw',
+    LATERAL hnsw_check(c.oid, true) k WHERE c.relkind = 'i' ORDER BY 1, 2, 3;
 CREATE TABLE t (id integer, v vector(3), h halfvec(3));
 INSERT INTO t SELECT i, ARRAY[i, i % 7, i % 11]::vector, ARRAY[i, i % 7, i % 11]::halfvec FROM generate_series(1, 1000) i;
 INSERT INTO t VALUES (0, NULL, NULL);
@@ -14,6 +17,7 @@ SELECT id FROM t ORDER BY v <-> '[600.5,0,0]' LIMIT 1;
 DELETE FROM t WHERE id = 2000;
 VACUUM t;
 SELECT id FROM t ORDER BY v <-> '[600.5,0,0]' LIMIT 1;
+SELECT * FROM problems;
 -- all rows come out, each once, without tuning
 SELECT count(*) > 990, count(*) = count(DISTINCT id) FROM (SELECT id FROM t ORDER BY v <-> '[1,1,1]' LIMIT 2000) s;
 SELECT count(*) FROM (SELECT id FROM t WHERE id % 50 = 0 ORDER BY v <-> '[1,1,1]' LIMIT 10) s;
@@ -34,21 +38,26 @@ DROP INDEX l2;
 -- the other operator classes
 CREATE INDEX ip ON t USING hnsw (v vector_ip_ops);
 SELECT id, v <#> '[1,0,0]' AS d FROM t ORDER BY v <#> '[1,0,0]' LIMIT 2;
+SELECT * FROM problems;
 DROP INDEX ip;
 CREATE INDEX cosine ON t USING hnsw (v vector_cosine_ops);
 SELECT round((v <=> '[1,1,1]')::numeric, 6) AS d FROM t ORDER BY v <=> '[1,1,1]' LIMIT 2;
 INSERT INTO t VALUES (3000, '[0,0,0]', '[0,0,0]');   -- has no direction: not in the index
 SELECT count(*) FROM (SELECT id FROM t ORDER BY v <=> '[1,1,1]' LIMIT 2000) s WHERE id = 3000;
 SELECT count(*) FROM (SELECT id FROM t ORDER BY v <=> '[0,0,0]' LIMIT 5) s;
+SELECT * FROM problems;
 DROP INDEX cosine;
 CREATE INDEX h_l2 ON t USING hnsw (h halfvec_l2_ops);
 SELECT id FROM t ORDER BY h <-> '[500,3,5]', id LIMIT 1;
+SELECT * FROM problems;
 DROP INDEX h_l2;
 CREATE INDEX h_ip ON t USING hnsw (h halfvec_ip_ops);
 SELECT id FROM t ORDER BY h <#> '[1,0,0]' LIMIT 1;
+SELECT * FROM problems;
 DROP INDEX h_ip;
 CREATE INDEX h_cosine ON t USING hnsw (h halfvec_cosine_ops);
 SELECT round((h <=> '[1,1,1]')::numeric, 5) AS d FROM t ORDER BY h <=> '[1,1,1]' LIMIT 1;
+SELECT * FROM problems;
 DROP INDEX h_cosine;
 -- NULL query, empty index, growth from empty, duplicates
 CREATE TABLE e (id serial, v vector(3));
@@ -64,16 +73,19 @@ INSERT INTO e (v) VALUES ('[1,2,3]');
 SELECT v FROM e ORDER BY v <-> '[1,2,3]' LIMIT 1;
 INSERT INTO e (v) VALUES ('[1,2]');
 SELECT * FROM e ORDER BY v <-> '[1,2]' LIMIT 1;
+SELECT * FROM problems;
 DROP TABLE e;
 -- partial and expression indexes, joins, prepared statements, cursors
 CREATE INDEX partial ON t USING hnsw (v vector_l2_ops) WHERE id < 100;
 SELECT id FROM t WHERE id < 100 ORDER BY v <-> '[500,3,5]' LIMIT 1;
+SELECT * FROM problems;
 DROP INDEX partial;
 CREATE TABLE x (id integer, v vector);
 INSERT INTO x SELECT i, ARRAY[i, i % 3]::vector FROM generate_series(1, 100) i;
 CREATE INDEX ON x USING hnsw (v vector_l2_ops);
 CREATE INDEX ON x USING hnsw ((v::vector(2)) vector_l2_ops);
 SELECT id FROM x ORDER BY v::vector(2) <-> '[50,2]' LIMIT 1;
+SELECT * FROM problems;
 DROP TABLE x;
 CREATE INDEX l2 ON t USING hnsw (v vector_l2_ops);
 SELECT q.id, n.id FROM (SELECT * FROM t WHERE id IN (10, 20, 30)) q,
@@ -89,6 +101,7 @@ FETCH 1 FROM c;
 COMMIT;
 REINDEX INDEX l2;
 REINDEX INDEX CONCURRENTLY l2;
+SELECT * FROM problems;
 SELECT id FROM t ORDER BY v <-> '[500,3,5]', id LIMIT 1;
 DROP INDEX l2;
 CREATE INDEX CONCURRENTLY l2 ON t USING hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 32);
@@ -109,6 +122,7 @@ CREATE TABLE parts_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1)
 CREATE INDEX ON parts USING hnsw (v vector_l2_ops);
 INSERT INTO parts SELECT id, v FROM t WHERE v IS NOT NULL;
 SELECT id FROM parts ORDER BY v <-> '[500,3,5]', id LIMIT 1;
+SELECT * FROM problems;
 DROP TABLE u, tmp, parts;
 -- a graph that outgrows maintenance_work_mem
 SET maintenance_work_mem = '1MB';
@@ -118,6 +132,7 @@ ALTER TABLE big ALTER v TYPE vector(64);
 CREATE INDEX ON big USING hnsw (v vector_l2_ops);
 RESET maintenance_work_mem;
 SELECT count(*) FROM big b, LATERAL (SELECT id FROM big ORDER BY big.v <-> b.v LIMIT 1) n WHERE n.id = b.id;
+SELECT * FROM problems;
 DROP TABLE big;
 -- errors
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 1);
@@ -151,8 +166,12 @@ SELECT * FROM hnsw_page_items('l2', 'x');
 CREATE ROLE nobody_much;
 SET ROLE nobody_much;
 SELECT hnsw_meta('l2');
+SELECT * FROM hnsw_check('l2');
 RESET ROLE;
+SELECT hnsw_check('t');
+SELECT hnsw_check('plans_missing');
 DROP ROLE nobody_much;
+DROP VIEW problems;
 DROP TABLE t;
 -- plans: small and empty tables are scanned, large ones are not
 RESET enable_seqscan;

@@ -41,7 +41,7 @@ class Repairer {
         // The nearest of each gone slot's neighbours, by estimate. Of each: one that led far away is
         // replaced by others that do, or the parts of the graph would drift apart.
         found_.clear();
-        const size_t quota = std::max<size_t>(2, l_.degree / bad_.size());
+        const size_t quota = std::max<size_t>(8, 2 * l_.degree / bad_.size());
         for (const SlotId b : bad_) {
             const size_t before = found_.size();
             if (!node_.read(store_, b) || node_.header().level != level)
