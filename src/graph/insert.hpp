@@ -1,9 +1,10 @@
 // Inserting a vector (HNSW, Malkov and Yashunin 2016, algorithm 1).
 //
 // What is atomic: each slot is written on its own. A new node's slots are written with their links
-// before anything leads to them; then each neighbour gets its link back; then, if the node is the
-// highest, it becomes the entry. Any prefix of that is a graph that answers correctly: at worst a
-// node is not found yet whose row is not visible yet either. (Overflow slots come first of all;
+// before anything leads to them; then, if the node is the highest, it becomes the entry; then each
+// neighbour gets its link back. Where that takes the place of another link, the new node leads to
+// what that one led to. Any prefix of that is a graph that answers correctly, and in which every node
+// can be reached but the new one, whose row is not visible yet. (Overflow slots come first of all;
 // those of an insert that did not get further are found by vacuum.)
 #pragma once
 
@@ -31,6 +32,8 @@ class Inserter {
         if (find(entry, level) && join(tid))
             return;
         const SlotId overflow = put_overflow();
+        for (int l = 0; l <= std::min(level, entry.level); l++)
+            ask_neighbours(l);
         Vec<SlotId>& slots = slots_;
         slots.clear();
         for (int l = 0; l <= level; l++)
@@ -50,22 +53,22 @@ class Inserter {
             // Somebody else inserted the first node meanwhile: link to that.
             entry = store_.entry();
             find(entry, level);
-            for (int l = 0; l <= std::min(level, entry.level); l++)
+            for (int l = 0; l <= std::min(level, entry.level); l++) {
+                ask_neighbours(l);
                 store_.write(slots[static_cast<size_t>(l)], [&](const MutableSlot& slot) {
                     link(slot, l);
                     return true;
                 });
+            }
             store_.raise_entry({slots.back(), level});
         }
         for (int l = 0; l <= std::min(level, entry.level); l++) {
             const SlotId id = slots[static_cast<size_t>(l)];
-            displaced_.clear();
             bool known = false;
             for (const Found& f : links_[static_cast<size_t>(l)])
-                known |= link_back(f.id, l, id, Place::if_useful);
+                known |= link_back(f.id, f.offer, l, id);
             if (!known && l == 0)
                 make_known(id);
-            take_over(id, l);
         }
     }
 
@@ -79,21 +82,24 @@ class Inserter {
         own_ = {code.params, code_.data(), code.length};
         query_.set(decode(l_, own_, decoded_));
         find(store_.entry(), 0);
-        displaced_.clear();
-        const bool known = make_known(id);
-        take_over(id, 0);
-        return known;
+        return make_known(id);
     }
 
     const Counters& counters() const { return counters_; }
 
   private:
+    // What a node that is asked to lead to the newcomer says.
+    struct Offer {
+        bool takes = false;
+        SlotId victim = no_slot;   // whose place it gives; no_slot: it has room
+    };
     struct Found {
         Candidate order;
         SlotId id;
         quant::ScalarParams params;
         size_t code;   // in codes_ of its layer
         uint32_t length;
+        Offer offer{};
     };
 
     // Finds the neighbours on each layer of the node. True if there is a node with the same code.
@@ -183,144 +189,190 @@ class Inserter {
             links_[static_cast<size_t>(l)].push_back(found[i]);
     }
 
+    // Asks the new node's neighbours for a link back. It will lead to those whose places they give,
+    // so that what could be reached still can: there may be no other way to them. (On 100,000 text
+    // embeddings that also raised recall.)
+    void ask_neighbours(int l)
+    {
+        Vec<Found>& links = links_[static_cast<size_t>(l)];
+        Vec<uint8_t>& codes = codes_[static_cast<size_t>(l)];
+        const size_t chosen = links.size();
+        for (size_t n = 0; n < chosen; n++) {
+            Offer offer = ask(links[n].id, l, false);
+            const SlotId victim = offer.victim;
+            const auto is_victim = [&](const Found& f) { return f.id == victim; };
+            if (offer.takes && victim != no_slot && std::none_of(links.begin(), links.end(), is_victim) &&
+                node_.read(store_, victim) && node_.header().state == SlotState::live && node_.header().level == l) {
+                const Code c = node_.code();
+                if (links.size() < l_.degree) {
+                    links.push_back({Candidate(0, victim), victim, c.params, codes.size(), c.length});
+                    codes.insert(codes.end(), c.bytes, c.bytes + c.length);
+                } else
+                    offer = {};   // no room here for what would lose its place
+            }
+            links[n].offer = offer;
+        }
+    }
+
     void link(const MutableSlot& slot, int l)
     {
         SlotHeader& h = slot.header();
         h.degree = 0;
         if (links_.empty())
             return;
-        encoder_.set_centre(own_);
+        if (l_.sketched())
+            encoder_.set_centre(own_);
         for (const Found& f : links_[static_cast<size_t>(l)]) {
             encoder_.encode(code_of(f, l));
             encoder_.put(f.id, slot, h.degree++);
         }
     }
 
-    // The nearest of what was found on layer 0 that has room leads to `id`, or else the nearest does.
-    bool make_known(SlotId id)
+    // Node `id` leads to `n` of layer l, too, unless that needs it no more. False: there is no room.
+    bool lead_to(SlotId id, SlotId n, int l)
     {
-        for (const Place place : {Place::if_room, Place::by_force})
-            for (const Found& f : found_)
-                if (f.id != id && link_back(f.id, 0, id, place))
-                    return true;
-        return false;
-    }
-
-    // Node `id` leads to those whose places it took, so that what could be reached still can: there
-    // may be no other way to them. On 100,000 text embeddings that also raised recall.
-    void take_over(SlotId id, int l)
-    {
-        around_.clear();
-        around_codes_.clear();
-        for (const SlotId n : displaced_) {
-            store_.poll();
-            if (n != id && node_.read(store_, n) && node_.header().level == l)
-                keep(n, node_.code());
-        }
-        if (around_.empty())
-            return;
-        store_.write(id, [&](const MutableSlot& slot) {
+        if (n == id || !node_.read(store_, n) || node_.header().state != SlotState::live || node_.header().level != l)
+            return true;
+        const Code code = node_.code();
+        bool there = false;
+        const bool written = store_.write(id, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
             if (h.state != SlotState::live || h.level != l)
                 return false;
-            encoder_.set_centre(own_);
-            for (const Found& f : around_) {
-                if (h.degree >= l_.degree)
-                    break;
-                if (std::find(slot.ids(), slot.ids() + h.degree, f.id) != slot.ids() + h.degree)
-                    continue;
-                encoder_.encode(around(f));
-                encoder_.put(f.id, slot, h.degree++);
-            }
+            there = std::find(slot.ids(), slot.ids() + h.degree, n) != slot.ids() + h.degree;
+            if (there || h.degree >= l_.degree)
+                return false;
+            if (l_.sketched())
+                encoder_.set_centre(own_);
+            encoder_.encode(code);
+            encoder_.put(n, slot, h.degree++);
             return true;
         });
+        return there || written;
     }
-    // Nodes with their codes, in around_.
-    void keep(SlotId id, const Code& c)
-    {
-        around_.push_back({Candidate(0, id), id, c.params, around_codes_.size(), c.length});
-        around_codes_.insert(around_codes_.end(), c.bytes, c.bytes + c.length);
-    }
-    Code around(const Found& f) const { return {f.params, around_codes_.data() + f.code, f.length}; }
 
-    // When a full slot takes a newcomer in.
-    enum class Place { if_room, if_useful, by_force };
-
-    // Makes `id` a neighbour of `neighbour`. False if it did not become one.
-    bool link_back(SlotId neighbour, int l, SlotId id, Place place)
+    // Would the node lead to the newcomer? `must`: as if it were worth more than its other links.
+    Offer ask(SlotId neighbour, int l, bool must)
     {
         store_.poll();
-        if (place == Place::if_room) {
-            bool room = false;
-            store_.read(neighbour, [&](const Slot& slot) { room = slot.header().degree < l_.degree; });
-            if (!room)
-                return false;
-        }
-        // Without sketches the slot does not know its neighbours: they are read first.
-        SlotId victim = no_slot;
-        if (!l_.sketched() && !find_victim(neighbour, id, place == Place::by_force, &victim))
-            return false;
-        SlotId displaced = no_slot;
-        const bool linked = store_.write(neighbour, [&](const MutableSlot& slot) {
-            SlotHeader& h = slot.header();
+        if (!l_.sketched())
+            return ask_unsketched(neighbour, l, must);
+        Offer offer;
+        store_.read(neighbour, [&](const Slot& slot) {
+            const SlotHeader& h = slot.header();
             if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
-                return false;   // gone meanwhile
-            if (std::find(slot.ids(), slot.ids() + h.degree, id) != slot.ids() + h.degree)
-                return false;
-            uint32_t i = h.degree;
-            if (l_.sketched()) {
-                encoder_.set_centre(code_in(slot));
-                encoder_.encode(own_);
-                if (i == l_.degree)
-                    i = neighbours_.victim(slot, encoder_, place == Place::by_force);
-            } else if (i == l_.degree)
-                i = static_cast<uint32_t>(std::find(slot.ids(), slot.ids() + i, victim) - slot.ids());
+                return;
+            offer.takes = true;
+            if (h.degree < l_.degree)
+                return;
+            encoder_.set_centre(code_in(slot));
+            encoder_.encode(own_);
+            const uint32_t i = neighbours_.victim(slot, encoder_, must);
             if (i == l_.degree)
-                return false;   // the newcomer is the one to go
-            if (i < h.degree)
-                displaced = slot.ids()[i];
-            encoder_.put(id, slot, i);
-            h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
-            return true;
+                offer.takes = false;
+            else
+                offer.victim = slot.ids()[i];
         });
-        if (linked && displaced != no_slot)
-            displaced_.push_back(displaced);
-        return linked;
+        return offer;
     }
 
-    // Which neighbour of a full slot gives way to the newcomer `id`; no_slot if there is room. False
-    // if the newcomer does, which `must` rules out.
-    bool find_victim(SlotId at, SlotId id, bool must, SlotId* victim)
+    // Without sketches the slot does not know its neighbours: they are read.
+    Offer ask_unsketched(SlotId at, int l, bool must)
     {
-        if (!node_.read(store_, at) || node_.degree() < l_.degree)
-            return true;
+        if (!node_.read(store_, at) || node_.header().state != SlotState::live || node_.header().level != l)
+            return {};
+        if (node_.degree() < l_.degree)
+            return {true, no_slot};
         around_.clear();
         around_codes_.clear();
+        const auto keep = [&](SlotId id, const Code& c) {
+            around_.push_back({Candidate(0, id), id, c.params, around_codes_.size(), c.length});
+            around_codes_.insert(around_codes_.end(), c.bytes, c.bytes + c.length);
+        };
+        const auto code = [&](const Found& f) { return Code{f.params, around_codes_.data() + f.code, f.length}; };
         const Code centre = node_.code();
-        keep(id, own_);
+        keep(at, centre);
+        const Found middle = around_.back();
+        around_.clear();
+        keep(no_slot, own_);   // the newcomer
         ids_.assign(node_.slot().ids(), node_.slot().ids() + l_.degree);
-        around_codes_.insert(around_codes_.end(), centre.bytes, centre.bytes + centre.length);
-        const Found middle{Candidate(0, at), at, centre.params, around_codes_.size() - centre.length, centre.length};
         for (const SlotId n : ids_) {
             store_.poll();
-            if (!node_.read(store_, n)) {
-                *victim = n;   // a link that leads nowhere
-                return true;
-            }
+            if (!node_.read(store_, n))
+                return {true, n};   // a link that leads nowhere
             keep(n, node_.code());
         }
         for (Found& f : around_)
-            f.order = Candidate(code_distance(l_, around(middle), around(f)), f.id);
+            f.order = Candidate(code_distance(l_, code(middle), code(f)), f.id);
         std::sort(around_.begin(), around_.end(), [](const Found& x, const Found& y) { return x.order < y.order; });
         distance_.clear();
         for (const Found& f : around_)
             distance_.push_back(f.order.distance());
         select_neighbours(around_.size(), distance_.data(), 0, around_.size(), kept_,
-                          [&](uint32_t i, uint32_t j) { return code_distance(l_, around(around_[i]), around(around_[j])); },
+                          [&](uint32_t i, uint32_t j) { return code_distance(l_, code(around_[i]), code(around_[j])); },
                           &turned_down_);
-        *victim = around_[least_useful(turned_down_, static_cast<uint32_t>(around_.size()),
-                                       [&](uint32_t i) { return must && around_[i].id == id; })].id;
-        return *victim != id;
+        const SlotId victim = around_[least_useful(turned_down_, static_cast<uint32_t>(around_.size()),
+                                                   [&](uint32_t i) { return must && around_[i].id == no_slot; })].id;
+        if (victim == no_slot)
+            return {};
+        return {true, victim};
+    }
+
+    // Makes `id` a neighbour as was offered; what loses its place for it, `id` leads to. False if it
+    // did not become one.
+    bool link_back(SlotId neighbour, Offer offer, int l, SlotId id)
+    {
+        for (int tries = 0; tries < 3 && offer.takes; tries++) {
+            store_.poll();
+            bool changed = false;
+            const bool linked = store_.write(neighbour, [&](const MutableSlot& slot) {
+                SlotHeader& h = slot.header();
+                if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
+                    return false;   // gone meanwhile
+                const SlotId* end = slot.ids() + h.degree;
+                if (std::find<const SlotId*>(slot.ids(), end, id) != end)
+                    return false;
+                uint32_t i = h.degree;
+                if (i == l_.degree)
+                    i = static_cast<uint32_t>(std::find<const SlotId*>(slot.ids(), end, offer.victim) - slot.ids());
+                if (i == l_.degree) {
+                    changed = true;   // by others, since it was asked
+                    return false;
+                }
+                if (l_.sketched())
+                    encoder_.set_centre(code_in(slot));
+                encoder_.encode(own_);
+                encoder_.put(id, slot, i);
+                h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
+                return true;
+            });
+            if (!changed)
+                return linked;
+            offer = ask(neighbour, l, false);
+            if (offer.takes && offer.victim != no_slot && !lead_to(id, offer.victim, l))
+                return false;
+        }
+        return false;
+    }
+
+    // The nearest of what was found on layer 0 that has room leads to `id`, or else the nearest does.
+    bool make_known(SlotId id)
+    {
+        for (const Found& f : found_) {
+            bool room = false;
+            store_.read(f.id, [&](const Slot& slot) { room = slot.header().degree < l_.degree; });
+            if (f.id != id && room && link_back(f.id, {true, no_slot}, 0, id))
+                return true;
+        }
+        for (const Found& f : found_) {
+            if (f.id == id)
+                continue;
+            const Offer offer = ask(f.id, 0, true);
+            if (offer.takes && (offer.victim == no_slot || lead_to(id, offer.victim, 0)) &&
+                link_back(f.id, offer, 0, id))
+                return true;
+        }
+        return false;
     }
 
     // Adds the row to a node of the same code that has room.
@@ -360,9 +412,9 @@ class Inserter {
     Vec<float> distance_;
     Vec<uint32_t> kept_, turned_down_;
     Node node_;
-    Vec<Found> around_;            // of find_victim() and take_over()
+    Vec<Found> around_;            // of ask_unsketched()
     Vec<uint8_t> around_codes_;
-    Vec<SlotId> ids_, displaced_;
+    Vec<SlotId> ids_;
     Vec<float> decoded_;
     Counters counters_;
 };
