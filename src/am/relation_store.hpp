@@ -115,17 +115,10 @@ class RelationStore {
                 blocks_ = now;
                 continue;
             }
+            // The new page is as anybody's: before 16 somebody else may lock it first and use it.
             const Buffer buffer = pg::extend_relation(index_, MAIN_FORKNUM, !building_);
-            block = BufferGetBlockNumber(buffer);
-            blocks_ = block + 1;
-            graph::SlotId id = graph::no_slot;
-            change(buffer, [&](Page page) {
-                init_page(page, kind_slots);
-                id = use(block, page, 0, f);
-                return true;
-            });
+            blocks_ = BufferGetBlockNumber(buffer) + 1;
             UnlockReleaseBuffer(buffer);
-            return id;
         }
     }
 

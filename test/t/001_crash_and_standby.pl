@@ -30,6 +30,12 @@ sub missing
 		SET enable_seqscan = off; SET hnsw.ef_search = 100;
 		SELECT count(*) FROM items a WHERE a.id <> (SELECT b.id FROM items b ORDER BY b.v <-> a.v LIMIT 1)});
 }
+# What the verifier finds in the index.
+sub problems
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true)");
+}
 
 $primary->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE items (id integer PRIMARY KEY, v vector(48))');
 $primary->safe_psql('postgres', 'INSERT INTO items ' . vectors(1, 1500));
@@ -52,18 +58,23 @@ for my $round (1 .. 4)
 	$primary->start;
 	is($primary->safe_psql('postgres', 'SELECT count(*) FROM items WHERE id >= ' . ($next + 200)), '0',
 		"round $round: uncommitted rows are gone");
+	# What the crash cut short is dead, and goes.
+	$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
+	is(problems($primary), '', "round $round: the verifier finds nothing");
 	is(missing($primary), '0', "round $round: every committed row is found after the crash");
 	$next += 200;
 }
 
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 is(missing($standby), '0', 'every row is found on the standby');
+is(problems($standby), '', 'nor does the verifier there');
 unlike(slurp_file($standby->logfile), qr/inconsistent page found/, 'replayed pages are the same');
 
 $primary->stop('immediate');
 $standby->promote;
 $standby->safe_psql('postgres', 'INSERT INTO items ' . vectors(100001, 100200));
 is(missing($standby), '0', 'the promoted standby takes inserts');
+is(problems($standby), '', 'and verifies');
 
 # An unlogged index is empty after a crash, and works.
 $standby->safe_psql('postgres',

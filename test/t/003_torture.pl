@@ -1,0 +1,121 @@
+# Crashes at random moments under a random load. After each, the verifier has nothing to say, every
+# committed row is in the index with its vector and no other row is.
+#   QUIVER_CRASHES=1000 QUIVER_SEED=7 prove ...     how many (25), and which
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep time);
+
+my $crashes = $ENV{QUIVER_CRASHES} // 25;
+my $seed = $ENV{QUIVER_SEED} // int(rand(1_000_000));
+srand($seed);
+note("QUIVER_SEED=$seed QUIVER_CRASHES=$crashes");
+
+my $node = PostgreSQL::Test::Cluster->new('node');
+$node->init;
+# fsync off: what the operating system has been given survives the end of a process.
+$node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off\nmax_connections = 40\nshared_buffers = 1MB\n"
+	  . "full_page_writes = on\nwal_consistency_checking = 'generic'\nrestart_after_crash = on\nmaintenance_work_mem = 1MB\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION quiver;
+	CREATE TABLE items (id bigserial PRIMARY KEY, v vector(24), b bit(96), s sparsevec(500), n integer DEFAULT 0);
+	CREATE FUNCTION random_vector() RETURNS vector LANGUAGE sql VOLATILE AS
+		'SELECT array_agg(random())::vector(24) FROM generate_series(1, 24)';
+	CREATE FUNCTION random_bits() RETURNS bit LANGUAGE sql VOLATILE AS
+		'SELECT string_agg((random() < 0.5)::integer::text, '''')::bit(96) FROM generate_series(1, 96)';
+	CREATE FUNCTION random_sparse() RETURNS sparsevec LANGUAGE sql VOLATILE AS
+		'SELECT (''{'' || string_agg(i || '':'' || 1 + random(), '','' ORDER BY i) || ''}/500'')::sparsevec
+		 FROM (SELECT DISTINCT 1 + floor(499 * power(random(), 3))::integer AS i FROM generate_series(1, 40 + (random() * 40)::integer)) s';
+	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
+		'INSERT INTO items (v, b, s) SELECT random_vector(), random_bits(), random_sparse() FROM generate_series(1, k)';
+	SELECT add(300);
+	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24);
+	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1);
+	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
+	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 6, ef_construction = 24);});
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my %scripts = (
+	'insert@8' => "SELECT add(1 + (random() * 20)::integer);\n",
+	'rollback@2' => "BEGIN;\nSELECT add(10);\nROLLBACK;\n",
+	'update@4' => "UPDATE items SET n = n + 1 WHERE id IN (SELECT id FROM items OFFSET random() * 200 LIMIT 5 FOR UPDATE SKIP LOCKED);\n",
+	'move@3' => "UPDATE items SET v = random_vector(), s = random_sparse() WHERE id IN (SELECT id FROM items OFFSET random() * 200 LIMIT 3 FOR UPDATE SKIP LOCKED);\n",
+	'delete@4' => "DELETE FROM items WHERE id IN (SELECT id FROM items OFFSET random() * 100 LIMIT 30 FOR UPDATE SKIP LOCKED);\n",
+	'search@4' => "SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> random_vector() LIMIT 10) s;\n",
+	'vacuum@2' => "VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) items;\n",
+	'checkpoint@1' => "CHECKPOINT;\n",
+	'reindex@1' => "\\set i random(0, 3)\nSELECT ('{items_v,items_c,items_b,items_s}'::text[])[:i + 1] AS index \\gset\nREINDEX INDEX CONCURRENTLY :index;\n",
+);
+my @files;
+for my $script (sort keys %scripts)
+{
+	my ($name, $weight) = split /@/, $script;
+	append_to_file("$dir/$name.sql", $scripts{$script});
+	push @files, '-f', "$dir/$name.sql\@$weight";
+}
+
+my ($bad, $lost, $rows, $start) = (0, 0, 0, time);
+for my $crash (1 .. $crashes)
+{
+	my ($out, $err) = ('', '');
+	my $load = IPC::Run::start(
+		[ 'pgbench', '-n', '-c', '6', '-T', '60', '--random-seed', int(rand(1 << 30)), @files, $node->connstr('postgres') ],
+		'>', \$out, '2>', \$err);
+	usleep(50_000 + int(rand(900_000)));
+	if (rand() < 0.5)
+	{
+		$node->stop('immediate');
+		eval { $load->kill_kill; };
+		$node->start;
+	}
+	else
+	{
+		# kill -9 of one backend: the postmaster ends the others and recovers.
+		my $pid = eval { $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1") };
+		kill 'KILL', $pid if $pid;
+		eval { $load->kill_kill; };
+	}
+	$node->poll_query_until('postgres', "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())")
+	  or die 'no recovery';
+	# An index whose REINDEX CONCURRENTLY was interrupted leaves an invalid twin.
+	my $invalid = $node->safe_psql('postgres', "SELECT string_agg('DROP INDEX IF EXISTS ' || indexrelid::regclass, ';') FROM pg_index WHERE NOT indisvalid");
+	$node->safe_psql('postgres', $invalid) if $invalid;
+	# What the crash cut short is dead; with it gone, all must be well. Half of the time it stays for the next round.
+	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items') if $crash % 2 || $crash == $crashes;
+	my $check = $node->safe_psql('postgres', q{
+		SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k
+		WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indisvalid)} . ($crash % 2 || $crash == $crashes ? '' : " AND k.problem NOT LIKE 'no path%'"));
+	if ($check ne '')
+	{
+		$bad++;
+		diag("crash $crash (seed $seed): $check");
+	}
+	# By the index: each of 50 rows is the nearest to itself. (Sparse vectors that have little in common
+	# are all equally far from each other, so a search may not get to one of them: most are enough.)
+	if ($crash % 2)
+	{
+		my $missing = $node->safe_psql('postgres', q{
+			SET enable_seqscan = off; SET hnsw.ef_search = 200;
+			SELECT sum((v > 0)::integer), sum((s > 0)::integer), sum((b > 0)::integer) FROM (SELECT
+				(SELECT a.v <-> b.v FROM items b ORDER BY a.v <-> b.v LIMIT 1) AS v,
+				(SELECT a.s <-> b.s FROM items b ORDER BY a.s <-> b.s LIMIT 1) AS s,
+				(SELECT a.b <~> b.b FROM items b ORDER BY a.b <~> b.b LIMIT 1) AS b
+				FROM (SELECT * FROM items ORDER BY random() LIMIT 50) a) x});
+		my ($v, $s, $b) = split /\|/, $missing;
+		if ($v + $b > 0 || $s > 15)
+		{
+			$lost++;
+			diag("crash $crash (seed $seed): of 50 rows $missing not found by vector, sparsevec, bit");
+		}
+	}
+	$rows = $node->safe_psql('postgres', 'SELECT count(*) FROM items');
+	$node->safe_psql('postgres', 'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT ' . ($rows - 1500) . ')') if $rows > 3000;
+}
+note(sprintf('%d crashes in %.0f s, %d rows at the end', $crashes, time - $start, $rows));
+is($bad, 0, "$crashes crashes: the verifier finds nothing");
+is($lost, 0, "$crashes crashes: every row is found");
+unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC|TRAP/, 'recovery finds the pages that it writes');
+done_testing();
