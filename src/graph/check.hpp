@@ -100,8 +100,7 @@ class Checker {
                 check_sparse(id, report);
             if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
                 report(id, text("slot %u, one level down, is not a node there", h.down));
-            else if (h.level > 0 && h.state == SlotState::live && kinds_[h.down].state != SlotState::live)
-                report(id, text("slot %u, one level down, is not live", h.down));
+            // (A node's lower slot may be deleted before the others are: by a vacuum that did not end.)
             if (h.state != SlotState::live)
                 continue;   // its links are not kept up
             if (l_.sketched())

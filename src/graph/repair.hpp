@@ -1,7 +1,8 @@
 // Taking nodes out of the graph. Vacuum knows which slots are `gone`; each live slot that leads to
 // one gives the link up and takes, in its place, some of the gone slot's own neighbours (as
 // FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that the gone slot
-// still holds tell which of them are near, so only those are read; without sketches, all are.
+// still holds tell which of them are near, so only those are read. Where few of them are left,
+// new neighbours are searched for, as for an insert.
 #pragma once
 
 #include "graph/prune.hpp"
@@ -13,7 +14,7 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.layout()), query_(l_), encoder_(l_), node_(l_)
+        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 64), encoder_(l_), node_(l_)
     {
     }
 
@@ -69,6 +70,21 @@ class Repairer {
             if (std::none_of(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
                              [&](const Taken& t) { return t.id == c.id(); }))
                 take(c.id(), level);
+        }
+        if (taken_.size() < l_.degree) {
+            Counters counters;
+            const Entry entry = store_.entry();
+            const SlotId at = entry.level < level ? no_slot : descend(search_, entry, level, counters);
+            if (at != no_slot) {
+                search_.restart(level, std::max<size_t>(64, 2 * l_.degree));
+                search_.add(at, 0);
+                search_.run(counters, false, [&](SlotId n, const Slot& slot, const Code& c, float, bool in_w) {
+                    if (in_w && n != id && !gone(n) && std::none_of(taken_.begin(), taken_.end(), [&](const Taken& t) { return t.id == n; })) {
+                        taken_.push_back({n, slot.header().params, codes_.size(), c.length, 0});
+                        codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
+                    }
+                });
+            }
         }
         for (Taken& t : taken_)
             t.distance = code_distance(l_, own, code_of(t));
@@ -142,6 +158,7 @@ class Repairer {
     S& store_;
     const Layout& l_;
     Query query_;
+    LayerSearch<S> search_;
     SketchEncoder encoder_;
     Vec<float> centre_;
     Vec<uint8_t> code_, codes_;

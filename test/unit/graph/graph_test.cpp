@@ -368,6 +368,40 @@ TEST(Graph, DuplicatesShareANode)
     EXPECT_EQ(nodes, 50u);
 }
 
+// Deletes a share of a graph's rows as vacuum does.
+void delete_rows(Fixture& f, std::mt19937& rng, double share, std::set<size_t>& dead)
+{
+    std::bernoulli_distribution dies(share);
+    std::vector<bool> gone(f.store.size());
+    for (SlotId id = 0; id < f.store.size(); id++) {
+        const MutableSlot slot = f.store.slot(id);
+        SlotHeader& h = slot.header();
+        if (h.state != SlotState::live)
+            continue;
+        if (h.level == 0 ? dies(rng) : gone[h.down]) {
+            for (int t = 0; t < h.tid_count; t++)
+                dead.insert(row_of(h.tids[t]));
+            h.tid_count = 0;
+            h.state = SlotState::deleted;
+            gone[id] = true;
+        }
+    }
+    Repairer<MemoryStore> repairer(f.store);
+    Entry best;
+    for (SlotId id = 0; id < f.store.size(); id++) {
+        repairer.repair(id, [&](SlotId n) { return n < gone.size() && gone[n]; });
+        const SlotHeader& h = f.store.slot(id).header();
+        if (h.state == SlotState::live && h.level > best.level)
+            best = {id, h.level};
+    }
+    f.store.set_entry(best);
+    connect_all(f.store, f.inserter, f.store.size());
+    for (SlotId id = 0; id < f.store.size(); id++)
+        if (gone[id])
+            f.store.slot(id).header().state = SlotState::free;
+    ASSERT_EQ(f.check(), "");
+}
+
 // Three rounds of deleting half and inserting as many.
 TEST(Graph, RepairKeepsRecall)
 {
@@ -380,36 +414,7 @@ TEST(Graph, RepairKeepsRecall)
         f.add(clustered(rng, centres, true));
     std::set<size_t> dead;
     for (int round = 0; round < 3; round++) {
-        std::vector<bool> gone(f.store.size());
-        for (SlotId id = 0; id < f.store.size(); id++) {
-            const MutableSlot slot = f.store.slot(id);
-            SlotHeader& h = slot.header();
-            if (h.state != SlotState::live)
-                continue;
-            if (h.level == 0 ? rng() % 2 != 0 : gone[h.down]) {
-                for (int t = 0; t < h.tid_count; t++)
-                    dead.insert(row_of(h.tids[t]));
-                h.state = SlotState::deleted;
-                gone[id] = true;
-            }
-        }
-        Repairer<MemoryStore> repairer(f.store);
-        const auto is_gone = [&](SlotId id) { return id < gone.size() && gone[id]; };
-        Entry best;
-        for (SlotId id = 0; id < f.store.size(); id++) {
-            repairer.repair(id, is_gone);
-            const SlotHeader& h = f.store.slot(id).header();
-            if (h.state == SlotState::live && h.level > best.level)
-                best = {id, h.level};
-        }
-        f.store.set_entry(best);
-        for (SlotId id = 0; id < f.store.size(); id++) {
-            const MutableSlot slot = f.store.slot(id);
-            if (gone[id])
-                slot.header().state = SlotState::free;
-        }
-        connect_all(f.store, f.inserter, f.store.size());
-        ASSERT_EQ(f.check(), "");
+        delete_rows(f, rng, 0.5, dead);
         for (int i = 0; i < 2000; i++)
             f.add(clustered(rng, centres, true));
         ASSERT_EQ(f.check(), "");
@@ -424,6 +429,30 @@ TEST(Graph, RepairKeepsRecall)
     EXPECT_GE(churned, 0.95);
     // Queries as far from the rows as these are long.
     EXPECT_GE(f.recall(400, 20, dead, 1.0), fresh.recall(400, 20, none, 1.0) - 0.01);
+}
+
+// Nearly all at once, so that hardly a neighbour of a neighbour is left.
+TEST(Graph, RepairSurvivesDecimation)
+{
+    for (const uint32_t m : {4u, 16u}) {
+        Fixture f(Metric::l2, 24, m, choose_fold, 32);
+        std::mt19937 rng(10);
+        for (int i = 0; i < 6000; i++)
+            f.add(gaussian(rng, 24, false));
+        std::set<size_t> dead, none;
+        delete_rows(f, rng, 0.95, dead);
+        Fixture fresh(Metric::l2, 24, m, choose_fold, 32);
+        for (size_t i = 0; i < f.rows.size(); i++)
+            if (!dead.count(i))
+                fresh.add(f.rows[i]);
+        EXPECT_GE(f.recall(200, 20, dead), fresh.recall(200, 20, none) - 0.02) << m;
+        for (int i = 0; i < 1000; i++) {
+            auto x = gaussian(rng, 24, false);
+            f.add(x);
+            fresh.add(x);
+        }
+        EXPECT_GE(f.recall(200, 20, dead), fresh.recall(200, 20, none) - (m == 4 ? 0.06 : 0.02)) << m;
+    }
 }
 
 // Random bytes in slots: searches and inserts end, and read nothing outside.

@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+"""Measures vector indexes side by side: recall, speed, size, build, inserts, WAL, vacuum.
+
+    bench/ann                                       quiver alone, on the demo's 20,000 packages
+    bench/ann --engine pgvector=postgresql://...    beside another server that has pgvector
+    bench/ann --base b.npy --queries q.npy --metric cosine
+
+Engines are PostgreSQL servers (the name says which extension: quiver, or pgvector and anything else
+for `vector`) and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). All take turns in
+each measurement, so that ratios hold on a noisy machine. Results are JSON lines, one for each
+measurement; what is there already is not measured again. report.html shows them.
+"""
+import argparse, glob, gzip, html, json, os, re, subprocess, sys, tempfile, time
+
+import numpy as np
+import psycopg
+
+OPERATOR = {"cosine": ("<=>", "vector_cosine_ops"), "l2": ("<->", "vector_l2_ops"), "ip": ("<#>", "vector_ip_ops")}
+
+
+# ---- data -------------------------------------------------------------------------------------
+
+def read_vectors(path, limit=None):
+    """.npy, .fvecs, .bvecs, or FILE.hdf5:DATASET, as float32."""
+    if ".hdf5:" in path:
+        import h5py
+        file, name = path.rsplit(":", 1)
+        with h5py.File(file) as f:
+            return np.asarray(f[name][:limit], np.float32)
+    if path.endswith(".npy"):
+        return np.asarray(np.load(path, mmap_mode="r")[:limit], np.float32)
+    if path.endswith((".fvecs", ".bvecs")):
+        kind = np.dtype("f4" if path.endswith(".fvecs") else "u1")
+        dims = int(np.fromfile(path, "i4", 1)[0])
+        row = np.dtype([("dims", "i4"), ("x", kind, dims)])
+        return np.asarray(np.memmap(path, row, "r")["x"][:limit], np.float32)
+    sys.exit(f"{path}: not .npy, .fvecs, .bvecs or .hdf5:DATASET")
+
+
+def demo():
+    """The quick start's packages and questions."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "demo")
+
+    def column(name):
+        with gzip.open(os.path.join(folder, name), "rt") as f:
+            return np.array([line.rstrip("]\n").rsplit("[", 1)[1].split(",") for line in f], np.float32)
+
+    return column("packages.tsv.gz"), column("questions.tsv.gz")
+
+
+def distances(metric, base, query):
+    if metric == "l2":
+        return ((base - query) ** 2).sum(1)
+    return -(base @ query)   # cosine: of unit vectors
+
+
+def exact(metric, base, queries, k):
+    """The distance of the k-th nearest, for each query; with it recall counts ties fairly."""
+    worst = np.empty((len(queries), k), np.float32)
+    norms = (base ** 2).sum(1)
+    for at in range(0, len(queries), 64):
+        q = queries[at:at + 64]
+        d = -(q @ base.T)
+        if metric == "l2":
+            d = norms + 2 * d + (q ** 2).sum(1)[:, None]
+        worst[at:at + 64] = np.sort(np.partition(d, k - 1, 1)[:, :k], 1)
+    return worst
+
+
+# ---- engines ----------------------------------------------------------------------------------
+
+class Server:
+    """A PostgreSQL server with quiver or pgvector; a database of its own there."""
+
+    def __init__(self, name, dsn, args):
+        self.name, self.args = name, args
+        self.extension = "quiver" if name.startswith("quiver") else "vector"
+        self.operator, self.opclass = OPERATOR[args.metric]
+        self.database = "ann_" + re.sub(r"\W", "_", args.name)
+        with psycopg.connect(dsn, autocommit=True) as c:
+            if not c.execute("SELECT 1 FROM pg_database WHERE datname = %s", (self.database,)).fetchone():
+                c.execute(f"CREATE DATABASE {self.database}")
+        self.dsn = psycopg.conninfo.make_conninfo(dsn, dbname=self.database)
+        self.c = psycopg.connect(self.dsn, autocommit=True)
+        self.c.execute(f"CREATE EXTENSION IF NOT EXISTS {self.extension}")
+        version = self.c.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (self.extension,)).fetchone()[0]
+        self.about = f"{self.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}"
+
+    def value(self, sql, *args):
+        return self.c.execute(sql, args or None).fetchone()[0]
+
+    def copy(self, table, rows, first=0, filtered=True):
+        """Binary COPY; vectors go as they are in memory, in network order."""
+        dims = rows.shape[1]
+        head = np.array([dims, 0], ">i2").tobytes()
+        size = (4 + 4 * dims).to_bytes(4, "big")
+        data = rows.astype(">f4")
+        with self.c.cursor() as cur, cur.copy(f"COPY {table} FROM STDIN WITH (FORMAT BINARY)") as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+            four = (4).to_bytes(4, "big")
+            for i in range(len(rows)):
+                number = (first + i).to_bytes(4, "big")
+                part = ((first + i) * 7919 % 100).to_bytes(4, "big")
+                copy.write(b"\0\3" + four + number + four + part + size + head + data[i].tobytes())
+            copy.write(b"\xff\xff")
+
+    def load(self, base, queries):
+        dims = base.shape[1]
+        self.c.execute("DROP TABLE IF EXISTS items, queries")
+        for table, rows in (("items", base), ("queries", queries)):
+            self.c.execute(f"CREATE TABLE {table} (id integer, part integer, v vector({dims}))")
+            start = time.time()
+            self.copy(table, rows)
+            seconds = time.time() - start
+            self.c.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
+            self.c.execute(f"VACUUM ANALYZE {table}")
+            if table == "items":
+                self.c.execute("ALTER TABLE items SET (autovacuum_enabled = off)")
+                load = seconds
+        return {"rows_per_s": len(base) / load}
+
+    def build(self):
+        self.c.execute("DROP INDEX IF EXISTS items_v")
+        self.c.execute("SET max_parallel_maintenance_workers = 0")
+        self.c.execute(f"SET maintenance_work_mem = '{self.args.maintenance_work_mem}'")
+        lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
+        self.c.execute(f"CREATE INDEX items_v ON items USING hnsw (v {self.opclass}) "
+                       f"WITH (m = {self.args.m}, ef_construction = {self.args.ef_construction})")
+        seconds = time.time() - start
+        return {"seconds": seconds, "bytes": self.value("SELECT pg_relation_size('items_v')"),
+                "wal_bytes": int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn))}
+
+    def settings(self, ef):
+        return [f"SET hnsw.ef_search = {ef}", "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
+                "SET enable_material = off", "SET max_parallel_workers_per_gather = 0"]
+
+    def search(self, ef, where="true"):
+        """Ids of the nearest, by query."""
+        for s in self.settings(ef):
+            self.c.execute(s)
+        got = {}
+        for q, i in self.c.execute(f"SELECT q.id, i.id FROM queries q, LATERAL (SELECT id FROM items WHERE {where} "
+                                   f"ORDER BY v {self.operator} q.v LIMIT {self.args.k}) i"):
+            got.setdefault(q, []).append(i)
+        return got
+
+    def speed(self, ef, where="true"):
+        """Queries a second inside the server: one statement over all queries."""
+        for s in self.settings(ef):
+            self.c.execute(s)
+        n = self.value("SELECT count(*) FROM queries")
+        start = time.time()
+        self.c.execute(f"SELECT count(*) FROM (SELECT i.id FROM queries q, LATERAL (SELECT id FROM items WHERE {where} "
+                       f"ORDER BY v {self.operator} q.v LIMIT {self.args.k}) i OFFSET 0) x").fetchone()
+        return n / (time.time() - start)
+
+    def buffers(self, ef):
+        for s in self.settings(ef):
+            self.c.execute(s)
+        n = min(100, self.value("SELECT count(*) FROM queries"))
+        total = 0
+        for q in range(n):
+            plan = self.value(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT id FROM items ORDER BY v {self.operator} "
+                              f"(SELECT v FROM queries WHERE id = {q}) LIMIT {self.args.k}")[0]["Plan"]
+            scan = next(p for p in plan["Plans"] if "Index Name" in p and p["Index Name"] == "items_v")
+            inner = sum(p["Shared Hit Blocks"] + p["Shared Read Blocks"] for p in scan.get("Plans", []))
+            total += scan["Shared Hit Blocks"] + scan["Shared Read Blocks"] - inner
+        return total / n
+
+    def client(self, sql, ef, seconds, clients=1):
+        """Queries a second and latencies through pgbench, prepared."""
+        n = self.value("SELECT count(*) FROM queries")
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, "query.sql")
+            with open(script, "w") as f:
+                f.write(f"\\set i random(0, {n - 1})\n{sql};\n")
+            options = " ".join(f"-c {s[4:].replace(' = ', '=')}" for s in self.settings(ef))
+            out = subprocess.run([self.args.pgbench, "-n", "-M", "prepared", "-T", str(seconds), "-c", str(clients), "-j",
+                                  str(clients), "-l", "--log-prefix", os.path.join(folder, "log"), "-f", script, self.dsn],
+                                 env={**os.environ, "PGOPTIONS": options}, capture_output=True, text=True)
+            if out.returncode:
+                sys.exit(out.stderr)
+            times = np.concatenate([np.loadtxt(p, usecols=2, ndmin=1) for p in glob.glob(os.path.join(folder, "log*"))])
+        return {"qps": float(re.search(r"tps = ([\d.]+)", out.stdout)[1]),
+                **{f"p{p}_ms": float(np.percentile(times, p)) / 1000 for p in (50, 95, 99)}}
+
+    def query_sql(self):
+        return (f"SELECT id FROM items ORDER BY v {self.operator} (SELECT v FROM queries WHERE id = :i) LIMIT {self.args.k}")
+
+    def insert(self, rows, first):
+        """The first fifth right after a checkpoint, the rest when most pages were logged whole."""
+        self.c.execute("CHECKPOINT")
+        wal = []
+        for part in (rows[:len(rows) // 5], rows[len(rows) // 5:]):
+            lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
+            self.copy("items", part, first)
+            seconds = time.time() - start
+            wal.append(int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn)) / len(part))
+            first += len(part)
+        return {"rows_per_s": len(part) / seconds, "wal_bytes_per_row_after_checkpoint": wal[0], "wal_bytes_per_row": wal[1]}
+
+    def vacuum(self, share):
+        n = self.value("SELECT count(*) FROM items")
+        self.c.execute(f"DELETE FROM items WHERE id % {round(1 / share)} = 3")
+        start = time.time()
+        self.c.execute("VACUUM (INDEX_CLEANUP ON) items")
+        return {"seconds": time.time() - start, "deleted": n - self.value("SELECT count(*) FROM items"),
+                "bytes": self.value("SELECT pg_relation_size('items_v')")}
+
+
+class Library:
+    """An HNSW library in this process, one thread."""
+
+    def __init__(self, name, args):
+        self.name, self.args = name, args
+        self.module = __import__({"faiss": "faiss"}.get(name, name))
+        self.about = f"{name} {getattr(self.module, '__version__', '')}, in process, one thread"
+
+    def load(self, base, queries):
+        self.base, self.queries = np.ascontiguousarray(base), queries
+        return {}
+
+    def build(self):
+        a, (n, dims), start = self.args, self.base.shape, time.time()
+        if self.name == "hnswlib":
+            self.index = self.module.Index({"l2": "l2", "cosine": "cosine", "ip": "ip"}[a.metric], dims)
+            self.index.init_index(n, M=a.m, ef_construction=a.ef_construction)
+            self.index.add_items(self.base, num_threads=1)
+        elif self.name == "faiss":
+            self.module.omp_set_num_threads(1)
+            kind = self.module.METRIC_L2 if a.metric == "l2" else self.module.METRIC_INNER_PRODUCT
+            self.index = self.module.IndexHNSWFlat(dims, a.m, kind)
+            self.index.hnsw.efConstruction = a.ef_construction
+            self.index.add(self.base)
+        else:
+            self.index = self.module.Index(ndim=dims, metric={"l2": "l2sq", "cosine": "cos", "ip": "ip"}[a.metric],
+                                           connectivity=a.m, expansion_add=a.ef_construction)
+            self.index.add(np.arange(n), self.base, threads=1)
+        return {"seconds": time.time() - start}
+
+    def ask(self, ef):
+        k = self.args.k
+        if self.name == "hnswlib":
+            self.index.set_ef(max(ef, k))
+            return self.index.knn_query(self.queries, k, num_threads=1)[0]
+        if self.name == "faiss":
+            self.index.hnsw.efSearch = ef
+            return self.index.search(self.queries, k)[1]
+        self.index.expansion_search = ef
+        return self.index.search(self.queries, k, threads=1).keys
+
+    def search(self, ef):
+        return dict(enumerate(self.ask(ef).tolist()))
+
+    def speed(self, ef):
+        start = time.time()
+        self.ask(ef)
+        return len(self.queries) / (time.time() - start)
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+class Results:
+    def __init__(self, path):
+        self.path, self.rows = path, []
+        if os.path.exists(path):
+            with open(path) as f:
+                self.rows = [json.loads(line) for line in f]
+
+    def get(self, **key):
+        return next((r for r in self.rows if all(r.get(k) == v for k, v in key.items())), None)
+
+    def add(self, **row):
+        self.rows.append(row)
+        with open(self.path, "a") as f:
+            f.write(json.dumps(row) + "\n")
+        shown = {k: round(v, 4) if isinstance(v, float) and v < 100 else round(v) if isinstance(v, float) else v
+                 for k, v in row.items() if k not in ("data", "engine", "what")}
+        print(f"  {row['engine']:<12} {row['what']:<8} " + "  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
+
+
+def recall(metric, base, queries, worst, got, k):
+    good = 0
+    for q, ids in got.items():
+        d = distances(metric, base[ids], queries[q])
+        limit = worst[q][k - 1]
+        good += min(k, int((d <= limit + abs(limit) * 1e-5 + 1e-6).sum()))
+    return good / (k * len(queries))
+
+
+def at_recall(points, wanted):
+    """Speed at a recall, between the two settings around it (log speed over recall); None beyond."""
+    points = sorted((p["recall"], p["qps"]) for p in points)
+    for (r0, s0), (r1, s1) in zip(points, points[1:]):
+        if r0 <= wanted <= r1 and r1 > r0:
+            t = (wanted - r0) / (r1 - r0)
+            return float(np.exp((1 - t) * np.log(s0) + t * np.log(s1)))
+    return None
+
+
+def measure(args, base, queries, engines, results):
+    key = {"data": args.name}
+    k = args.k
+    spare = base[-args.insert:] if args.insert else base[:0]
+    kept = base[:len(base) - len(spare)]
+    worst = exact(args.metric, kept, queries, k)
+    loaded = set()
+    for e in engines:
+        ready = results.get(**key, engine=e.name, what="build") is not None
+        if isinstance(e, Server) and ready and e.value("SELECT to_regclass('items_v') IS NOT NULL"):
+            continue
+        results.rows = [r for r in results.rows if not (r["data"] == args.name and r["engine"] == e.name)]
+        results.add(**key, engine=e.name, what="load", about=e.about, **e.load(kept, queries))
+        loaded.add(e.name)
+    for e in engines:
+        if e.name in loaded:
+            results.add(**key, engine=e.name, what="build", m=args.m, ef_construction=args.ef_construction, rows=len(kept),
+                        dims=base.shape[1], **e.build())
+    for ef in args.ef:
+        todo = [e for e in engines if not results.get(**key, engine=e.name, what="search", ef=ef)]
+        found = {e.name: recall(args.metric, kept, queries, worst, e.search(ef), k) for e in todo}
+        best = {e.name: 0.0 for e in todo}
+        for _ in range(args.rounds):   # in turns; the best of each, as noise only takes away
+            for e in todo:
+                best[e.name] = max(best[e.name], e.speed(ef))
+        for e in todo:
+            more = {"buffers": e.buffers(ef)} if isinstance(e, Server) else {}
+            results.add(**key, engine=e.name, what="search", ef=ef, recall=found[e.name], qps=best[e.name], **more)
+    servers = [e for e in engines if isinstance(e, Server)]
+    for ef in args.ef if args.client_seconds else []:
+        todo = [e for e in servers if not results.get(**key, engine=e.name, what="client", ef=ef)]
+        runs = {e.name: [] for e in todo}
+        for _ in range(args.rounds):
+            for e in todo:
+                runs[e.name].append(e.client(e.query_sql(), ef, args.client_seconds))
+        for e in todo:
+            results.add(**key, engine=e.name, what="client", ef=ef, clients=1, **max(runs[e.name], key=lambda r: r["qps"]))
+    for e in servers:
+        if args.client_seconds and not results.get(**key, engine=e.name, what="primary key"):
+            runs = [e.client("SELECT id FROM items WHERE id = :i", 40, args.client_seconds) for _ in range(args.rounds)]
+            results.add(**key, engine=e.name, what="primary key", clients=1, **max(runs, key=lambda r: r["qps"]))
+    for percent in args.filter:
+        part = np.arange(len(kept)) * 7919 % 100 < percent
+        limit = exact(args.metric, kept[part], queries, k)
+        for e in servers:
+            if results.get(**key, engine=e.name, what="filter", percent=percent):
+                continue
+            if e.extension == "vector":
+                e.c.execute("SET hnsw.iterative_scan = strict_order")   # quiver's default
+            where = f"part < {percent}"
+            row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, where), k), "qps": e.speed(40, where)}
+            if e.extension == "vector":
+                e.c.execute("RESET hnsw.iterative_scan")
+            results.add(**key, engine=e.name, what="filter", percent=percent, ef=40, **row)
+    for e in servers:
+        if len(spare) and not results.get(**key, engine=e.name, what="insert"):
+            results.add(**key, engine=e.name, what="insert", rows=len(spare), **e.insert(spare, len(kept)))
+    for e in servers:
+        if args.vacuum and not results.get(**key, engine=e.name, what="vacuum"):
+            results.add(**key, engine=e.name, what="vacuum", **e.vacuum(args.vacuum))
+            e.c.execute("DROP INDEX items_v")   # it is not what was built any more
+
+
+def summary(args, results, engines):
+    """Ratios of the first engine to the others."""
+    rows = [r for r in results.rows if r["data"] == args.name]
+
+    def points(engine, what):
+        search = {r["ef"]: r["recall"] for r in rows if r["engine"] == engine and r["what"] == "search"}
+        return [{"recall": search[r["ef"]], "qps": r["qps"]} for r in rows
+                if r["engine"] == engine and r["what"] == what and r["ef"] in search]
+
+    def one(engine, what, field):
+        return next((r[field] for r in rows if r["engine"] == engine and r["what"] == what and field in r), None)
+
+    lines = []
+    first = engines[0].name
+    for wanted in (0.95, 0.97, 0.99):
+        for what, title in (("search", "inside the server"), ("client", "through pgbench")):
+            lines.append((f"queries/s at recall {wanted}, {title}", [at_recall(points(e.name, what), wanted) for e in engines]))
+    lines.append(("primary key look-ups/s through pgbench", [one(e.name, "primary key", "qps") for e in engines]))
+    for what, field, title in (("build", "seconds", "build, s"), ("build", "bytes", "index, bytes"), ("build", "wal_bytes", "WAL of the build, bytes"),
+                               ("insert", "rows_per_s", "COPY into the index, rows/s"),
+                               ("insert", "wal_bytes_per_row", "WAL a row of it, bytes"),
+                               ("insert", "wal_bytes_per_row_after_checkpoint", "... after a checkpoint, bytes"),
+                               ("vacuum", "seconds", "VACUUM, s")):
+        lines.append((title, [one(e.name, what, field) for e in engines]))
+    for ef in args.ef:
+        lines.append((f"recall at ef_search {ef}", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
+        lines.append((f"buffers a query at ef_search {ef}", [next((r.get("buffers") for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
+    table = [["", *[e.name for e in engines], *[f"{first} / {e.name}" for e in engines[1:]]]]
+    for title, values in lines:
+        if all(v is None for v in values):
+            continue
+        show = lambda v: "-" if v is None else f"{v:,.4f}" if v < 10 else f"{v:,.0f}"
+        ratios = ["-" if values[0] is None or not v else f"{values[0] / v:.2f}" for v in values[1:]]
+        table.append([title, *[show(v) for v in values], *ratios])
+    return table
+
+
+def curve(rows, engines, what):
+    """Recall over queries a second (log), as SVG."""
+    colors = ["#1668a8", "#d1495b", "#2e8b57", "#e09f3e", "#6a4c93", "#555"]
+    search = {(r["engine"], r["ef"]): r["recall"] for r in rows if r["what"] == "search"}
+    series = {e: sorted((search[e, r["ef"]], r["qps"]) for r in rows if r["what"] == what and r["engine"] == e and (e, r["ef"]) in search)
+              for e in engines}
+    points = [p for s in series.values() for p in s]
+    if not points:
+        return ""
+    low, high = min(p[1] for p in points) / 1.2, max(p[1] for p in points) * 1.2
+    # Recall as -log10(1 - recall): 0.9, 0.99 and 0.999 are equally far apart.
+    depth = lambda r: -np.log10(max(1 - r, 1e-4))
+    left, right = min(depth(p[0]) for p in points) - 0.05, max(depth(p[0]) for p in points) + 0.05
+    x = lambda r: 60 + 560 * (depth(r) - left) / (right - left)
+    y = lambda q: 330 - 300 * (np.log(q) - np.log(low)) / (np.log(high) - np.log(low))
+    out = ['<svg viewBox="0 0 760 380" xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12">']
+    for r in (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999):
+        if left <= depth(r) <= right:
+            out.append(f'<line x1="{x(r):.1f}" y1="30" x2="{x(r):.1f}" y2="330" stroke="#ddd"/><text x="{x(r):.1f}" y="346" text-anchor="middle">{r}</text>')
+    for exponent in range(0, 7):
+        for step in (1, 2, 5):
+            q = step * 10 ** exponent
+            if low <= q <= high:
+                out.append(f'<line x1="60" y1="{y(q):.1f}" x2="620" y2="{y(q):.1f}" stroke="#ddd"/><text x="54" y="{y(q) + 4:.1f}" text-anchor="end">{q:,}</text>')
+    for n, (engine, s) in enumerate(series.items()):
+        if s:
+            color = colors[n % len(colors)]
+            out.append(f'<polyline fill="none" stroke="{color}" stroke-width="2" points="' + " ".join(f"{x(r):.1f},{y(q):.1f}" for r, q in s) + '"/>')
+            out += [f'<circle cx="{x(r):.1f}" cy="{y(q):.1f}" r="3" fill="{color}"/>' for r, q in s]
+            out.append(f'<text x="632" y="{50 + 18 * n}" fill="{color}">{html.escape(engine)}</text>')
+    out.append(f'<text x="340" y="370" text-anchor="middle">recall of the nearest</text><text x="60" y="20">queries a second</text></svg>')
+    return "\n".join(out)
+
+
+def report(path, results, tables):
+    parts = ["<!doctype html><meta charset=utf-8><title>Vector indexes</title><style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
+             "td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}td:first-child{text-align:left}table{border-collapse:collapse}</style>"]
+    for name, table in tables.items():
+        rows = [r for r in results.rows if r["data"] == name]
+        engines = list(dict.fromkeys(r["engine"] for r in rows))
+        parts.append(f"<h1>{html.escape(name)}</h1><p>" + "; ".join(html.escape(f"{r['engine']}: {r['about']}") for r in rows if r["what"] == "load"))
+        for what, title in (("search", "inside the server, one statement"), ("client", "through pgbench, one client")):
+            picture = curve(rows, engines, what)
+            if picture:
+                parts.append(f"<h2>{title}</h2>{picture}")
+        parts.append("<table>" + "".join("<tr>" + "".join(f"<{'th' if n == 0 else 'td'}>{html.escape(c)}</{'th' if n == 0 else 'td'}>" for c in row) + "</tr>"
+                                         for n, row in enumerate(table)) + "</table>")
+    with open(path, "w") as f:
+        f.write("\n".join(parts))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--engine", action="append", default=[], metavar="NAME=DSN", help="a server; quiver first, the others are compared with it")
+    p.add_argument("--in-process", default="", help="libraries: hnswlib,faiss,usearch")
+    p.add_argument("--base", help="vectors: .npy, .fvecs, .bvecs, FILE.hdf5:train")
+    p.add_argument("--queries")
+    p.add_argument("--name", help="of the data, in the results")
+    p.add_argument("--rows", type=int, help="only the first so many")
+    p.add_argument("--metric", choices=OPERATOR, default="cosine")
+    p.add_argument("-k", type=int, default=10)
+    p.add_argument("-m", type=int, default=16)
+    p.add_argument("--ef-construction", type=int, default=64)
+    p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
+    p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--client-seconds", type=int, default=5, help="of each pgbench run; 0: none")
+    p.add_argument("--insert", type=int, default=1000, help="rows for COPY into the finished index")
+    p.add_argument("--vacuum", type=float, default=0.1, help="share of the rows that are deleted before; 0: none")
+    p.add_argument("--maintenance-work-mem", default="2GB")
+    p.add_argument("--pgbench", default="pgbench")
+    p.add_argument("--out", default="results/ann", help="folder of results.jsonl and report.html")
+    args = p.parse_args()
+    if args.base:
+        base, queries = read_vectors(args.base, args.rows), read_vectors(args.queries)
+        args.name = args.name or os.path.basename(args.base).split(".")[0]
+    else:
+        base, queries = demo()
+        args.name = args.name or "debian-packages"
+    if args.metric == "cosine":
+        base = base / np.maximum(np.linalg.norm(base, axis=1, keepdims=True), 1e-30)
+        queries = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
+    engines = [Server(*e.split("=", 1), args) for e in args.engine] + [Library(n, args) for n in args.in_process.split(",") if n]
+    if not engines:
+        sys.exit("No engine: give --engine quiver=postgresql://...")
+    os.makedirs(args.out, exist_ok=True)
+    results = Results(os.path.join(args.out, "results.jsonl"))
+    print(f"{args.name}: {len(base):,} x {base.shape[1]}, {len(queries):,} queries, {args.metric}; " + "; ".join(f"{e.name}: {e.about}" for e in engines))
+    measure(args, base, queries, engines, results)
+    table = summary(args, results, engines)
+    widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
+    print()
+    for row in table:
+        print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
+    report(os.path.join(args.out, "report.html"), results, {args.name: table})
+    print(f"\n{os.path.join(args.out, 'report.html')}")
+
+
+if __name__ == "__main__":
+    main()
