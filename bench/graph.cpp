@@ -60,7 +60,7 @@ int main(int argc, char** argv)
     const auto udim = static_cast<size_t>(dim);
 
     const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), m, 0, 8160);
-    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
+    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.level_base(), layout.fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
     const quant::Rotation rotation(udim, 1);
     MemoryStore store(layout);
@@ -71,7 +71,7 @@ int main(int argc, char** argv)
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
         inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
-                        draw_level(rng, layout.degree, max_level));
+                        draw_level(rng, layout.level_base(), max_level));
     }
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
                 static_cast<double>(inserter.counters().visited) / n);
@@ -113,7 +113,7 @@ int main(int argc, char** argv)
         for (const int i : again) {
             rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
             inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
-                            draw_level(rng, layout.degree, max_level));
+                            draw_level(rng, layout.level_base(), max_level));
         }
         std::printf(", %zu rows inserted in %.1f s\n", again.size(), since(start));
     }

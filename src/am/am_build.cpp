@@ -151,7 +151,7 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         const MemoryContext old = MemoryContextSwitchTo(b.context);
         graph::Value x;
         if (b.reader.read(values[0], &x)) {
-            const int level = draw_level(b.rng, b.layout.degree, graph::max_level);
+            const int level = draw_level(b.rng, b.layout.level_base(), graph::max_level);
             if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
                 ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
                                         b.tuples),
@@ -258,7 +258,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
         const MemoryContext old = MemoryContextSwitchTo(s->context);
         graph::Value x;
         if (s->reader.read(values[0], &x))
-            s->inserter.insert(x, to_tid(tid), draw_level(s->rng, s->layout.degree, graph::max_level));
+            s->inserter.insert(x, to_tid(tid), draw_level(s->rng, s->layout.level_base(), graph::max_level));
         MemoryContextSwitchTo(old);
         return false;
     });

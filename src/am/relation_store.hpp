@@ -2,6 +2,7 @@
 #pragma once
 
 #include "am/meta.hpp"
+#include "am/recent_buffers.hpp"
 #include "core/error.hpp"
 
 namespace quiver::am {
@@ -16,7 +17,7 @@ class RelationStore {
     RelationStore(Relation index, const MetaData& meta, const graph::Layout& layout,
                   bool building = false)
         : index_(index), l_(layout), per_page_(meta.slots_per_page), building_(building),
-          blocks_(RelationGetNumberOfBlocks(index))
+          blocks_(RelationGetNumberOfBlocks(index)), recent_(RecentBuffers::of(index))
     {
     }
 
@@ -26,9 +27,10 @@ class RelationStore {
     void refresh(Relation index)
     {
         // A pin from before an error is long gone.
-        ahead_[0] = ahead_[1] = {};
+        std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
         index_ = index;
         blocks_ = RelationGetNumberOfBlocks(index);
+        recent_ = RecentBuffers::of(index);
     }
 
     graph::Entry entry()
@@ -50,7 +52,7 @@ class RelationStore {
         if (!BufferIsValid(buffer)) {
             if (!exists(block))
                 return false;
-            buffer = ReadBuffer(index_, block);
+            buffer = read_buffer(block);
         }
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Page page = BufferGetPage(buffer);
@@ -69,7 +71,7 @@ class RelationStore {
         const BlockNumber block = block_of(id);
         if (!exists(block))
             return false;
-        const Buffer buffer = ReadBuffer(index_, block);
+        const Buffer buffer = read_buffer(block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
         bool changed = false;
         if (!PageIsNew(BufferGetPage(buffer)))
@@ -176,12 +178,15 @@ class RelationStore {
         const BlockNumber block = block_of(id);
         if (!exists(block))
             return;
-        std::swap(ahead_[0], ahead_[1]);
-        Ahead& a = ahead_[0];
+        Ahead& a = ahead_[next_ahead_];
+        next_ahead_ = (next_ahead_ + 1) % std::size(ahead_);
         if (BufferIsValid(a.buffer))
             ReleaseBuffer(a.buffer);
-        a = {block, ReadBuffer(index_, block)};
-        const char* slot = slot_in(BufferGetPage(a.buffer), id);
+        a = {block, read_buffer(block)};
+        const Page page = BufferGetPage(a.buffer);
+        __builtin_prefetch(page, 0, 2);
+        __builtin_prefetch(page + BLCKSZ - sizeof(PageTail), 0, 2);
+        const char* slot = slot_in(page, id);
         for (uint32 at = 0; at < l_.slot_bytes; at += 64)
             __builtin_prefetch(slot + at, 0, 2);
     }
@@ -209,6 +214,11 @@ class RelationStore {
     }
 
   private:
+    Buffer read_buffer(BlockNumber block)
+    {
+        return recent_ ? recent_->read(index_, block) : ReadBuffer(index_, block);
+    }
+
     bool exists(BlockNumber block)
     {
         if (block < blocks_)
@@ -274,12 +284,14 @@ class RelationStore {
     uint32 per_page_;
     bool building_;
     BlockNumber blocks_;
-    // Pinned by prefetch(), the last two.
+    RecentBuffers* recent_;
+    // Pinned by prefetch(), the last ones, in turn.
     struct Ahead {
         BlockNumber block = InvalidBlockNumber;
         Buffer buffer = InvalidBuffer;
     };
-    Ahead ahead_[2];
+    Ahead ahead_[graph::lookahead + 1];
+    size_t next_ahead_ = 0;
 };
 static_assert(graph::Store<RelationStore>);
 

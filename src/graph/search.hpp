@@ -53,14 +53,22 @@ class LayerSearch {
     template <class OnVisit>
     void run(Counters& counters, bool keep, OnVisit&& on_visit)
     {
-        // One candidate ahead: while a slot is scored, the next one is on its way from memory. It
-        // was the best before the present one's neighbours were known, and is visited anyway.
-        SlotId next = take();
-        while (next != no_slot) {
-            const SlotId id = next;
-            next = take();
-            if (next != no_slot)
-                store_.prefetch(next);
+        // Some candidates ahead: while a slot is scored, the next ones are on their way from memory.
+        // They were the best before the present one's neighbours were known, and are visited anyway.
+        SlotId ahead[lookahead];
+        size_t count = 0;
+        for (;;) {
+            while (count < lookahead) {
+                const SlotId id = take();
+                if (id == no_slot)
+                    break;
+                store_.prefetch(id);
+                ahead[count++] = id;
+            }
+            if (count == 0)
+                break;
+            const SlotId id = ahead[0];
+            std::copy(ahead + 1, ahead + count--, ahead);
             store_.poll();
             if (l_.sketched())
                 store_.read(id, [&](const Slot& slot) {
@@ -69,8 +77,6 @@ class LayerSearch {
                 });
             else if (node_.read(store_, id) && arrive(id, node_.slot(), node_.code(), counters, on_visit))
                 read_neighbours(counters, keep);
-            if (next == no_slot)
-                next = take();
         }
         store_.release();
     }

@@ -10,6 +10,7 @@ extern "C" {
 #include "commands/vacuum.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
@@ -129,6 +130,30 @@ inline Buffer extend_relation(Relation rel, ForkNumber fork, bool shared)
     if (shared)
         UnlockRelationForExtension(rel, ExclusiveLock);
     return buffer;
+#endif
+}
+
+// The file of a relation.
+#if PG_VERSION_NUM >= 160000
+using FileNumber = RelFileLocator;
+inline FileNumber file_number(Relation rel) { return rel->rd_locator; }
+#else
+using FileNumber = RelFileNode;
+inline FileNumber file_number(Relation rel) { return rel->rd_node; }
+#endif
+
+// Pins `buffer` if it still holds that block.
+inline bool read_recent_buffer([[maybe_unused]] Relation rel, [[maybe_unused]] BlockNumber block,
+                               [[maybe_unused]] Buffer buffer)
+{
+#if PG_VERSION_NUM >= 140000
+    if (!ReadRecentBuffer(file_number(rel), MAIN_FORKNUM, block, buffer))
+        return false;
+    pgstat_count_buffer_read(rel);
+    pgstat_count_buffer_hit(rel);
+    return true;
+#else
+    return false;
 #endif
 }
 

@@ -85,7 +85,7 @@ struct Fixture {
     }
     void add(std::vector<float> x)
     {
-        inserter.insert(value(x), tid_of(rows.size()), draw_level(levels, layout.degree, max_level));
+        inserter.insert(value(x), tid_of(rows.size()), draw_level(levels, layout.level_base(), max_level));
         rows.push_back(std::move(x));
     }
     double exact(const std::vector<float>& q, size_t i) const

@@ -1,0 +1,48 @@
+#include "pg/pg.hpp"
+
+#include "am/recent_buffers.hpp"
+
+extern "C" {
+#include "utils/memutils.h"
+}
+
+namespace quiver::am {
+
+RecentBuffers* RecentBuffers::of(Relation index)
+{
+    constexpr BlockNumber most = 1 << 20;   // 4 MiB of hints for an index of 8 GiB
+    static RecentBuffers cache[8];
+    static uint64 clock;
+    const BlockNumber blocks = RelationGetNumberOfBlocks(index);
+    if (RelationUsesLocalBuffers(index) || blocks > most)
+        return nullptr;
+    const pg::FileNumber file = pg::file_number(index);
+    RecentBuffers* found = &cache[0];
+    for (RecentBuffers& c : cache) {
+        if (c.count_ > 0 && std::memcmp(&c.file_, &file, sizeof file) == 0) {
+            found = &c;
+            break;
+        }
+        if (c.used_ < found->used_)
+            found = &c;   // the one not used for longest
+    }
+    found->used_ = ++clock;
+    const bool same = found->count_ > 0 && std::memcmp(&found->file_, &file, sizeof file) == 0;
+    if (same && found->count_ >= blocks)
+        return found;
+    const BlockNumber count = blocks + blocks / 8 + 64;
+    auto* hints = static_cast<Buffer*>(MemoryContextAllocExtended(
+        TopMemoryContext, count * sizeof(Buffer), MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM));
+    if (!hints)
+        return nullptr;
+    if (same)
+        std::copy(found->hints_, found->hints_ + found->count_, hints);
+    if (found->hints_)
+        pfree(found->hints_);
+    found->hints_ = hints;
+    found->count_ = count;
+    found->file_ = file;
+    return found;
+}
+
+}   // namespace quiver::am
