@@ -5,6 +5,7 @@
 #include "am/am.hpp"
 
 extern "C" {
+#include "catalog/pg_am.h"
 #include "pgstat.h"
 }
 
@@ -24,6 +25,7 @@ struct ScanState {
     graph::Scan<RelationStore> scan;
     bool started = false;
     bool null_query = false;
+    BlockNumber heap_blocks = 0;   // at least so many has the table
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), layout, m.rotation_seed),
@@ -56,6 +58,22 @@ void start(IndexScanDesc scan, ScanState& s)
                      static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)});
     s.started = true;
     last_scan_rows = 0;
+}
+
+// A damaged index must not send the executor beyond the table.
+void check_row(IndexScanDesc scan, ScanState& s, ItemPointer row)
+{
+    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
+    const Relation heap = scan->heapRelation;
+    if (block < s.heap_blocks || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
+        return;
+    s.heap_blocks = RelationGetNumberOfBlocks(heap);
+    if (block >= s.heap_blocks)
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
+                               RelationGetRelationName(scan->indexRelation), block,
+                               RelationGetRelationName(heap), s.heap_blocks),
+                        errhint("REINDEX the index.")));
 }
 
 }   // namespace
@@ -100,6 +118,7 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
         return false;
     last_scan_rows++;
     scan->xs_heaptid = from_tid(tid);
+    check_row(scan, s, &scan->xs_heaptid);
     scan->xs_recheck = false;
     scan->xs_recheckorderby = true;
     // Without a distance, the bound is one that every row has: NULL is above all numbers.

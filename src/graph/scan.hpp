@@ -23,7 +23,9 @@ class Scan {
     void start(const Value& query, const ScanLimits& limits)
     {
         limits_ = limits;
-        ef_ = limits.ef;
+        // To put ten rows in exact order takes a few more than ten: an iterating scan that is given less
+        // would only start again.
+        ef_ = limits.iterate == Iterate::off ? limits.ef : std::max<size_t>(limits.ef, 20);
         query_.set(query);
         counters_ = {};
         items_.clear();
@@ -118,8 +120,7 @@ class Scan {
         std::sort(pending_.begin(), pending_.end());
         size_t n = pending_.size();
         if (!iterate || !last)
-            n = std::min(n, limits_.iterate == Iterate::strict ? std::max((ef_ + 1) / 2, std::min<size_t>(ef_, 20))
-                                                               : ef_);
+            n = std::min(n, limits_.iterate == Iterate::strict ? std::max<size_t>((ef_ + 1) / 2, 20) : ef_);
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];

@@ -1,0 +1,52 @@
+# pg_dump and restore, pg_upgrade and pg_basebackup keep an index and its rows.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $old = PostgreSQL::Test::Cluster->new('old');
+$old->init(allows_streaming => 1);
+$old->start;
+$old->safe_psql('postgres', q{
+	CREATE EXTENSION quiver;
+	CREATE TABLE items (id integer, v vector(20), h halfvec(20));
+	INSERT INTO items SELECT i, v, v::halfvec FROM
+		(SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 20) j)::vector(20) AS v FROM generate_series(1, 500) i) x;
+	CREATE INDEX items_v ON items USING hnsw (v vector_cosine_ops) WITH (m = 8, ef_construction = 40, sketch_fold = 2);
+	CREATE INDEX items_h ON items USING hnsw (h halfvec_l1_ops);
+	DELETE FROM items WHERE id % 10 = 0;});
+my $question = q{SET enable_seqscan = off; SELECT string_agg(id::text, ',') FROM
+	(SELECT id FROM items ORDER BY v <=> (SELECT v FROM items WHERE id = 77) LIMIT 5) x};
+my $check = q{SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_h', true)};
+my $answer = $old->safe_psql('postgres', $question);
+like($answer, qr/^77,/, 'the old cluster answers');
+
+my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+$old->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $old->connstr('postgres') ], 'pg_dump');
+$old->safe_psql('postgres', 'CREATE DATABASE restored');
+$old->command_ok([ 'pg_restore', '-d', $old->connstr('restored'), $dump ], 'pg_restore');
+is($old->safe_psql('restored', $question), $answer, 'the restored database answers the same');
+is($old->safe_psql('restored', $check), '', 'and verifies');
+is($old->safe_psql('restored', "SELECT m, ef_construction, sketch_bits FROM hnsw_meta('items_v')"), '8|40|64', 'with its options');
+
+$old->backup('base');
+my $copy = PostgreSQL::Test::Cluster->new('copy');
+$copy->init_from_backup($old, 'base');
+$copy->start;
+is($copy->safe_psql('postgres', $check), '', 'a base backup verifies');
+$copy->stop;
+
+$old->stop;
+my $new = PostgreSQL::Test::Cluster->new('new');
+$new->init;
+my $bin = $old->config_data('--bindir');
+chdir PostgreSQL::Test::Utils::tempdir;
+command_ok([ "$bin/pg_upgrade", '--no-sync', '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-D', $new->data_dir,
+		'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
+$new->start;
+is($new->safe_psql('postgres', $question), $answer, 'the upgraded cluster answers the same');
+is($new->safe_psql('postgres', $check), '', 'and verifies');
+$new->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items; INSERT INTO items (id, v, h) SELECT 1000 + id, v, h FROM items');
+is($new->safe_psql('postgres', $check), '', 'after vacuum and inserts, too');
+done_testing();
