@@ -8,12 +8,11 @@ extern "C" {
 
 namespace quiver::am {
 
-RecentBuffers* RecentBuffers::of(Relation index)
+RecentBuffers* RecentBuffers::of(Relation index, BlockNumber blocks)
 {
     constexpr BlockNumber most = 1 << 20;   // 4 MiB of hints for an index of 8 GiB
     static RecentBuffers cache[8];
     static uint64 clock;
-    const BlockNumber blocks = RelationGetNumberOfBlocks(index);
     if (RelationUsesLocalBuffers(index) || blocks > most)
         return nullptr;
     const pg::FileNumber file = pg::file_number(index);

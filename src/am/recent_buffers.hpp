@@ -8,8 +8,9 @@ namespace quiver::am {
 
 class RecentBuffers {
   public:
-    // Those of an index; null where there are none (temporary and huge ones). Good until the next call.
-    static RecentBuffers* of(Relation index);
+    // Those of an index of so many blocks; null where there are none (temporary and huge ones). They may
+    // become another index's, and then only hold no longer.
+    static RecentBuffers* of(Relation index, BlockNumber blocks);
 
     // As ReadBuffer().
     Buffer read(Relation index, BlockNumber block)

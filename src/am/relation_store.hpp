@@ -17,7 +17,7 @@ class RelationStore {
     RelationStore(Relation index, const MetaData& meta, const graph::Layout& layout,
                   bool building = false)
         : index_(index), l_(layout), per_page_(meta.slots_per_page), building_(building),
-          blocks_(RelationGetNumberOfBlocks(index)), recent_(RecentBuffers::of(index))
+          blocks_(RelationGetNumberOfBlocks(index)), recent_(RecentBuffers::of(index, blocks_))
     {
     }
 
@@ -30,7 +30,7 @@ class RelationStore {
         std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
         index_ = index;
         blocks_ = RelationGetNumberOfBlocks(index);
-        recent_ = RecentBuffers::of(index);
+        recent_ = RecentBuffers::of(index, blocks_);
     }
 
     graph::Entry entry()
