@@ -13,10 +13,7 @@
 
 namespace quiver::quant {
 
-constexpr size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
+constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 class Rotation {
   public:

@@ -77,4 +77,79 @@ inline void scalar_decode(const ScalarParams& x, const uint8_t* cx, size_t n, fl
     simd::kernels().decode_u8(cx, x.offset, x.scale, to, n);
 }
 
+// ---- a finer code beside the first: 8 more bits a coordinate ----
+
+// x'' = offset + scale * (code + (fine - 127.5) / 256).
+struct FineParams {
+    float norm2;   // |x''|^2
+    float error;   // bounds |x - x''| from above
+};
+
+inline double scalar_fine_decode(const ScalarParams& p, uint8_t code, uint8_t fine)
+{
+    return p.offset + p.scale * (code + (fine - 127.5) / 256);
+}
+
+inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
+                                const uint8_t* code, uint8_t* fine)
+{
+    double norm2 = 0, error2 = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double rest =
+            p.scale > 0 ? (static_cast<double>(x[i]) - p.offset) / p.scale - code[i] : 0.0;
+        fine[i] = static_cast<uint8_t>(std::clamp(rest * 256 + 128, 0.0, 255.0));
+        const double decoded = scalar_fine_decode(p, code[i], fine[i]);
+        norm2 += decoded * decoded;
+        error2 += (x[i] - decoded) * (x[i] - decoded);
+    }
+    return {static_cast<float>(norm2),
+            std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY)};
+}
+
+// <q, x''> of floats and both codes; q_sum = sum of q
+inline double scalar_fine_ip(const float* q, float q_sum, const ScalarParams& x,
+                             const uint8_t* code, const uint8_t* fine, size_t n)
+{
+    const auto& kernel = simd::kernels().f32_u8;
+    const double coarse = x.offset * static_cast<double>(q_sum) +
+                          static_cast<double>(x.scale) * kernel.ip(q, code, n);
+    return coarse + static_cast<double>(x.scale) / 256 *
+                        (kernel.ip(q, fine, n) - 127.5 * static_cast<double>(q_sum));
+}
+
+// ---- trained: an offset and a scale for each dimension, shared by all vectors ----
+
+// x' = offset + scale * code, coordinate by coordinate; what lies outside the range of the training
+// rows takes its end.
+
+inline void trained_scalar_train(const float* x, size_t rows, size_t dims, float* offset,
+                                 float* scale)
+{
+    for (size_t j = 0; j < dims; j++) {
+        float low = x[j], high = x[j];
+        for (size_t i = 1; i < rows; i++) {
+            low = std::min(low, x[i * dims + j]);
+            high = std::max(high, x[i * dims + j]);
+        }
+        offset[j] = low;
+        scale[j] = high / 255.0f - low / 255.0f;   // high - low may overflow
+    }
+}
+
+inline void trained_scalar_encode(const float* x, size_t dims, const float* offset,
+                                  const float* scale, uint8_t* code)
+{
+    for (size_t j = 0; j < dims; j++) {
+        const double u = scale[j] > 0 ? (static_cast<double>(x[j]) - offset[j]) / scale[j] : 0.0;
+        code[j] = static_cast<uint8_t>(std::clamp(u + 0.5, 0.0, 255.0));
+    }
+}
+
+inline void trained_scalar_decode(const uint8_t* code, size_t dims, const float* offset,
+                                  const float* scale, float* x)
+{
+    for (size_t j = 0; j < dims; j++)
+        x[j] = offset[j] + scale[j] * static_cast<float>(code[j]);
+}
+
 }   // namespace quiver::quant

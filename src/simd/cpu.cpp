@@ -55,10 +55,7 @@ constinit const Kernels* in_force = nullptr;
 
 }   // namespace
 
-std::span<const Level> available_levels() noexcept
-{
-    return {detected().levels, detected().count};
-}
+std::span<const Level> available_levels() noexcept { return {detected().levels, detected().count}; }
 
 const char* level_name(Level level) noexcept
 {

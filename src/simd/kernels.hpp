@@ -47,6 +47,9 @@ struct Bits {
     uint64_t (*popcount)(const uint8_t* a, size_t nbytes);
     uint64_t (*hamming)(const uint8_t* a, const uint8_t* b, size_t nbytes);
     JaccardTerms (*jaccard)(const uint8_t* a, const uint8_t* b, size_t nbytes);
+    // The sum of n floats, each added where its bit is 1 and subtracted where it is 0. The first bit
+    // is the highest of the first byte, as in PostgreSQL's bit strings.
+    float (*signed_sum)(const uint8_t* bits, const float* x, size_t n);
     void (*hamming_many)(const uint8_t* a, const uint8_t* b, size_t stride, size_t count,
                          size_t nbytes, uint64_t* out);
 };
@@ -83,6 +86,24 @@ struct Sketches {
     void (*quantize)(const float* x, size_t words, float inverse, uint64_t* planes);
 };
 
+// Codebooks of product quantization (src/quant/product.hpp). The k centroids of a subspace lie
+// transposed: coordinate j of centroid i is centroids[j * k + i]. k is a multiple of 16.
+struct Codebooks {
+    // For each of `count` vectors, whose first coordinates lie `stride` floats apart: the centroid i
+    // with the least gap[] = half_norms[i] - <x, centroid i>; the nearest one, if half_norms[i] is
+    // half of its squared norm. The first of equals.
+    void (*nearest)(const float* x, size_t stride, size_t count, size_t dims,
+                    const float* centroids, const float* half_norms, size_t k, uint32_t* best,
+                    float* gap);
+    // out[i]: squared L2 distance, or inner product, of q and centroid i.
+    void (*l2sq)(const float* q, size_t dims, const float* centroids, size_t k, float* out);
+    void (*ip)(const float* q, size_t dims, const float* centroids, size_t k, float* out);
+    // Codes of `groups` bytes that lie `stride` bytes apart:
+    // out[i] = sum over g of tables[g * 256 + byte g of code i].
+    void (*score)(const float* tables, size_t groups, const uint8_t* codes, size_t stride,
+                  size_t count, float* out);
+};
+
 struct Kernels {
     const char* name;
 
@@ -94,6 +115,7 @@ struct Kernels {
     Bits bits;
     Sparse sparse;
     Sketches sketches;
+    Codebooks codebooks;
 
     // Sum of squares, in double: squares of large floats do not overflow.
     double (*norm2_f32)(const float* a, size_t n);
@@ -103,6 +125,8 @@ struct Kernels {
     void (*to_f16)(const float* from, half* to, size_t n);
     // The sum, and the largest absolute value.
     void (*sum_and_max)(const float* x, size_t n, float* sum, float* most);
+    // sum (a[i] - scale[i] * code[i])^2
+    float (*l2sq_scaled)(const float* a, const float* scale, const uint8_t* code, size_t n);
     // to[i] = offset + scale * code[i]
     void (*decode_u8)(const uint8_t* code, float offset, float scale, float* to, size_t n);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 #include "simd/kernels.hpp"
@@ -80,19 +81,13 @@ struct FloatL2 : FloatStep<Arch, A, B> {
 template <class Arch, class A, class B>
 struct FloatIp : FloatStep<Arch, A, B> {
     using Acc = FloatSum<Arch>;
-    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
-    {
-        acc.v = xsimd::fma(x, y, acc.v);
-    }
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y) { acc.v = xsimd::fma(x, y, acc.v); }
 };
 
 template <class Arch, class A, class B>
 struct FloatL1 : FloatStep<Arch, A, B> {
     using Acc = FloatSum<Arch>;
-    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
-    {
-        acc.v = acc.v + xsimd::abs(x - y);
-    }
+    static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y) { acc.v = acc.v + xsimd::abs(x - y); }
 };
 
 template <class Arch, class A, class B>
@@ -313,10 +308,38 @@ uint64_t hamming(const uint8_t* a, const uint8_t* b, size_t nbytes)
     return total;
 }
 
+template <class Arch>
+float signed_sum(const uint8_t* bits, const float* x, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    using Ints = xsimd::batch<int32_t, Arch>;
+    // The bit of each lane in the one or two bytes that a register of floats has, low byte first.
+    constexpr auto bit_of_lane = [] {
+        std::array<int32_t, W> b{};
+        for (size_t i = 0; i < W; i++)
+            b[i] = 0x80 >> (i % 8) << (i / 8 * 8);
+        return b;
+    }();
+    const auto lane = Ints::load_unaligned(bit_of_lane.data());
+    FloatSum<Arch> acc;
+    size_t i = 0;
+    for (; i + W <= n; i += W) {
+        int32_t here = bits[i / 8] << (i % 8);
+        if constexpr (W > 8)
+            here |= bits[i / 8 + 1] << 8;
+        const auto flip = xsimd::select((Ints(here) & lane) == lane, Ints(0), Ints(INT32_MIN));
+        acc.v = acc.v + (as_floats<Arch>(flip) ^ load(x + i, Arch{}));
+    }
+    float rest = 0;
+    for (; i < n; i++)
+        rest += bits[i / 8] & 0x80 >> (i % 8) ? x[i] : -x[i];
+    return acc.finish() + rest;
+}
+
 template <class A, class B, class R, class L2, class Ip, class L1, class Cosine>
 consteval Dense<A, B, R> make_dense()
 {
-    return {pair<L2>,   pair<Ip>,    pair<L1>,    pair<Cosine>, four<L2, R>,
+    return {pair<L2>,    pair<Ip>,    pair<L1>,    pair<Cosine>, four<L2, R>,
             four<Ip, R>, four<L1, R>, many<L2, R>, many<Ip, R>,  many<L1, R>};
 }
 
@@ -419,6 +442,32 @@ void decode_u8(const uint8_t* code, float offset, float scale, float* to, size_t
         xsimd::fma(load(code + i, Arch{}), s, o).store_unaligned(to + i);
     for (; i < n; i++)
         to[i] = offset + scale * static_cast<float>(code[i]);
+}
+
+template <class Arch>
+float l2sq_scaled(const float* a, const float* scale, const uint8_t* code, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    FloatSum<Arch> acc[2];
+    size_t i = 0;
+    const auto add = [&](FloatSum<Arch>& to, Floats<Arch> x, Floats<Arch> s, Floats<Arch> c) {
+        const auto d = xsimd::fnma(s, c, x);
+        to.v = xsimd::fma(d, d, to.v);
+    };
+    for (; i + 2 * W <= n; i += 2 * W)
+        for (size_t u = 0; u < 2; u++)
+            add(acc[u], load(a + i + u * W, Arch{}), load(scale + i + u * W, Arch{}),
+                load(code + i + u * W, Arch{}));
+    for (; i < n; i += W) {
+        const size_t left = std::min(W, n - i);
+        if (left == W)
+            add(acc[0], load(a + i, Arch{}), load(scale + i, Arch{}), load(code + i, Arch{}));
+        else
+            add(acc[0], load_partial(a + i, left, Arch{}), load_partial(scale + i, left, Arch{}),
+                load_partial(code + i, left, Arch{}));
+    }
+    acc[0] += acc[1];
+    return acc[0].finish();
 }
 
 template <class Arch>
@@ -576,6 +625,182 @@ void quantize(const float* x, size_t words, float inverse, uint64_t* planes)
     }
 }
 
+// ---- codebooks ----
+
+template <class Arch>
+Floats<Arch> ascending()
+{
+    static constexpr auto lanes = [] {
+        std::array<float, width<Arch>> a{};
+        for (size_t i = 0; i < a.size(); i++)
+            a[i] = static_cast<float>(i);
+        return a;
+    }();
+    return Floats<Arch>::load_unaligned(lanes.data());
+}
+
+// The least of all lanes, in each.
+template <class Arch>
+Floats<Arch> least_lane(Floats<Arch> x)
+{
+    const auto step = [&]<size_t H>() {
+        if constexpr (H < width<Arch>)
+            x = xsimd::min(x, swap_lanes<H>(x, Arch{}));
+    };
+    step.template operator()<1>();
+    step.template operator()<2>();
+    step.template operator()<4>();
+    step.template operator()<8>();
+    return x;
+}
+
+// As in a matrix product: each centroid that is loaded serves all rows.
+template <class Arch, size_t Rows>
+inline __attribute__((always_inline)) void
+nearest_rows(const float* x, size_t stride, size_t dims, const float* centroids,
+             const float* half_norms, size_t k, uint32_t* best, float* gap)
+{
+    constexpr size_t W = width<Arch>;
+    constexpr size_t Columns = W < 16 ? 2 : 1;   // registers of centroids at a time: k is 16 n
+    Floats<Arch> least[Rows], place[Rows];
+    for (size_t r = 0; r < Rows; r++) {
+        least[r] = Floats<Arch>(INFINITY);
+        place[r] = Floats<Arch>(0.0f);
+    }
+    for (size_t i = 0; i < k; i += Columns * W) {
+        Floats<Arch> acc[Rows][Columns];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < Columns; c++) {
+            const auto h = load(half_norms + i + c * W, Arch{});
+#pragma GCC unroll 8
+            for (size_t r = 0; r < Rows; r++)
+                acc[r][c] = h;
+        }
+        for (size_t j = 0; j < dims; j++) {
+#pragma GCC unroll 4
+            for (size_t c = 0; c < Columns; c++) {
+                const auto v = load(centroids + j * k + i + c * W, Arch{});
+#pragma GCC unroll 8
+                for (size_t r = 0; r < Rows; r++)
+                    acc[r][c] = xsimd::fnma(Floats<Arch>(x[r * stride + j]), v, acc[r][c]);
+            }
+        }
+#pragma GCC unroll 4
+        for (size_t c = 0; c < Columns; c++) {
+            const auto at = Floats<Arch>(static_cast<float>(i + c * W)) + ascending<Arch>();
+#pragma GCC unroll 8
+            for (size_t r = 0; r < Rows; r++) {
+                const auto less = acc[r][c] < least[r];
+                least[r] = xsimd::select(less, acc[r][c], least[r]);
+                place[r] = xsimd::select(less, at, place[r]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < Rows; r++) {
+        const auto most = least_lane<Arch>(least[r]);
+        // Of the lanes with the least gap, the first centroid.
+        const auto first = least_lane<Arch>(
+            xsimd::select(least[r] == most, place[r], Floats<Arch>(static_cast<float>(k))));
+        float lanes[W];
+        first.store_unaligned(lanes);
+        best[r] = static_cast<uint32_t>(lanes[0]);
+        most.store_unaligned(lanes);
+        gap[r] = lanes[0];
+    }
+}
+
+template <class Arch>
+void nearest(const float* x, size_t stride, size_t count, size_t dims, const float* centroids,
+             const float* half_norms, size_t k, uint32_t* best, float* gap)
+{
+    constexpr size_t Rows = 8 / (width<Arch> < 16 ? 2 : 1);
+    size_t i = 0;
+    for (; i + Rows <= count; i += Rows)
+        nearest_rows<Arch, Rows>(x + i * stride, stride, dims, centroids, half_norms, k, best + i,
+                                 gap + i);
+    for (; i < count; i++)
+        nearest_rows<Arch, 1>(x + i * stride, stride, dims, centroids, half_norms, k, best + i,
+                              gap + i);
+}
+
+// Step(sum, coordinate of q, coordinates of centroids)
+template <class Arch, class Step>
+void centroid_table(const float* q, size_t dims, const float* centroids, size_t k, float* out,
+                    Step step)
+{
+    constexpr size_t W = width<Arch>;
+    for (size_t i = 0; i < k; i += W) {
+        Floats<Arch> acc(0.0f);
+        for (size_t j = 0; j < dims; j++)
+            acc = step(acc, Floats<Arch>(q[j]), load(centroids + j * k + i, Arch{}));
+        acc.store_unaligned(out + i);
+    }
+}
+
+template <class Arch>
+void centroids_l2sq(const float* q, size_t dims, const float* centroids, size_t k, float* out)
+{
+    centroid_table<Arch>(q, dims, centroids, k, out,
+                         [](Floats<Arch> acc, Floats<Arch> x, Floats<Arch> c) {
+                             const auto d = x - c;
+                             return xsimd::fma(d, d, acc);
+                         });
+}
+
+template <class Arch>
+void centroids_ip(const float* q, size_t dims, const float* centroids, size_t k, float* out)
+{
+    centroid_table<Arch>(
+        q, dims, centroids, k, out,
+        [](Floats<Arch> acc, Floats<Arch> x, Floats<Arch> c) { return xsimd::fma(x, c, acc); });
+}
+
+// Plain loads: gathering is no faster on the CPUs of today. Several sums hide their latency.
+template <size_t Codes>
+inline __attribute__((always_inline)) void
+score_codes(const float* tables, size_t groups, const uint8_t* codes, size_t stride, float* out)
+{
+    constexpr size_t Sums = 4 / Codes;
+    float acc[Codes][Sums] = {};
+    size_t g = 0;
+    for (; g + 8 <= groups; g += 8) {
+        uint64_t word[Codes];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < Codes; i++) {
+            std::memcpy(&word[i], codes + i * stride + g, 8);
+            if constexpr (std::endian::native == std::endian::big)
+                word[i] = __builtin_bswap64(word[i]);
+        }
+#pragma GCC unroll 8
+        for (size_t j = 0; j < 8; j++)
+#pragma GCC unroll 4
+            for (size_t i = 0; i < Codes; i++)
+                acc[i][j % Sums] += tables[(g + j) * 256 + (word[i] >> (8 * j) & 255)];
+    }
+    for (; g < groups; g++)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < Codes; i++)
+            acc[i][0] += tables[g * 256 + codes[i * stride + g]];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < Codes; i++) {
+        for (size_t s = 1; s < Sums; s++)
+            acc[i][0] += acc[i][s];
+        out[i] = acc[i][0];
+    }
+}
+
+template <class Arch>
+void score_product(const float* tables, size_t groups, const uint8_t* codes, size_t stride,
+                   size_t count, float* out)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        score_codes<4>(tables, groups, codes + i * stride, stride, out + i);
+    for (; i < count; i++)
+        score_codes<1>(tables, groups, codes + i * stride, stride, out + i);
+}
+
 template <class Arch>
 consteval Kernels make(const char* name)
 {
@@ -588,12 +813,14 @@ consteval Kernels make(const char* name)
     using u8 = uint8_t;
     k.u8 = make_dense<u8, u8, uint32_t, ByteL2<Arch, u8, u8>, ByteIp<Arch, u8, u8>,
                       ByteL1<Arch, u8, u8>, ByteCosine<Arch, u8, u8>>();
-    k.bits = {popcount<Arch>, hamming<Arch>, pair<BitJaccard<Arch>>,
+    k.bits = {popcount<Arch>, hamming<Arch>, pair<BitJaccard<Arch>>, signed_sum<Arch>,
               many<BitHamming<Arch>, uint64_t>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
     k.sketches = {score<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
+    k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
+    k.l2sq_scaled = l2sq_scaled<Arch>;
     k.decode_u8 = decode_u8<Arch>;
     k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;

@@ -41,14 +41,20 @@ float sum(xsimd::batch<float, Arch> x)
 #endif
 }
 
+template <class Arch>
+Floats<Arch> as_floats(xsimd::batch<int32_t, Arch> x)
+{
+    if constexpr (requires { xsimd::bitwise_cast<Floats<Arch>>(x); })
+        return xsimd::bitwise_cast<Floats<Arch>>(x);
+    else   // later versions name the element
+        return xsimd::bitwise_cast<float>(x);
+}
+
 #if defined(__AVX512BW__)
 // Four steps of halving, where xsimd takes eight.
 template <class Arch>
-    requires std::is_same_v<Arch, xsimd::avx512bw>
-float sum(xsimd::batch<float, Arch> x)
-{
-    return _mm512_reduce_add_ps(x);
-}
+requires std::is_same_v<Arch, xsimd::avx512bw>
+float sum(xsimd::batch<float, Arch> x) { return _mm512_reduce_add_ps(x); }
 #endif
 
 // ---- loads: Arch::width floats from f32, binary16 and u8, and the first n < width of them ----
@@ -104,8 +110,7 @@ inline Floats<Avx2> load(const uint8_t* p, Avx2)
 inline Floats<Avx2> load_partial(const float* p, size_t n, Avx2)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_maskload_ps(
-        p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
+    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
 }
 
 inline Floats<Avx2> load_partial(const half* p, size_t n, Avx2)
@@ -128,10 +133,7 @@ inline Floats<Avx2> load_partial(const uint8_t* p, size_t n, Avx2)
 #if defined(__AVX512BW__)
 using Avx512 = xsimd::avx512bw;
 
-inline __mmask16 first16(size_t n)
-{
-    return static_cast<__mmask16>((1u << n) - 1);
-}
+inline __mmask16 first16(size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 
 inline Floats<Avx512> load(const half* p, Avx512)
 {
@@ -319,7 +321,8 @@ struct BytesSse2 {
 };
 
 template <>
-struct Bytes<xsimd::sse2> : BytesSse2 {};
+struct Bytes<xsimd::sse2> : BytesSse2 {
+};
 #endif
 
 #if defined(__AVX2__)
@@ -369,24 +372,23 @@ struct Bytes<Avx2> {
     static void popcount(Acc& acc, Reg x)
     {
         // A table of the popcounts of 4 bits, looked up for both halves of each byte.
-        const __m256i table =
-            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
-                             1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1,
+                                               1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
         const __m256i low = _mm256_set1_epi8(0x0f);
-        const __m256i n =
-            _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
-                            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+        const __m256i n = _mm256_add_epi8(
+            _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
         acc.v = _mm256_add_epi64(acc.v, _mm256_sad_epu8(n, _mm256_setzero_si256()));
     }
     static uint64_t sum32(Acc acc)
     {
-        return BytesSse2::sum32({_mm_add_epi32(_mm256_castsi256_si128(acc.v),
-                                               _mm256_extracti128_si256(acc.v, 1))});
+        return BytesSse2::sum32(
+            {_mm_add_epi32(_mm256_castsi256_si128(acc.v), _mm256_extracti128_si256(acc.v, 1))});
     }
     static uint64_t sum64(Acc acc)
     {
-        return BytesSse2::sum64({_mm_add_epi64(_mm256_castsi256_si128(acc.v),
-                                               _mm256_extracti128_si256(acc.v, 1))});
+        return BytesSse2::sum64(
+            {_mm_add_epi64(_mm256_castsi256_si128(acc.v), _mm256_extracti128_si256(acc.v, 1))});
     }
 };
 #endif
@@ -439,23 +441,20 @@ struct Bytes<Avx512> {
     // Not _mm512_reduce_add: in g++'s headers it adds signed integers.
     static uint64_t sum32(Acc acc)
     {
-        return Bytes<Avx2>::sum32({_mm256_add_epi32(_mm512_castsi512_si256(acc.v),
-                                                    _mm512_extracti64x4_epi64(acc.v, 1))});
+        return Bytes<Avx2>::sum32(
+            {_mm256_add_epi32(_mm512_castsi512_si256(acc.v), _mm512_extracti64x4_epi64(acc.v, 1))});
     }
     static uint64_t sum64(Acc acc)
     {
-        return Bytes<Avx2>::sum64({_mm256_add_epi64(_mm512_castsi512_si256(acc.v),
-                                                    _mm512_extracti64x4_epi64(acc.v, 1))});
+        return Bytes<Avx2>::sum64(
+            {_mm256_add_epi64(_mm512_castsi512_si256(acc.v), _mm512_extracti64x4_epi64(acc.v, 1))});
     }
 };
 #endif
 
 // ---- comparison masks: bit j is lane j ----
 
-constexpr uint64_t low_bits(size_t n)
-{
-    return (uint64_t{1} << n) - 1;
-}
+constexpr uint64_t low_bits(size_t n) { return (uint64_t{1} << n) - 1; }
 
 template <class Arch>
 uint64_t mask_of(xsimd::batch_bool<float, Arch> m)
@@ -481,10 +480,7 @@ inline uint64_t mask_of(xsimd::batch_bool<float, Avx2> m)
 }
 #endif
 #if defined(__AVX512BW__)
-inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m)
-{
-    return static_cast<__mmask16>(m);
-}
+inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m) { return static_cast<__mmask16>(m); }
 #endif
 
 // ---- swap_lanes<H>: lane i takes lane i ^ H ----
@@ -560,13 +556,6 @@ struct Lanes64 {
 template <>
 struct Lanes64<xsimd::sse2> {
     static constexpr size_t size = 2;
-    static __m128i popcount_bytes(__m128i x)
-    {
-        const __m128i m1 = _mm_set1_epi8(0x55), m2 = _mm_set1_epi8(0x33), m4 = _mm_set1_epi8(0x0f);
-        x = _mm_sub_epi8(x, _mm_and_si128(_mm_srli_epi64(x, 1), m1));
-        x = _mm_add_epi8(_mm_and_si128(x, m2), _mm_and_si128(_mm_srli_epi64(x, 2), m2));
-        return _mm_and_si128(_mm_add_epi8(x, _mm_srli_epi64(x, 4)), m4);
-    }
     static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
                       uint32_t* out, size_t)
     {
@@ -583,10 +572,7 @@ struct Lanes64<xsimd::sse2> {
             }
             total = _mm_add_epi64(total, _mm_sad_epu8(bytes, _mm_setzero_si128()));
         }
-        alignas(16) uint64_t lane[2];
-        _mm_store_si128(reinterpret_cast<__m128i*>(lane), total);
-        out[0] = static_cast<uint32_t>(lane[0]);
-        out[1] = static_cast<uint32_t>(lane[1]);
+        store(total, out);
     }
     static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
                        uint32_t* out, size_t)
@@ -599,6 +585,19 @@ struct Lanes64<xsimd::sse2> {
             total = _mm_add_epi64(total, _mm_sad_epu8(popcount_bytes(_mm_xor_si128(code, plane)),
                                                       _mm_setzero_si128()));
         }
+        store(total, out);
+    }
+
+  private:
+    static __m128i popcount_bytes(__m128i x)
+    {
+        const __m128i m1 = _mm_set1_epi8(0x55), m2 = _mm_set1_epi8(0x33), m4 = _mm_set1_epi8(0x0f);
+        x = _mm_sub_epi8(x, _mm_and_si128(_mm_srli_epi64(x, 1), m1));
+        x = _mm_add_epi8(_mm_and_si128(x, m2), _mm_and_si128(_mm_srli_epi64(x, 2), m2));
+        return _mm_and_si128(_mm_add_epi8(x, _mm_srli_epi64(x, 4)), m4);
+    }
+    static void store(__m128i total, uint32_t* out)
+    {
         alignas(16) uint64_t lane[2];
         _mm_store_si128(reinterpret_cast<__m128i*>(lane), total);
         out[0] = static_cast<uint32_t>(lane[0]);
@@ -636,8 +635,9 @@ struct Lanes64<Avx2> {
             const __m256i code =
                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + w * stride));
             const __m256i plane = _mm256_set1_epi64x(static_cast<long long>(query[w]));
-            total = _mm256_add_epi64(total, _mm256_sad_epu8(popcount_bytes(_mm256_xor_si256(code, plane)),
-                                                            _mm256_setzero_si256()));
+            total = _mm256_add_epi64(total,
+                                     _mm256_sad_epu8(popcount_bytes(_mm256_xor_si256(code, plane)),
+                                                     _mm256_setzero_si256()));
         }
         store(total, out);
     }
@@ -645,9 +645,8 @@ struct Lanes64<Avx2> {
   private:
     static __m256i popcount_bytes(__m256i x)
     {
-        const __m256i table =
-            _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
-                             1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1,
+                                               1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
         const __m256i low = _mm256_set1_epi8(0x0f);
         return _mm256_add_epi8(
             _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
@@ -678,8 +677,8 @@ struct Lanes64<Avx512> {
 #pragma GCC unroll 4
             for (size_t k = 0; k < 4; k++) {
                 const __m512i plane = _mm512_set1_epi64(static_cast<long long>(planes[w * 4 + k]));
-                sum[k] = _mm512_add_epi64(sum[k],
-                                          _mm512_popcnt_epi64(_mm512_xor_si512(code, plane)));
+                sum[k] =
+                    _mm512_add_epi64(sum[k], _mm512_popcnt_epi64(_mm512_xor_si512(code, plane)));
             }
         }
         const __m512i low = _mm512_add_epi64(sum[0], _mm512_slli_epi64(sum[1], 1));

@@ -22,9 +22,9 @@ void check_dims(const char* type, int64 dim, int limit)
 void check_typmod(int32 typmod, int64 dim)
 {
     if (typmod != -1 && typmod != dim)
-        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                        errmsg("expected %d dimensions, not %lld", typmod,
-                               static_cast<long long>(dim))));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_EXCEPTION),
+                 errmsg("expected %d dimensions, not %lld", typmod, static_cast<long long>(dim))));
 }
 
 void check_same_dims(const char* type, int a, int b)
@@ -37,8 +37,7 @@ void check_same_dims(const char* type, int a, int b)
 void check_finite(const char* type, float x)
 {
     if (std::isnan(x))
-        ereport(ERROR,
-                (errcode(ERRCODE_DATA_EXCEPTION), errmsg("NaN not allowed in %s", type)));
+        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("NaN not allowed in %s", type)));
     if (std::isinf(x))
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                         errmsg("infinite value not allowed in %s", type)));
@@ -49,8 +48,7 @@ int32 typmod_in(const char* type, ArrayType* array, int limit)
     int n;
     int32* typmods = ArrayGetIntegerTypmods(array, &n);
     if (n != 1)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid type modifier")));
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid type modifier")));
     if (typmods[0] < 1)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("dimensions for type %s must be at least 1", type)));
@@ -119,8 +117,7 @@ float* array_to_floats(ArrayType* array, int limit, const char* type, int* count
             to[i] = DatumGetFloat4(DirectFunctionCall1(numeric_float4, elements[i]));
         break;
     }
-    default:
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("unsupported array type")));
+    default: ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("unsupported array type")));
     }
     *count = n;
     return to;
@@ -349,15 +346,10 @@ struct Pair {
     double cosine() const
     {
         const auto t = Element<T>::kernels().cosine(a->x, b->x, a->dim);
-        const double similarity = t.dot / std::sqrt(static_cast<double>(t.aa) * t.bb);
-        // Rounding must not leave the cosine's range; NaN (a zero vector) passes.
-        return 1.0 - (similarity > 1 ? 1.0 : similarity < -1 ? -1.0 : similarity);
+        return cosine_distance_of(t.dot / std::sqrt(static_cast<double>(t.aa) * t.bb));
     }
     // The angle of unit vectors as a fraction of a half turn.
-    double spherical() const
-    {
-        return std::acos(std::clamp(ip(), -1.0, 1.0)) / M_PI;
-    }
+    double spherical() const { return std::acos(std::clamp(ip(), -1.0, 1.0)) / M_PI; }
 };
 
 // ---- arithmetic ----
@@ -375,8 +367,7 @@ Datum elementwise(FunctionCallInfo fcinfo, Op op)
     const Pair<T> p(fcinfo);
     auto* result = DenseVector<T>::make(p.a->dim);
     for (int i = 0; i < p.a->dim; i++)
-        result->x[i] =
-            Element<T>::put(op(Element<T>::get(p.a->x[i]), Element<T>::get(p.b->x[i])));
+        result->x[i] = Element<T>::put(op(Element<T>::get(p.a->x[i]), Element<T>::get(p.b->x[i])));
     for (int i = 0; i < p.a->dim; i++)
         check_overflow<T>(Element<T>::get(result->x[i]));
     PG_RETURN_POINTER(result);
@@ -425,8 +416,7 @@ Datum dense_normalize(FunctionCallInfo fcinfo)
     auto* result = DenseVector<T>::make(v->dim);
     if (norm > 0)   // the zero vector stays as it is
         for (int i = 0; i < v->dim; i++) {
-            result->x[i] =
-                Element<T>::put(static_cast<float>(Element<T>::get(v->x[i]) / norm));
+            result->x[i] = Element<T>::put(static_cast<float>(Element<T>::get(v->x[i]) / norm));
             check_overflow<T>(Element<T>::get(result->x[i]));
         }
     PG_RETURN_POINTER(result);
@@ -595,7 +585,10 @@ QUIVER_FUNCTION(vector_combine)
     QUIVER_FUNCTION(type) { return dense_coerce<T>(fcinfo); }                                      \
     QUIVER_FUNCTION(array_to_##type) { return dense_from_array<T>(fcinfo); }                       \
     QUIVER_FUNCTION(type##_to_float4) { return dense_to_array<T>(fcinfo); }                        \
-    QUIVER_FUNCTION(overload##l2_distance) { PG_RETURN_FLOAT8(std::sqrt(Pair<T>(fcinfo).l2sq())); } \
+    QUIVER_FUNCTION(overload##l2_distance)                                                         \
+    {                                                                                              \
+        PG_RETURN_FLOAT8(std::sqrt(Pair<T>(fcinfo).l2sq()));                                       \
+    }                                                                                              \
     QUIVER_FUNCTION(overload##inner_product) { PG_RETURN_FLOAT8(Pair<T>(fcinfo).ip()); }           \
     QUIVER_FUNCTION(overload##cosine_distance) { PG_RETURN_FLOAT8(Pair<T>(fcinfo).cosine()); }     \
     QUIVER_FUNCTION(overload##l1_distance) { PG_RETURN_FLOAT8(Pair<T>(fcinfo).l1()); }             \

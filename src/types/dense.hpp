@@ -14,7 +14,7 @@ template <class T>
 struct DenseVector {
     int32 vl_len_;   // varlena header
     int16 dim;
-    int16 unused;    // always 0
+    int16 unused;   // always 0
     T x[FLEXIBLE_ARRAY_MEMBER];
 
     static Size bytes(int dim) { return offsetof(DenseVector, x) + sizeof(T) * dim; }
@@ -66,6 +66,12 @@ void check_same_dims(const char* type, int a, int b);
 void check_finite(const char* type, float x);
 int32 typmod_in(const char* type, ArrayType* array, int limit);
 [[noreturn]] void out_of_range(const char* type, const char* text, Size length);
+
+// Rounding must not leave the cosine's range; NaN (a zero vector) passes.
+inline double cosine_distance_of(double similarity)
+{
+    return 1.0 - (similarity > 1 ? 1.0 : similarity < -1 ? -1.0 : similarity);
+}
 
 inline bool is_space(char c)
 {

@@ -14,9 +14,9 @@ void check_nnz(int64 nnz, int64 dim)
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                         errmsg("sparsevec cannot have negative number of elements")));
     if (nnz > max_nonzeros)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("sparsevec cannot have more than %d non-zero elements",
-                               max_nonzeros)));
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("sparsevec cannot have more than %d non-zero elements", max_nonzeros)));
     if (nnz > dim)
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                         errmsg("sparsevec cannot have more elements than dimensions")));
@@ -28,8 +28,7 @@ constexpr int64 no_index = -1;
 void check_index(int64 index, int64 previous, int64 dim)
 {
     if (index < 0 || index >= dim)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATA_EXCEPTION), errmsg("sparsevec index out of bounds")));
+        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("sparsevec index out of bounds")));
     if (index == previous)
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                         errmsg("sparsevec indices must not contain duplicates")));
@@ -133,8 +132,7 @@ struct SparsePair {
         // Products of floats, like the dense kernels: what overflows there is NaN here too.
         const auto aa = static_cast<float>(k.norm2_f32(a->values(), a->nnz));
         const auto bb = static_cast<float>(k.norm2_f32(b->values(), b->nnz));
-        const double similarity = ip() / std::sqrt(static_cast<double>(aa) * bb);
-        return 1.0 - (similarity > 1 ? 1.0 : similarity < -1 ? -1.0 : similarity);
+        return cosine_distance_of(ip() / std::sqrt(static_cast<double>(aa) * bb));
     }
 };
 
@@ -229,7 +227,9 @@ QUIVER_FUNCTION(sparsevec_out)
     const float* values = v->values();
     // an index, a colon, a value, a comma; braces, slash and dimensions
     constexpr int integer = 12;
-    const auto put = [](char* to, int value) { return to + std::snprintf(to, integer, "%d", value); };
+    const auto put = [](char* to, int value) {
+        return to + std::snprintf(to, integer, "%d", value);
+    };
     auto* text = static_cast<char*>(
         palloc((integer + 2 + FLOAT_SHORTEST_DECIMAL_LEN) * v->nnz + integer + 4));
     char* p = text;

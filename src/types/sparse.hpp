@@ -12,7 +12,7 @@ struct SparseVector {
     int32 vl_len_;   // varlena header
     int32 dim;
     int32 nnz;
-    int32 unused;    // always 0
+    int32 unused;                         // always 0
     int32 index[FLEXIBLE_ARRAY_MEMBER];   // nnz indices, then nnz floats
 
     float* values() { return reinterpret_cast<float*>(index + nnz); }
@@ -37,10 +37,7 @@ struct SparseVector {
         return reinterpret_cast<SparseVector*>(PG_DETOAST_DATUM(d));
     }
 
-    simd::SparseView view() const
-    {
-        return {index, values(), static_cast<size_t>(nnz)};
-    }
+    simd::SparseView view() const { return {index, values(), static_cast<size_t>(nnz)}; }
 };
 
 }   // namespace quiver

@@ -34,10 +34,7 @@ void* palloc(Size size)
     return p;
 }
 
-void* palloc0(Size size)
-{
-    return std::memset(palloc(size), 0, size);
-}
+void* palloc0(Size size) { return std::memset(palloc(size), 0, size); }
 
 // The next input frees it.
 void pfree(void*) {}

@@ -7,6 +7,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep time);
+use FindBin;
+use lib "$FindBin::RealBin/..";
+use Recovery qw(wait_until);
 
 my $crashes = $ENV{QUIVER_CRASHES} // 25;
 my $seed = $ENV{QUIVER_SEED} // int(rand(1_000_000));
@@ -32,7 +35,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO items (v, b, s) SELECT random_vector(), random_bits(), random_sparse() FROM generate_series(1, k)';
 	SELECT add(300);
-	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24);
+	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24, vector_bits = 16);
 	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 6, ef_construction = 24);});
@@ -44,7 +47,9 @@ my %scripts = (
 	'update@4' => "UPDATE items SET n = n + 1 WHERE id IN (SELECT id FROM items OFFSET random() * 200 LIMIT 5 FOR UPDATE SKIP LOCKED);\n",
 	'move@3' => "UPDATE items SET v = random_vector(), s = random_sparse() WHERE id IN (SELECT id FROM items OFFSET random() * 200 LIMIT 3 FOR UPDATE SKIP LOCKED);\n",
 	'delete@4' => "DELETE FROM items WHERE id IN (SELECT id FROM items OFFSET random() * 100 LIMIT 30 FOR UPDATE SKIP LOCKED);\n",
-	'search@4' => "SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> random_vector() LIMIT 10) s;\n",
+	'search@4' => "SET enable_seqscan = off;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY s <-> (SELECT random_sparse()) LIMIT 10) s;\n",
 	'vacuum@2' => "VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) items;\n",
 	'checkpoint@1' => "CHECKPOINT;\n",
 	'reindex@1' => "\\set i random(0, 3)\nSELECT ('{items_v,items_c,items_b,items_s}'::text[])[:i + 1] AS index \\gset\nREINDEX INDEX CONCURRENTLY :index;\n",
@@ -78,8 +83,7 @@ for my $crash (1 .. $crashes)
 		kill 'KILL', $pid if $pid;
 		eval { $load->kill_kill; };
 	}
-	$node->poll_query_until('postgres', "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())")
-	  or die 'no recovery';
+	wait_until($node, "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())");
 	# An index whose REINDEX CONCURRENTLY was interrupted leaves an invalid twin.
 	my $invalid = $node->safe_psql('postgres', "SELECT string_agg('DROP INDEX IF EXISTS ' || indexrelid::regclass, ';') FROM pg_index WHERE NOT indisvalid");
 	$node->safe_psql('postgres', $invalid) if $invalid;

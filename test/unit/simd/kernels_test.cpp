@@ -58,7 +58,9 @@ void expect_close(R got, const Reference& want, const char* what, size_t n)
         ASSERT_EQ(static_cast<double>(got), want.value) << what << " n=" << n;
     else
         // Sums of n / 16 terms at the least parallel level.
-        ASSERT_NEAR(got, want.value, (1e-6 + 2e-8 * static_cast<double>(n) / 16) * want.magnitude + 1e-30) << what << " n=" << n;
+        ASSERT_NEAR(got, want.value,
+                    (1e-6 + 2e-8 * static_cast<double>(n) / 16) * want.magnitude + 1e-30)
+            << what << " n=" << n;
 }
 
 template <class A, class B>
@@ -252,8 +254,8 @@ TEST_P(Kernels, SketchScore)
                 uint32_t want = 0;
                 for (size_t w = 0; w < words; w++)
                     for (size_t b = 0; b < 4; b++)
-                        want += static_cast<uint32_t>(__builtin_popcountll(codes[w * count + i] ^
-                                                                           planes[w * 4 + b]))
+                        want += static_cast<uint32_t>(
+                                    __builtin_popcountll(codes[w * count + i] ^ planes[w * 4 + b]))
                                 << b;
                 ASSERT_EQ(out[i], want) << words << " " << count << " " << i;
             }
@@ -261,7 +263,8 @@ TEST_P(Kernels, SketchScore)
             for (size_t i = 0; i < count; i++) {
                 uint32_t want = 0;
                 for (size_t w = 0; w < words; w++)
-                    want += static_cast<uint32_t>(__builtin_popcountll(codes[w * count + i] ^ planes[w]));
+                    want += static_cast<uint32_t>(
+                        __builtin_popcountll(codes[w * count + i] ^ planes[w]));
                 ASSERT_EQ(out[i], want) << words << " " << count << " " << i;
             }
         }
@@ -319,7 +322,8 @@ TEST_P(Kernels, SketchQuantize)
             if (x[i] == 0)
                 ASSERT_EQ(u, 7 + static_cast<int>(i % 2));
             else   // within rounding of the exact value
-                ASSERT_NEAR(u, std::clamp(std::floor(x[i] * (7.5 / most) + 8 - 1e-4), 0.0, 15.0), 1.0);
+                ASSERT_NEAR(u, std::clamp(std::floor(x[i] * (7.5 / most) + 8 - 1e-4), 0.0, 15.0),
+                            1.0);
         }
     }
 }
@@ -347,6 +351,114 @@ TEST_P(Kernels, HadamardAndDecode)
         for (size_t i = 0; i < n; i++)
             ASSERT_EQ(out[i], -3.5f + 0.25f * code[i]);
     }
+}
+
+TEST_P(Kernels, SignedSum)
+{
+    std::mt19937 rng(41);
+    for (size_t n : dimensions()) {
+        GuardedBuffer<float> x(n);
+        GuardedBuffer<uint8_t> bits((n + 7) / 8);
+        fill(x, rng);
+        fill(bits, rng);
+        Reference want;
+        for (size_t i = 0; i < n; i++)
+            want.add(bits[i / 8] >> (7 - i % 8) & 1 ? x[i] : -x[i]);
+        expect_close(k.bits.signed_sum(bits.data(), x.data(), n), want, "signed_sum", n);
+    }
+}
+
+TEST_P(Kernels, ScaledDistance)
+{
+    std::mt19937 rng(43);
+    for (size_t n : dimensions()) {
+        GuardedBuffer<float> a(n), scale(n);
+        GuardedBuffer<uint8_t> code(n);
+        fill(a, rng);
+        fill(scale, rng);
+        fill(code, rng);
+        Reference want;
+        for (size_t i = 0; i < n; i++)
+            want.add(std::pow(a[i] - static_cast<double>(scale[i]) * code[i], 2));
+        expect_close(k.l2sq_scaled(a.data(), scale.data(), code.data(), n), want, "scaled", n);
+    }
+}
+
+TEST_P(Kernels, Codebooks)
+{
+    std::mt19937 rng(31);
+    for (size_t size : {16, 48, 256})
+        for (size_t dims : {1, 2, 3, 4, 7, 8, 12, 16, 33, 48}) {
+            const size_t rows = 21, stride = dims + 3;
+            GuardedBuffer<float> x((rows - 1) * stride + dims), c(dims * size), h(size), out(size);
+            fill(x, rng);
+            fill(c, rng);
+            fill(h, rng);
+            std::vector<uint32_t> best(rows);
+            std::vector<float> gap(rows);
+            k.codebooks.nearest(x.data(), stride, rows, dims, c.data(), h.data(), size, best.data(),
+                                gap.data());
+            for (size_t r = 0; r < rows; r++) {
+                Reference least, at_best;
+                least.value = INFINITY;
+                for (size_t i = 0; i < size; i++) {
+                    Reference want;
+                    want.add(h[i]);
+                    for (size_t j = 0; j < dims; j++)
+                        want.add(-static_cast<double>(x[r * stride + j]) * c[j * size + i]);
+                    if (want.value < least.value)
+                        least = want;
+                    if (i == best[r])
+                        at_best = want;
+                }
+                ASSERT_LT(best[r], size);
+                expect_close(gap[r], least, "gap", dims);
+                expect_close(gap[r], at_best, "gap of the best", dims);
+            }
+            k.codebooks.l2sq(x.data(), dims, c.data(), size, out.data());
+            for (size_t i = 0; i < size; i++) {
+                Reference want;
+                for (size_t j = 0; j < dims; j++)
+                    want.add(std::pow(static_cast<double>(x[j]) - c[j * size + i], 2));
+                expect_close(out[i], want, "l2sq", dims);
+            }
+            k.codebooks.ip(x.data(), dims, c.data(), size, out.data());
+            for (size_t i = 0; i < size; i++) {
+                Reference want;
+                for (size_t j = 0; j < dims; j++)
+                    want.add(static_cast<double>(x[j]) * c[j * size + i]);
+                expect_close(out[i], want, "ip", dims);
+            }
+        }
+    // The first of equals.
+    std::vector<float> x(4, 1.0f), same(4 * 256, 2.0f), h(256, 0.0f), gap(1);
+    std::vector<uint32_t> best(1);
+    k.codebooks.nearest(x.data(), 4, 1, 4, same.data(), h.data(), 256, best.data(), gap.data());
+    EXPECT_EQ(best[0], 0u);
+    // Nothing but NaN is still a place in the codebook.
+    std::fill(same.begin(), same.end(), NAN);
+    k.codebooks.nearest(x.data(), 4, 1, 4, same.data(), h.data(), 256, best.data(), gap.data());
+    EXPECT_LT(best[0], 256u);
+}
+
+TEST_P(Kernels, CodebookScore)
+{
+    std::mt19937 rng(37);
+    for (size_t groups = 0; groups <= 70; groups++)
+        for (size_t count : {1, 3, 4, 9}) {
+            const size_t stride = groups + 5;
+            GuardedBuffer<float> tables(groups * 256), out(count);
+            GuardedBuffer<uint8_t> codes((count - 1) * stride + groups);
+            fill(tables, rng);
+            fill(codes, rng);
+            k.codebooks.score(tables.data(), groups, codes.data(), stride, count, out.data());
+            for (size_t i = 0; i < count; i++) {
+                Reference want;
+                for (size_t g = 0; g < groups; g++)
+                    want.add(tables[g * 256 + codes[i * stride + g]]);
+                expect_close(out[i], want, "score", groups);
+            }
+        }
 }
 
 TEST_P(Kernels, NanAndInfinityPropagate)

@@ -1,0 +1,613 @@
+// quantizer: what was learnt from vectors (product: a codebook; scalar: an offset and a scale for
+// each dimension). quantized: a vector's code. quantized_query: what a query needs to know to be
+// compared with many codes. A code and a query carry the fingerprint of their quantizer, so that
+// they are never taken for another's.
+#include "types/dense.hpp"
+
+#include "core/rng.hpp"
+#include "pg/entry.hpp"
+#include "quant/product.hpp"
+#include "quant/scalar.hpp"
+
+namespace quiver {
+namespace {
+
+enum class Kind : uint8 { product = 1, scalar = 2 };
+
+// Stored as it is sent, but for the byte order of the numbers.
+struct Quantizer {
+    int32 vl_len_;   // varlena header
+    uint32 fingerprint;
+    uint8 version;   // of this format: 1
+    Kind kind;
+    uint8 bits;   // of one number of a code
+    uint8 unused;
+    uint16 dims;
+    uint16 subvectors;   // scalar: dims
+    float parameters[FLEXIBLE_ARRAY_MEMBER];
+
+    static constexpr uint8 current_version = 1;
+    static constexpr Size header = 16;   // bytes sent before the parameters, without vl_len_
+
+    quant::ProductShape shape() const { return {dims, subvectors, bits}; }
+    const float* offset() const { return parameters; }
+    const float* scale() const { return parameters + dims; }
+    // Of a quantizer of this shape
+    Size floats() const
+    {
+        return kind == Kind::product ? shape().codebook_floats() : Size{2} * dims;
+    }
+    Size code_bytes() const { return kind == Kind::product ? shape().code_bytes() : dims; }
+
+    static Quantizer* make(Kind kind, int dims, int subvectors, int bits)
+    {
+        Quantizer shape{};
+        shape.kind = kind;
+        shape.bits = static_cast<uint8>(bits);
+        shape.dims = static_cast<uint16>(dims);
+        shape.subvectors = static_cast<uint16>(subvectors);
+        const Size bytes = offsetof(Quantizer, parameters) + shape.floats() * sizeof(float);
+        auto* q = static_cast<Quantizer*>(palloc0(bytes));
+        SET_VARSIZE(q, bytes);
+        q->version = current_version;
+        q->kind = shape.kind;
+        q->bits = shape.bits;
+        q->dims = shape.dims;
+        q->subvectors = shape.subvectors;
+        return q;
+    }
+
+    // The same for the same values on every machine. Never 0.
+    uint32 compute_fingerprint() const
+    {
+        uint64 h = Rng(uint64{bits} << 48 | static_cast<uint64>(kind) << 32 | uint32{dims} << 16 |
+                       subvectors)
+                       .next();
+        for (Size i = 0; i < floats(); i++)
+            h = Rng(h ^ std::bit_cast<uint32>(parameters[i])).next();
+        return static_cast<uint32>(h) ? static_cast<uint32>(h) : 1;
+    }
+};
+static_assert(offsetof(Quantizer, parameters) == Quantizer::header);
+
+// A code as it is stored: packed, as there are many and they are small.
+struct Code {
+    uint32 fingerprint;
+    const uint8* bytes;
+    Size count;
+
+    explicit Code(Datum d)
+    {
+        const varlena* v = PG_DETOAST_DATUM_PACKED(d);
+        const Size size = VARSIZE_ANY_EXHDR(v);
+        if (size < sizeof fingerprint)
+            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                            errmsg("quantized value of %zu bytes is too short", size)));
+        std::memcpy(&fingerprint, VARDATA_ANY(v), sizeof fingerprint);
+        bytes = reinterpret_cast<const uint8*>(VARDATA_ANY(v)) + sizeof fingerprint;
+        count = size - sizeof fingerprint;
+    }
+
+    static bytea* make(uint32 fingerprint, Size count, uint8** bytes)
+    {
+        const Size size = VARHDRSZ + sizeof fingerprint + count;
+        auto* v = static_cast<bytea*>(palloc0(size));
+        SET_VARSIZE(v, size);
+        std::memcpy(VARDATA(v), &fingerprint, sizeof fingerprint);
+        *bytes = reinterpret_cast<uint8*>(VARDATA(v)) + sizeof fingerprint;
+        return v;
+    }
+
+    void check(uint32 of, Size wanted) const
+    {
+        if (fingerprint != of)
+            ereport(
+                ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("quantized value belongs to quantizer %08x, not to %08x", fingerprint, of),
+                 errhint("Use the quantizer that made it, or quantize the vectors again.")));
+        if (count != wanted)
+            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                            errmsg("quantized value has %zu bytes, not %zu", count, wanted)));
+    }
+};
+
+void decode(const Quantizer* q, const uint8* code, float* x)
+{
+    if (q->kind == Kind::product)
+        quant::product_decode(q->shape(), q->parameters, code, x);
+    else
+        quant::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
+}
+
+struct QuantizedQuery {
+    int32 vl_len_;   // varlena header
+    uint32 fingerprint;
+    Kind kind;
+    uint8 unused[3];
+    uint32 code_bytes;
+    float norm2;       // |q|^2
+    float offset_ip;   // scalar: <q, offset>
+    // product: tables (ProductShape::table_floats) of squared distances, inner products and squared
+    // norms. scalar: of each dimension q - offset, scale, q * scale and -offset.
+    float parts[FLEXIBLE_ARRAY_MEMBER];
+
+    static QuantizedQuery* make(const Quantizer* by, const float* q)
+    {
+        const bool product = by->kind == Kind::product;
+        const Size each = product ? by->shape().table_floats() : Size{by->dims};
+        const Size count = (product ? 3 : 4) * each;
+        const Size bytes = offsetof(QuantizedQuery, parts) + count * sizeof(float);
+        auto* query = static_cast<QuantizedQuery*>(palloc0(bytes));
+        SET_VARSIZE(query, bytes);
+        query->fingerprint = by->fingerprint;
+        query->kind = by->kind;
+        query->code_bytes = static_cast<uint32>(by->code_bytes());
+        query->norm2 = static_cast<float>(simd::kernels().norm2_f32(q, by->dims));
+        float* parts = query->parts;
+        if (product) {
+            auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
+            quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
+            quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
+            quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
+        } else {
+            query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
+            for (Size j = 0; j < each; j++) {
+                parts[j] = q[j] - by->offset()[j];
+                parts[each + j] = by->scale()[j];
+                parts[2 * each + j] = q[j] * by->scale()[j];
+                parts[3 * each + j] = -by->offset()[j];
+            }
+        }
+        return query;
+    }
+};
+
+// A code and the query that it is compared with.
+struct QuantizedPair {
+    Code code;
+    const QuantizedQuery* query;
+
+    explicit QuantizedPair(FunctionCallInfo fcinfo)
+        : code(PG_GETARG_DATUM(0)),
+          query(reinterpret_cast<QuantizedQuery*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(1))))
+    {
+        code.check(query->fingerprint, query->code_bytes);
+    }
+
+    double l2sq() const { return query->kind == Kind::product ? look_up(0) : apart(0); }
+    double ip() const
+    {
+        if (query->kind == Kind::product)
+            return look_up(1);
+        return query->offset_ip + simd::kernels().f32_u8.ip(part(2), code.bytes, code.count);
+    }
+    double cosine() const
+    {
+        const double norm2 = query->kind == Kind::product ? look_up(2) : apart(3);
+        return cosine_distance_of(ip() / std::sqrt(norm2 * query->norm2));
+    }
+
+  private:
+    const float* part(Size i) const { return query->parts + i * code.count; }   // scalar
+    double look_up(Size table) const
+    {
+        float sum;
+        simd::kernels().codebooks.score(query->parts + table * code.count * 256, code.count,
+                                        code.bytes, code.count, 1, &sum);
+        return sum;
+    }
+    // |x - scale * code|^2, x being a part
+    double apart(Size i) const
+    {
+        return simd::kernels().l2sq_scaled(part(i), part(1), code.bytes, code.count);
+    }
+};
+
+// The quantizer of a function's first argument, made ready once for all calls with the same one: it
+// is often large, and comes from a TOAST table anew each time.
+class Prepared {
+  public:
+    static Prepared& of(FunctionCallInfo fcinfo)
+    {
+        auto* known = static_cast<Prepared*>(fcinfo->flinfo->fn_extra);
+        const auto* given = reinterpret_cast<varlena*>(DatumGetPointer(PG_GETARG_DATUM(0)));
+        if (known && known->same(given))
+            return *known;
+        fcinfo->flinfo->fn_extra = nullptr;
+        if (known)
+            MemoryContextDelete(known->context_);
+        const MemoryContext context = AllocSetContextCreate(
+            fcinfo->flinfo->fn_mcxt, "quiver quantizer", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext old = MemoryContextSwitchTo(context);
+        known = new (palloc(sizeof(Prepared))) Prepared(context, given);
+        MemoryContextSwitchTo(old);
+        fcinfo->flinfo->fn_extra = known;
+        return *known;
+    }
+    const Quantizer* operator->() const { return quantizer_; }
+    const Quantizer* get() const { return quantizer_; }
+
+    void encode(const float* x, uint8* code)
+    {
+        if (quantizer_->kind == Kind::scalar) {
+            quant::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
+                                         quantizer_->scale(), code);
+            return;
+        }
+        const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers stay
+        if (!encoder_)
+            encoder_ = new (palloc(sizeof(quant::ProductEncoder)))
+                quant::ProductEncoder(quantizer_->shape(), quantizer_->parameters);
+        encoder_->encode(x, 1, code);
+        MemoryContextSwitchTo(old);
+    }
+
+  private:
+    Prepared(MemoryContext context, const varlena* given) : context_(context)
+    {
+        const Size bytes = VARSIZE_ANY(given);
+        key_ = static_cast<varlena*>(palloc(bytes));
+        std::memcpy(key_, given, bytes);
+        quantizer_ = reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PointerGetDatum(key_)));
+    }
+    // The stored bytes: those of the pointer, if the value is in a TOAST table.
+    bool same(const varlena* given) const
+    {
+        const Size bytes = VARSIZE_ANY(given);
+        return bytes == VARSIZE_ANY(key_) && std::memcmp(given, key_, bytes) == 0;
+    }
+
+    MemoryContext context_;
+    varlena* key_;
+    const Quantizer* quantizer_;
+    quant::ProductEncoder* encoder_ = nullptr;
+};
+
+// ---- text is the hexadecimal form of what is sent ----
+
+Datum hex_out(bytea* sent) { return DirectFunctionCall1(byteaout, PointerGetDatum(sent)); }
+
+// The bytes of a text, to be read as a message.
+StringInfoData hex_in(const char* type, char* text)
+{
+    if (text[0] != '\\' || text[1] != 'x')
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                        errmsg("invalid input syntax for type %s", type),
+                        errdetail("It starts with \\x and goes on in hexadecimal digits.")));
+    auto* bytes = reinterpret_cast<bytea*>(
+        DatumGetPointer(DirectFunctionCall1(byteain, CStringGetDatum(text))));
+    StringInfoData message;
+    message.data = VARDATA(bytes);
+    message.len = message.maxlen = static_cast<int>(VARSIZE(bytes) - VARHDRSZ);
+    message.cursor = 0;
+    return message;
+}
+
+[[noreturn]] void invalid(const char* type, int code, const char* detail)
+{
+    ereport(ERROR,
+            (errcode(code), errmsg("invalid value for type %s", type), errdetail("%s", detail)));
+    pg_unreachable();
+}
+
+Quantizer* read_quantizer(StringInfo message, int code)
+{
+    const auto bad = [&](const char* detail) { invalid("quantizer", code, detail); };
+    if (message->len - message->cursor < static_cast<int>(Quantizer::header - sizeof(int32)))
+        bad("It is too short.");
+    const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
+    const auto version = static_cast<uint8>(pq_getmsgint(message, 1));
+    const auto kind = static_cast<Kind>(pq_getmsgint(message, 1));
+    const auto bits = static_cast<uint8>(pq_getmsgint(message, 1));
+    pq_getmsgint(message, 1);
+    const auto dims = static_cast<uint16>(pq_getmsgint(message, 2));
+    const auto subvectors = static_cast<uint16>(pq_getmsgint(message, 2));
+    if (version != Quantizer::current_version)
+        bad("It has a format that this version of quiver does not know.");
+    if (dims < 1 || dims > max_dims || subvectors < 1 || subvectors > dims)
+        bad("Its dimensions make no sense.");
+    if (!(kind == Kind::product && (bits == 4 || bits == 8)) &&
+        !(kind == Kind::scalar && bits == 8 && subvectors == dims))
+        bad("There is no such kind of quantizer.");
+    Quantizer shape{};
+    shape.kind = kind;
+    shape.bits = bits;
+    shape.dims = dims;
+    shape.subvectors = subvectors;
+    if (static_cast<Size>(message->len - message->cursor) != shape.floats() * sizeof(float))
+        bad("Its length does not fit its dimensions.");
+    Quantizer* q = Quantizer::make(kind, dims, subvectors, bits);
+    for (Size i = 0; i < q->floats(); i++) {
+        q->parameters[i] = pq_getmsgfloat4(message);
+        if (!std::isfinite(q->parameters[i]))
+            bad("It has a number that is not finite.");
+    }
+    q->fingerprint = q->compute_fingerprint();
+    if (q->fingerprint != fingerprint)
+        bad("Its fingerprint is not that of its numbers: something was changed.");
+    return q;
+}
+
+bytea* send_quantizer(const Quantizer* q)
+{
+    StringInfoData message;
+    pq_begintypsend(&message);
+    pq_sendint32(&message, q->fingerprint);
+    pq_sendint8(&message, q->version);
+    pq_sendint8(&message, static_cast<uint8>(q->kind));
+    pq_sendint8(&message, q->bits);
+    pq_sendint8(&message, 0);
+    pq_sendint16(&message, q->dims);
+    pq_sendint16(&message, q->subvectors);
+    for (Size i = 0; i < q->floats(); i++)
+        pq_sendfloat4(&message, q->parameters[i]);
+    return pq_endtypsend(&message);
+}
+
+bytea* read_code(StringInfo message, int code)
+{
+    const int left = message->len - message->cursor;
+    if (left < 5 || left - 4 > max_dims)
+        invalid("quantized", code, "It is too short or too long.");
+    const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
+    uint8* bytes;
+    bytea* result = Code::make(fingerprint, left - 4, &bytes);
+    pq_copymsgbytes(message, reinterpret_cast<char*>(bytes), left - 4);
+    return result;
+}
+
+bytea* send_code(const Code& code)
+{
+    StringInfoData message;
+    pq_begintypsend(&message);
+    pq_sendint32(&message, code.fingerprint);
+    pq_sendbytes(&message, reinterpret_cast<const char*>(code.bytes), static_cast<int>(code.count));
+    return pq_endtypsend(&message);
+}
+
+Quantizer* get_quantizer(FunctionCallInfo fcinfo, int i)
+{
+    return reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(i)));
+}
+
+int compare_codes(FunctionCallInfo fcinfo)
+{
+    const Code a(PG_GETARG_DATUM(0)), b(PG_GETARG_DATUM(1));
+    if (a.fingerprint != b.fingerprint)
+        return a.fingerprint < b.fingerprint ? -1 : 1;
+    const int order = std::memcmp(a.bytes, b.bytes, std::min(a.count, b.count));
+    return order != 0 ? order : (a.count > b.count) - (a.count < b.count);
+}
+
+// ---- training: an aggregate over a sample of the rows (Vitter 1985, algorithm R) ----
+
+struct Training {
+    Kind kind;
+    int dims, subvectors, bits;
+    int64 seen = 0;
+    Size kept = 0, room = 0, most;   // rows
+    float* rows = nullptr;
+    Rng rng{1};
+
+    Training(Kind k, int d, int s, int b) : kind(k), dims(d), subvectors(s), bits(b)
+    {
+        // 256 rows a centroid is where more stop to help; what fits maintenance_work_mem.
+        const Size wanted = k == Kind::product ? std::max<Size>(Size{256} << b, 16384) : 2;
+        const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 /
+                          (static_cast<Size>(d) * sizeof(float));
+        most = std::min(wanted, std::max<Size>(fits, Size{1} << b));
+    }
+
+    void add(const float* x)
+    {
+        seen++;
+        const Size bytes = static_cast<Size>(dims) * sizeof(float);
+        Size at = kept;
+        if (kind == Kind::scalar && kept == 2) {
+            // Two rows: the least and the greatest of each dimension.
+            for (int j = 0; j < dims; j++) {
+                rows[j] = std::min(rows[j], x[j]);
+                rows[dims + j] = std::max(rows[dims + j], x[j]);
+            }
+            return;
+        }
+        if (kept == most) {
+            at = static_cast<Size>(rng.next() % static_cast<uint64>(seen));
+            if (at >= most)
+                return;
+        } else if (kept == room) {
+            room = std::min(most, std::max<Size>(room * 2, 64));
+            rows = static_cast<float*>(
+                rows ? repalloc_huge(rows, room * bytes)
+                     : MemoryContextAllocHuge(CurrentMemoryContext, room * bytes));
+        }
+        std::memcpy(rows + at * dims, x, bytes);
+        kept = std::max(kept, at + 1);
+        if (kind == Kind::scalar && kept == 1) {   // the first is both
+            std::memcpy(rows + dims, x, bytes);
+            kept = 2;
+        }
+    }
+};
+
+Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
+{
+    MemoryContext context;
+    if (!AggCheckCallContext(fcinfo, &context))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("training functions are aggregates")));
+    auto* t = PG_ARGISNULL(0) ? nullptr : reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
+    if (PG_ARGISNULL(1)) {
+        if (!t)
+            PG_RETURN_NULL();
+        PG_RETURN_POINTER(t);
+    }
+    const auto* v = Vector::from(PG_GETARG_DATUM(1));
+    if (!t) {
+        int subvectors = v->dim, bits = 8;
+        if (kind == Kind::product) {
+            if (PG_ARGISNULL(2) || (PG_NARGS() > 3 && PG_ARGISNULL(3)))
+                ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                                errmsg("subvectors and bits must not be null")));
+            subvectors = PG_GETARG_INT32(2);
+            if (PG_NARGS() > 3)
+                bits = PG_GETARG_INT32(3);
+            if (subvectors < 1 || subvectors > v->dim)
+                ereport(ERROR,
+                        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                         errmsg("%d subvectors of a vector with %d dimensions", subvectors, v->dim),
+                         errhint("A subvector has at least one dimension.")));
+            if (bits != 4 && bits != 8)
+                ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                                errmsg("bits must be 4 or 8, not %d", bits)));
+        }
+        t = new (MemoryContextAlloc(context, sizeof(Training)))
+            Training(kind, v->dim, subvectors, bits);
+    }
+    check_typmod(t->dims, v->dim);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    t->add(v->x);
+    MemoryContextSwitchTo(old);
+    PG_RETURN_POINTER(t);
+}
+
+void poll() { CHECK_FOR_INTERRUPTS(); }
+
+Datum train_final(FunctionCallInfo fcinfo)
+{
+    if (PG_ARGISNULL(0))
+        PG_RETURN_NULL();
+    const auto* t = reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
+    Quantizer* q = Quantizer::make(t->kind, t->dims, t->subvectors, t->bits);
+    if (t->kind == Kind::product)
+        quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, poll);
+    else
+        quant::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
+                                    q->parameters + t->dims);
+    q->fingerprint = q->compute_fingerprint();
+    PG_RETURN_POINTER(q);
+}
+
+}   // namespace
+}   // namespace quiver
+
+using namespace quiver;
+
+QUIVER_FUNCTION(quantizer_in)
+{
+    StringInfoData message = hex_in("quantizer", PG_GETARG_CSTRING(0));
+    PG_RETURN_POINTER(read_quantizer(&message, ERRCODE_INVALID_TEXT_REPRESENTATION));
+}
+QUIVER_FUNCTION(quantizer_out) { return hex_out(send_quantizer(get_quantizer(fcinfo, 0))); }
+QUIVER_FUNCTION(quantizer_recv)
+{
+    PG_RETURN_POINTER(read_quantizer(reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0)),
+                                     ERRCODE_INVALID_BINARY_REPRESENTATION));
+}
+QUIVER_FUNCTION(quantizer_send) { PG_RETURN_BYTEA_P(send_quantizer(get_quantizer(fcinfo, 0))); }
+
+QUIVER_FUNCTION(quantized_in)
+{
+    StringInfoData message = hex_in("quantized", PG_GETARG_CSTRING(0));
+    PG_RETURN_BYTEA_P(read_code(&message, ERRCODE_INVALID_TEXT_REPRESENTATION));
+}
+QUIVER_FUNCTION(quantized_out) { return hex_out(send_code(Code(PG_GETARG_DATUM(0)))); }
+QUIVER_FUNCTION(quantized_recv)
+{
+    PG_RETURN_BYTEA_P(read_code(reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0)),
+                                ERRCODE_INVALID_BINARY_REPRESENTATION));
+}
+QUIVER_FUNCTION(quantized_send) { PG_RETURN_BYTEA_P(send_code(Code(PG_GETARG_DATUM(0)))); }
+
+QUIVER_FUNCTION(quantized_query_in)
+{
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot accept a value of type quantized_query"),
+                    errhint("Make one with quantized_query(quantizer, vector).")));
+    PG_RETURN_NULL();
+}
+QUIVER_FUNCTION(quantized_query_out)
+{
+    const auto* q = reinterpret_cast<QuantizedQuery*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(0)));
+    PG_RETURN_CSTRING(psprintf("query of quantizer %08x", q->fingerprint));
+}
+
+QUIVER_FUNCTION(pq_train_accum) { return train_accum(fcinfo, Kind::product); }
+QUIVER_FUNCTION(sq_train_accum) { return train_accum(fcinfo, Kind::scalar); }
+QUIVER_FUNCTION(quantizer_train_final) { return train_final(fcinfo); }
+
+QUIVER_FUNCTION(quantize)
+{
+    Prepared& q = Prepared::of(fcinfo);
+    const auto* v = Vector::from(PG_GETARG_DATUM(1));
+    check_typmod(q->dims, v->dim);
+    uint8* bytes;
+    bytea* result = Code::make(q->fingerprint, q->code_bytes(), &bytes);
+    q.encode(v->x, bytes);
+    PG_RETURN_BYTEA_P(result);
+}
+
+QUIVER_FUNCTION(dequantize)
+{
+    const Prepared& q = Prepared::of(fcinfo);
+    const Code code(PG_GETARG_DATUM(1));
+    code.check(q->fingerprint, q->code_bytes());
+    Vector* result = Vector::make(q->dims);
+    decode(q.get(), code.bytes, result->x);
+    PG_RETURN_POINTER(result);
+}
+
+QUIVER_FUNCTION(quantized_query)
+{
+    const Prepared& q = Prepared::of(fcinfo);
+    const auto* v = Vector::from(PG_GETARG_DATUM(1));
+    check_typmod(q->dims, v->dim);
+    PG_RETURN_POINTER(QuantizedQuery::make(q.get(), v->x));
+}
+
+// Symmetric distances: the query is a code, too.
+QUIVER_FUNCTION(quantized_query_from_code)
+{
+    const Prepared& q = Prepared::of(fcinfo);
+    const Code code(PG_GETARG_DATUM(1));
+    code.check(q->fingerprint, q->code_bytes());
+    auto* x = static_cast<float*>(palloc(q->dims * sizeof(float)));
+    decode(q.get(), code.bytes, x);
+    PG_RETURN_POINTER(QuantizedQuery::make(q.get(), x));
+}
+
+QUIVER_FUNCTION(quantized_l2_distance)
+{
+    PG_RETURN_FLOAT8(std::sqrt(QuantizedPair(fcinfo).l2sq()));
+}
+QUIVER_FUNCTION(quantized_inner_product) { PG_RETURN_FLOAT8(QuantizedPair(fcinfo).ip()); }
+QUIVER_FUNCTION(quantized_negative_inner_product) { PG_RETURN_FLOAT8(-QuantizedPair(fcinfo).ip()); }
+QUIVER_FUNCTION(quantized_cosine_distance) { PG_RETURN_FLOAT8(QuantizedPair(fcinfo).cosine()); }
+
+QUIVER_FUNCTION(quantized_lt) { PG_RETURN_BOOL(compare_codes(fcinfo) < 0); }
+QUIVER_FUNCTION(quantized_le) { PG_RETURN_BOOL(compare_codes(fcinfo) <= 0); }
+QUIVER_FUNCTION(quantized_eq) { PG_RETURN_BOOL(compare_codes(fcinfo) == 0); }
+QUIVER_FUNCTION(quantized_ne) { PG_RETURN_BOOL(compare_codes(fcinfo) != 0); }
+QUIVER_FUNCTION(quantized_ge) { PG_RETURN_BOOL(compare_codes(fcinfo) >= 0); }
+QUIVER_FUNCTION(quantized_gt) { PG_RETURN_BOOL(compare_codes(fcinfo) > 0); }
+QUIVER_FUNCTION(quantized_cmp) { PG_RETURN_INT32(compare_codes(fcinfo)); }
+
+QUIVER_FUNCTION(quantizer_info)
+{
+    TupleDesc desc;
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    const Quantizer* q = get_quantizer(fcinfo, 0);
+    Datum values[7] = {
+        CStringGetTextDatum(psprintf("%08x", q->fingerprint)),
+        CStringGetTextDatum(q->kind == Kind::product ? "product" : "scalar"),
+        Int32GetDatum(q->dims),
+        Int32GetDatum(q->subvectors),
+        Int32GetDatum(q->bits),
+        Int32GetDatum(static_cast<int32>(q->code_bytes())),
+        Int32GetDatum(static_cast<int32>(VARSIZE(q))),
+    };
+    bool nulls[7] = {};
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

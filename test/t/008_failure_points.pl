@@ -1,0 +1,71 @@
+# A crash after each change of an index page in turn, with all that was logged till then: after
+# recovery every committed row is found, and after VACUUM the verifier finds nothing.
+#   QUIVER_STEP=1 prove ...     after each of them (5: of about every fifth)
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use FindBin;
+use lib "$FindBin::RealBin/..";
+use Recovery qw(wait_until);
+
+my $step = $ENV{QUIVER_STEP} // 5;
+my $node = PostgreSQL::Test::Cluster->new('node');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nrestart_after_crash = on\nwal_consistency_checking = 'generic'\nshared_buffers = 8MB\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION quiver;
+	CREATE TABLE items (id serial PRIMARY KEY, v vector(8), s sparsevec(100), n integer DEFAULT 0);
+	CREATE FUNCTION numbers(i integer, k integer) RETURNS real[] LANGUAGE sql IMMUTABLE AS
+		'SELECT array_agg(sin(i * j * 1.3 + j * j)) FROM generate_series(1, k) j';
+	CREATE FUNCTION add(a integer, b integer) RETURNS void LANGUAGE sql VOLATILE AS
+		'INSERT INTO items (v, s) SELECT numbers(i, 8)::vector, (numbers(i, 100)::vector)::sparsevec FROM generate_series(a, b) i';
+	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 4, ef_construction = 20);
+	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 4, ef_construction = 20);
+	SELECT add(1, 300);});
+
+my $next = 301;
+my ($crashes, @bad) = (0);
+# Runs a statement to its n-th change of a page, for n from 1 on, until it gets to its end.
+sub at_every_change
+{
+	my ($name, $statement) = @_;
+	my $n;
+	for ($n = 1; $n < 3000; $n += 1 + int(rand(2 * $step - 1)))
+	{
+		my $sql = $statement->();
+		my ($out, $err) = ('', '');
+		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; $sql", stdout => \$out, stderr => \$err);
+		last if $status == 0;
+		$crashes++;
+		wait_until($node, 'SELECT true');
+		my $lost = $node->safe_psql('postgres', q{SET enable_seqscan = off; SET hnsw.ef_search = 200;
+			SELECT id FROM items a WHERE id % 7 = 0 AND (0 < (SELECT a.v <-> b.v FROM items b ORDER BY a.v <-> b.v LIMIT 1)
+				OR 1e-6 < (SELECT a.s <=> b.s FROM items b ORDER BY a.s <=> b.s LIMIT 1))});
+		push @bad, "$name, change $n: not found $lost" if $lost ne '';
+		# What the crash cut short is dead; half of the time more work comes before vacuum takes it away.
+		next if rand() < 0.5;
+		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
+		my $check = $node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_s', true)");
+		push @bad, "$name, change $n: $check" if $check ne '';
+	}
+	note("$name: the last crash before change $n");
+	return;
+}
+at_every_change('insert', sub { $next += 1; return "SELECT add($next, $next)"; });
+# A node on an upper layer comes once in some hundred.
+at_every_change('many inserts', sub { $next += 12; return "SELECT add($next - 11, $next)"; });
+at_every_change('join a node', sub { return 'INSERT INTO items (v, s) SELECT v, s FROM items WHERE id = 5'; });
+at_every_change('vacuum', sub {
+	$node->safe_psql('postgres', 'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT 15)');
+	$next += 15;
+	$node->safe_psql('postgres', "SELECT add($next - 14, $next)");
+	return 'VACUUM (INDEX_CLEANUP ON) items'; });
+is(join("\n", @bad), '', "$crashes crashes: nothing lost, nothing wrong");
+cmp_ok($crashes, '>', 40, 'there were crashes');
+$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
+is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_s', true)"), '', 'the verifier has the last word');
+unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC/, 'recovery finds the pages that it writes');
+done_testing();
