@@ -646,6 +646,208 @@ COMMENT ON OPERATOR <~> (bit, bit) IS 'Hamming distance';
 CREATE OPERATOR <%> (LEFTARG = bit, RIGHTARG = bit, FUNCTION = jaccard_distance, COMMUTATOR = <%>);
 COMMENT ON OPERATOR <%> (bit, bit) IS 'Jaccard distance';
 
+CREATE FUNCTION binary_inner_product(bit, vector) RETURNS float8
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
+COMMENT ON FUNCTION binary_inner_product(bit, vector) IS
+    'inner product of a vector and the 1s and -1s that bits stand for: asymmetric distance to what binary_quantize made';
+CREATE FUNCTION binary_negative_inner_product(bit, vector) RETURNS float8
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
+COMMENT ON FUNCTION binary_negative_inner_product(bit, vector) IS
+    'binary_inner_product times -1, so that ascending order puts the largest first';
+CREATE OPERATOR <#> (LEFTARG = bit, RIGHTARG = vector, FUNCTION = binary_negative_inner_product);
+COMMENT ON OPERATOR <#> (bit, vector) IS 'negative inner product of a vector and the 1s and -1s that bits stand for';
+
+-- quantizers: learnt from vectors; codes; queries of codes
+
+CREATE TYPE quantizer;
+CREATE TYPE quantized;
+CREATE TYPE quantized_query;
+
+CREATE FUNCTION quantizer_in(cstring) RETURNS quantizer
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantizer_out(quantizer) RETURNS cstring
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantizer_recv(internal) RETURNS quantizer
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantizer_send(quantizer) RETURNS bytea
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_in(cstring) RETURNS quantized
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_out(quantized) RETURNS cstring
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_recv(internal) RETURNS quantized
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_send(quantized) RETURNS bytea
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_query_in(cstring) RETURNS quantized_query
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_query_out(quantized_query) RETURNS cstring
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE quantizer (
+    INPUT = quantizer_in,
+    OUTPUT = quantizer_out,
+    RECEIVE = quantizer_recv,
+    SEND = quantizer_send,
+    STORAGE = external
+);
+COMMENT ON TYPE quantizer IS 'what pq_train or sq_train learnt; turns vectors into codes';
+CREATE TYPE quantized (
+    INPUT = quantized_in,
+    OUTPUT = quantized_out,
+    RECEIVE = quantized_recv,
+    SEND = quantized_send,
+    STORAGE = main
+);
+COMMENT ON TYPE quantized IS 'code of a vector: 4 bytes that name its quantizer, then a byte for each subvector (4 bits: for two of them) or dimension (scalar)';
+CREATE TYPE quantized_query (
+    INPUT = quantized_query_in,
+    OUTPUT = quantized_query_out,
+    STORAGE = external
+);
+COMMENT ON TYPE quantized_query IS 'a query made ready to be compared with codes: tables of distances to each centroid';
+
+CREATE FUNCTION pq_train_accum(internal, vector, integer) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION pq_train_accum(internal, vector, integer, integer) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION sq_train_accum(internal, vector) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION quantizer_train_final(internal) RETURNS quantizer
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE AGGREGATE pq_train(vector, integer) (
+    SFUNC = pq_train_accum,
+    STYPE = internal,
+    FINALFUNC = quantizer_train_final
+);
+COMMENT ON AGGREGATE pq_train(vector, integer) IS
+    'pq_train(v, subvectors): a product quantizer of one byte a subvector, k-means over a sample of at most 65,536 rows (doi 10.1109/TPAMI.2010.57)';
+CREATE AGGREGATE pq_train(vector, integer, integer) (
+    SFUNC = pq_train_accum,
+    STYPE = internal,
+    FINALFUNC = quantizer_train_final
+);
+COMMENT ON AGGREGATE pq_train(vector, integer, integer) IS
+    'pq_train(v, subvectors, bits): a product quantizer of 8 or 4 bits a subvector';
+CREATE AGGREGATE sq_train(vector) (
+    SFUNC = sq_train_accum,
+    STYPE = internal,
+    FINALFUNC = quantizer_train_final
+);
+COMMENT ON AGGREGATE sq_train(vector) IS
+    'a scalar quantizer: one byte a dimension, between the least and the greatest value of that dimension';
+
+CREATE FUNCTION quantize(quantizer, vector) RETURNS quantized
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION quantize(quantizer, vector) IS
+    'the code of a vector';
+CREATE FUNCTION dequantize(quantizer, quantized) RETURNS vector
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION dequantize(quantizer, quantized) IS
+    'the vector that a code stands for';
+CREATE FUNCTION quantized_query(quantizer, vector) RETURNS quantized_query
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION quantized_query(quantizer, vector) IS
+    'makes a query ready for many codes; in a subquery of its own, it is made once';
+CREATE FUNCTION quantized_query_from_code(quantizer, quantized) RETURNS quantized_query
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION quantized_query_from_code(quantizer, quantized) IS
+    'makes a code ready to be compared with many codes (symmetric distance)';
+CREATE FUNCTION quantizer_info(quantizer, OUT fingerprint text, OUT kind text, OUT dims integer,
+    OUT subvectors integer, OUT bits integer, OUT code_bytes integer, OUT bytes integer)
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION quantizer_info(quantizer) IS
+    'what a quantizer is: product or scalar, dimensions, subvectors, bits of each, bytes of a code, its own bytes';
+CREATE FUNCTION l2_distance(quantized, quantized_query) RETURNS float8
+    AS 'MODULE_PATHNAME', 'quantized_l2_distance'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION l2_distance(quantized, quantized_query) IS
+    'Euclidean distance between a query and the vector that a code stands for';
+CREATE FUNCTION inner_product(quantized, quantized_query) RETURNS float8
+    AS 'MODULE_PATHNAME', 'quantized_inner_product'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION inner_product(quantized, quantized_query) IS
+    'inner product between a query and the vector that a code stands for';
+CREATE FUNCTION cosine_distance(quantized, quantized_query) RETURNS float8
+    AS 'MODULE_PATHNAME', 'quantized_cosine_distance'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION cosine_distance(quantized, quantized_query) IS
+    'cosine distance between a query and the vector that a code stands for';
+CREATE FUNCTION quantized_negative_inner_product(quantized, quantized_query) RETURNS float8
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION quantized_negative_inner_product(quantized, quantized_query) IS
+    'inner product times -1, so that ascending order puts the largest first';
+CREATE OPERATOR <-> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = l2_distance);
+COMMENT ON OPERATOR <-> (quantized, quantized_query) IS 'Euclidean distance between a query and the vector that a code stands for';
+CREATE OPERATOR <#> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = quantized_negative_inner_product);
+COMMENT ON OPERATOR <#> (quantized, quantized_query) IS 'negative inner product between a query and the vector that a code stands for';
+CREATE OPERATOR <=> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = cosine_distance);
+COMMENT ON OPERATOR <=> (quantized, quantized_query) IS 'cosine distance between a query and the vector that a code stands for';
+
+CREATE FUNCTION quantized_lt(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_le(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_eq(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_ne(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_ge(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_gt(quantized, quantized) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION quantized_cmp(quantized, quantized) RETURNS integer
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE OPERATOR < (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_lt,
+    COMMUTATOR = >, NEGATOR = >=, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+CREATE OPERATOR <= (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_le,
+    COMMUTATOR = >=, NEGATOR = >, RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+CREATE OPERATOR = (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_eq,
+    COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR <> (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_ne,
+    COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR >= (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_ge,
+    COMMUTATOR = <=, NEGATOR = <, RESTRICT = scalargesel, JOIN = scalargejoinsel);
+CREATE OPERATOR > (LEFTARG = quantized, RIGHTARG = quantized, FUNCTION = quantized_gt,
+    COMMUTATOR = <, NEGATOR = <=, RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+
+CREATE OPERATOR CLASS quantized_ops DEFAULT FOR TYPE quantized USING btree AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    FUNCTION 1 quantized_cmp(quantized, quantized);
+
 -- hnsw: the access method and its operator classes
 
 CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
@@ -747,7 +949,7 @@ CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING hnsw AS
 
 CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer,
     OUT m integer, OUT ef_construction integer, OUT max_neighbours integer, OUT sketch_bits integer,
-    OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
+    OUT vector_bits integer, OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_meta(regclass) IS
     'what an hnsw index was built as, and the slot where searches start; for its owner';
@@ -776,3 +978,16 @@ CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
     'verifies an hnsw index, a row for each problem: slots, links, sketches, that every node can be reached; with heap_check also that the rows of the table are in it, each once, with their vectors; locks out writers; for its owner';
+
+CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
+    OUT recall float8, OUT ms float8, OUT visited float8)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
+    'the share of the k nearest rows (ties count) that the index finds, for rising ef_search, with sampled rows as queries (each without itself), beside exact search over the table; mean milliseconds and nodes visited of a query; for its owner';
+CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
+    OUT recall float8, OUT ms float8, OUT visited float8)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
+    'the same for queries of your own, such as array_agg(embedding) over a table of questions';

@@ -142,7 +142,7 @@ CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_construction = 1001);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 31);
 CREATE INDEX ON t USING hnsw (v);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops, h halfvec_l2_ops);
-CREATE TABLE wide (v vector(2001));
+CREATE TABLE wide (v vector(6001));
 CREATE INDEX ON wide USING hnsw (v vector_l2_ops);
 DROP TABLE wide;
 SET hnsw.ef_search = 0;

@@ -43,10 +43,7 @@ bool check_simd_level(int* value, void**, GucSource)
     return false;
 }
 
-void assign_simd_level(int value, void*)
-{
-    quiver::simd::set_level(resolve(value));
-}
+void assign_simd_level(int value, void*) { quiver::simd::set_level(resolve(value)); }
 
 const char* show_simd_level()
 {
@@ -64,8 +61,11 @@ const char* show_simd_level()
 void _PG_init(void)
 {
     quiver::pg::guarded([] {
+#ifndef QUIVER_SANITIZE   // else malloc: AddressSanitizer sees no palloc chunks
         quiver::memory_hooks = {
-            [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); }, pfree};
+            [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); },
+            pfree};
+#endif
         quiver::am::define_options();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",

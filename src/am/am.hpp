@@ -15,6 +15,7 @@ struct Options {
     int m;
     int ef_construction;
     int sketch_fold;   // or graph::choose_fold, graph::no_sketches
+    int vector_bits;   // 8, 16, or graph::choose_bits
 };
 constexpr int default_m = 16;
 constexpr int default_ef_construction = 64;
@@ -97,6 +98,27 @@ inline ItemPointerData from_tid(graph::Tid t)
 
 // An index of this access method; an error unless its owner asks.
 Relation open_index(Oid oid, LOCKMODE mode);
+
+// An index and its table, locked; for its owner.
+struct TableOfIndex {
+    Relation heap, index;
+    LOCKMODE mode;
+
+    TableOfIndex(Oid index, LOCKMODE mode);
+    void need_valid() const;   // an error unless all rows are in it
+    void close() const;
+};
+
+// Until end() (or an error), functions that an index calls run as the owner of its table.
+class AsOwner {
+  public:
+    explicit AsOwner(Relation heap);
+    void end() const;
+
+  private:
+    Oid user_;
+    int context_, nest_;
+};
 
 // The last scan of this backend.
 extern graph::Counters last_scan;

@@ -31,7 +31,8 @@ static MetaData new_meta(Relation index)
     if (dims < 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("column does not have dimensions"),
-                        errhint("Give the column a type with dimensions, such as %s(384), or index an expression with a cast to one.",
+                        errhint("Give the column a type with dimensions, such as %s(384), or index "
+                                "an expression with a cast to one.",
                                 opclass.type)));
     if (static_cast<uint32>(dims) > opclass.max_dims)
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -40,18 +41,31 @@ static MetaData new_meta(Relation index)
     if (options.ef_construction < 2 * options.m)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("ef_construction must be greater than or equal to 2 * m")));
-    if (options.sketch_fold > 0 && (opclass.form() == graph::Form::bits ? options.sketch_fold > 1
-                                    : opclass.form() == graph::Form::sparse || opclass.metric == graph::Metric::l1))
+    if (options.sketch_fold > 0 &&
+        (opclass.form() == graph::Form::bits
+             ? options.sketch_fold > 1
+             : opclass.form() == graph::Form::sparse || opclass.metric == graph::Metric::l1))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no sketches of %d coordinates a bit", options.sketch_fold),
+                        errmsg("this operator class has no sketches of %d coordinates a bit",
+                               options.sketch_fold),
                         errhint("Leave sketch_fold at its default.")));
-    const graph::Layout layout =
-        graph::choose_layout(opclass.form(), opclass.metric, static_cast<uint32>(dims), static_cast<uint32>(options.m),
-                             options.sketch_fold, usable_bytes);
+    if (options.vector_bits != 0 && options.vector_bits != 8 && options.vector_bits != 16)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("vector_bits must be 0, 8 or 16, not %d", options.vector_bits)));
+    graph::LayoutWishes wishes{static_cast<uint32>(options.m)};
+    wishes.fold = options.sketch_fold;
+    wishes.bits = options.vector_bits;
+    wishes.row_bytes = static_cast<uint32>(dims) * (opclass.element == ElementType::f32 ? 4 : 2);
+    const graph::Layout layout = graph::choose_layout(
+        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, usable_bytes);
+    if (options.vector_bits == 16 && !layout.rotated())
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("this operator class has no vectors of 16 bits a dimension"),
+                        errhint("Leave vector_bits at its default.")));
     if (layout.slots_per_page(usable_bytes) == 0)
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                         errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
-                        errhint("Use a smaller m or a larger sketch_fold.")));
+                        errhint("Use a smaller m, a larger sketch_fold or vector_bits = 8.")));
     MetaData meta{};
     meta.magic = meta_magic;
     meta.version = graph::format_version;
@@ -62,6 +76,7 @@ static MetaData new_meta(Relation index)
     meta.ef_construction = static_cast<uint32>(options.ef_construction);
     meta.degree = layout.degree;
     meta.fold = layout.fold;
+    meta.fine = layout.fine;
     meta.slot_bytes = layout.slot_bytes;
     meta.slots_per_page = layout.slots_per_page(usable_bytes);
     meta.rotation_seed = 1;
@@ -106,7 +121,8 @@ struct BuildState {
           reader(opclass_of(rel), layout, m.rotation_seed)
     {
         context = CurrentMemoryContext;
-        graph_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
+        graph_context =
+            AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
         memory = new (palloc(sizeof *memory)) graph::MemoryStore(layout);
         memory_inserter = new (palloc(sizeof *memory_inserter))
@@ -153,10 +169,12 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         if (b.reader.read(values[0], &x)) {
             const int level = draw_level(b.rng, b.layout.level_base(), graph::max_level);
             if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
-                ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
-                                        b.tuples),
-                                 errdetail("Building will take significantly more time."),
-                                 errhint("Increase maintenance_work_mem to speed up builds.")));
+                ereport(
+                    NOTICE,
+                    (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
+                            b.tuples),
+                     errdetail("Building will take significantly more time."),
+                     errhint("Increase maintenance_work_mem to speed up builds.")));
                 write_graph(b);
                 b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
                     graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
@@ -168,7 +186,8 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
             } else
                 b.relation_inserter->insert(x, to_tid(tid), level);
             b.tuples++;
-            pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
+            pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE,
+                                         static_cast<int64>(b.tuples));
         }
         MemoryContextSwitchTo(old);
         CHECK_FOR_INTERRUPTS();
@@ -231,8 +250,9 @@ struct InsertState {
     Rng rng;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), inserter(store, m.m, m.ef_construction),
+        : context(c), meta(m), layout(m.layout()),
+          reader(opclass_of(index), layout, m.rotation_seed), store(index, meta, layout),
+          inserter(store, m.m, m.ef_construction),
           rng(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }
@@ -258,7 +278,8 @@ bool insert(QUIVER_AMINSERT_ARGS)
         const MemoryContext old = MemoryContextSwitchTo(s->context);
         graph::Value x;
         if (s->reader.read(values[0], &x))
-            s->inserter.insert(x, to_tid(tid), draw_level(s->rng, s->layout.level_base(), graph::max_level));
+            s->inserter.insert(x, to_tid(tid),
+                               draw_level(s->rng, s->layout.level_base(), graph::max_level));
         MemoryContextSwitchTo(old);
         return false;
     });

@@ -23,8 +23,9 @@ namespace {
 class Check {
   public:
     Check(ReturnSetInfo* result, Relation heap, Relation index)
-        : result_(result), heap_(heap), index_(index), meta_(read_meta(index)), layout_(meta_.layout()),
-          store_(index, meta_, layout_), reader_(opclass_of(index), layout_, meta_.rotation_seed), node_(layout_)
+        : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
+          layout_(meta_.layout()), store_(index, meta_, layout_),
+          reader_(opclass_of(index), layout_, meta_.rotation_seed), node_(layout_)
     {
     }
 
@@ -35,11 +36,15 @@ class Check {
             return;
         graph::Checker<RelationStore> checker(store_, store_.first_id(store_.blocks()));
         checker.run([&](graph::SlotId id, const char* problem) { report(id, problem); },
-                    [&](graph::SlotId id, graph::Tid tid) { rows_.push_back({number(tid), id, false}); });
-        std::sort(rows_.begin(), rows_.end(), [](const Row& x, const Row& y) { return x.tid < y.tid; });
+                    [&](graph::SlotId id, graph::Tid tid) {
+                        rows_.push_back({number(tid), id, false});
+                    });
+        std::sort(rows_.begin(), rows_.end(),
+                  [](const Row& x, const Row& y) { return x.tid < y.tid; });
         for (size_t i = 1; i < rows_.size(); i++)
             if (rows_[i].tid == rows_[i - 1].tid)
-                report(rows_[i].id, psprintf("row (%u,%u) is in the index twice", block_of(rows_[i]), offset_of(rows_[i])));
+                report(rows_[i].id, psprintf("row (%u,%u) is in the index twice",
+                                             block_of(rows_[i]), offset_of(rows_[i])));
         if (heap_check) {
             table_to_index();
             index_to_table();
@@ -74,28 +79,24 @@ class Check {
     {
         bool good = true;
         const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
-        for (BlockNumber block = first_slot_block; block < store_.blocks(); block++) {
-            CHECK_FOR_INTERRUPTS();
-            const Buffer buffer = ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-            LockBuffer(buffer, BUFFER_LOCK_SHARE);
-            const Page page = BufferGetPage(buffer);
-            const char* problem = nullptr;
-            // A page that was added and never written, as a crash leaves it, holds free slots.
-            if (!PageIsNew(page)) {
-                const auto end = static_cast<uint32>(reinterpret_cast<PageHeader>(page)->pd_lower - SizeOfPageHeaderData);
+        store_.for_each_page(
+            strategy, BUFFER_LOCK_SHARE,
+            [&](Buffer, Page page, BlockNumber block) {
+                const auto end = static_cast<uint32>(reinterpret_cast<PageHeader>(page)->pd_lower -
+                                                     SizeOfPageHeaderData);
+                const char* problem = nullptr;
                 if (!is_page(page, kind_slots))
                     problem = "not a page of slots of a quiver hnsw index";
-                else if (end == 0 || end > meta_.slots_per_page * meta_.slot_bytes || end % meta_.slot_bytes != 0)
+                else if (end == 0 || end > meta_.slots_per_page * meta_.slot_bytes ||
+                         end % meta_.slot_bytes != 0)
                     problem = "the page does not end with a slot";
-            }
-            UnlockReleaseBuffer(buffer);
-            if (problem) {
-                report(block, -1, problem);
-                good = false;
-            }
-        }
-        if (strategy)
-            FreeAccessStrategy(strategy);
+                if (problem) {
+                    report(block, -1, problem);
+                    good = false;
+                }
+            },
+            [] { CHECK_FOR_INTERRUPTS(); });
+        FreeAccessStrategy(strategy);
         return good;
     }
 
@@ -109,7 +110,8 @@ class Check {
         table_index_build_scan(heap_, index_, info, true, false, look_for_row, this, scan);
         UnregisterSnapshot(snapshot);
     }
-    static void look_for_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg)
+    static void look_for_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool,
+                             void* arg)
     {
         pg::guarded([&] {
             if (!isnull[0])
@@ -125,15 +127,17 @@ class Check {
                                     [](const Row& r, uint64 t) { return r.tid < t; });
         if (row == rows_.end() || row->tid != wanted) {
             if (indexed)
-                report(meta_block, -1, psprintf("row (%u,%u) is not in the index", ItemPointerGetBlockNumber(tid),
-                                                ItemPointerGetOffsetNumber(tid)));
+                report(meta_block, -1,
+                       psprintf("row (%u,%u) is not in the index", ItemPointerGetBlockNumber(tid),
+                                ItemPointerGetOffsetNumber(tid)));
             return;
         }
         for (; row != rows_.end() && row->tid == wanted; row++) {
             row->seen = true;
             if (!indexed || !node_.read(store_, row->id) || !holds(node_.code(), x))
-                report(row->id, psprintf("the node is not of the vector of row (%u,%u)", ItemPointerGetBlockNumber(tid),
-                                         ItemPointerGetOffsetNumber(tid)));
+                report(row->id,
+                       psprintf("the node is not of the vector of row (%u,%u)",
+                                ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
         }
     }
     // Is x what the code stands for, within the error that it admits? Rounding may differ between
@@ -146,13 +150,26 @@ class Check {
         graph::decode(layout_, code, decoded_);
         double error = 0, norm = 0;
         for (uint32 i = 0; i < layout_.padded; i++) {
-            const double e = std::fabs(static_cast<double>(x.dense[i]) - decoded_[i]), d = std::fabs(x.dense[i]);
+            const double e = std::fabs(static_cast<double>(x.dense[i]) - decoded_[i]),
+                         d = std::fabs(x.dense[i]);
             error += layout_.metric == graph::Metric::l1 ? e : e * e;
             norm += layout_.metric == graph::Metric::l1 ? d : d * d;
         }
         if (layout_.metric != graph::Metric::l1) {
             error = std::sqrt(error);
             norm = std::sqrt(norm);
+        }
+        if (layout_.fine) {
+            // Its fine code must be the vector's, too: rows are put in order by it.
+            const graph::FineCode fine(layout_, code);
+            double fine_error = 0;
+            for (uint32 i = 0; i < layout_.padded; i++) {
+                const double d =
+                    quant::scalar_fine_decode(code.params, code.bytes[i], fine.bytes[i]);
+                fine_error += (x.dense[i] - d) * (x.dense[i] - d);
+            }
+            if (!(std::sqrt(fine_error) <= fine.params.error + 1e-6 * norm))
+                return false;
         }
         return error <= code.params.error + 1e-6 * norm;
     }
@@ -173,11 +190,13 @@ class Check {
                 LockBuffer(buffer, BUFFER_LOCK_SHARE);
                 const Page page = BufferGetPage(buffer);
                 there = !PageIsNew(page) && offset_of(r) >= FirstOffsetNumber &&
-                        offset_of(r) <= PageGetMaxOffsetNumber(page) && ItemIdIsUsed(PageGetItemId(page, offset_of(r)));
+                        offset_of(r) <= PageGetMaxOffsetNumber(page) &&
+                        ItemIdIsUsed(PageGetItemId(page, offset_of(r)));
                 UnlockReleaseBuffer(buffer);
             }
             if (!there)
-                report(r.id, psprintf("row (%u,%u) is not in the table", block_of(r), offset_of(r)));
+                report(r.id,
+                       psprintf("row (%u,%u) is not in the table", block_of(r), offset_of(r)));
         }
     }
 
@@ -205,34 +224,15 @@ QUIVER_FUNCTION(hnsw_check)
     const bool heap_check = PG_GETARG_BOOL(1);
     // Writers would make it see half of what they do. A standby can't lock them out: there, stop replay.
     const LOCKMODE mode = RecoveryInProgress() ? AccessShareLock : ShareLock;
-    const Oid heap_oid = IndexGetRelation(oid, true);
-    const Relation heap = OidIsValid(heap_oid) ? table_open(heap_oid, mode) : nullptr;
-    const Relation index = open_index(oid, mode);
-    if (!heap || IndexGetRelation(oid, false) != heap_oid)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                        errmsg("could not open the table of index \"%s\"", RelationGetRelationName(index))));
-    if (RELATION_IS_OTHER_TEMP(index))
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("cannot access temporary tables of other sessions")));
-    if (heap_check && !index->rd_index->indisvalid)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
-                        errhint("Without heap_check, its pages can be verified.")));
+    const TableOfIndex t(oid, mode);
+    if (heap_check)
+        t.need_valid();
 
     // What an expression or predicate calls, it calls as the table's owner.
-    Oid user;
-    int context;
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
-    const int nest = NewGUCNestLevel();
-    pg::restrict_search_path();
-
+    const AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
-    (new (palloc(sizeof(Check))) Check(result, heap, index))->run(heap_check);
-
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(user, context);
-    index_close(index, mode);
-    table_close(heap, mode);
+    (new (palloc(sizeof(Check))) Check(result, t.heap, t.index))->run(heap_check);
+    as_owner.end();
+    t.close();
     return static_cast<Datum>(0);
 }

@@ -49,17 +49,23 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // A visit: its page (neighbours are on pages of their own, and often cached: a search's pages
     // are a small part of the index that every search begins with), its own distance, and one
     // bit-sliced estimate for each neighbour.
-    const double page = std::min(random_page_cost, sequential_page_cost + (random_page_cost - sequential_page_cost) / 4);
-    const double cpu = cpu_index_tuple_cost + cpu_operator_cost * (meta.dims / 64.0 + meta.degree / 4.0);
+    const double page = std::min(
+        random_page_cost, sequential_page_cost + (random_page_cost - sequential_page_cost) / 4);
+    const double cpu =
+        cpu_index_tuple_cost + cpu_operator_cost * (meta.dims / 64.0 + meta.degree / 4.0);
     double visit = page + cpu;
     if (!meta.layout().sketched())   // reads the neighbours, of which the search met half before
-        visit += meta.degree / 2.0 * (page / 4 + cpu_index_tuple_cost + cpu_operator_cost * meta.layout().code_bytes / 256.0);
+        visit += meta.degree / 2.0 *
+                 (page / 4 + cpu_index_tuple_cost +
+                  cpu_operator_cost * meta.layout().code_bytes / 256.0);
 
     *startup = costs.indexStartupCost + first * visit;
-    *total = *startup + std::max(0.0, most - ef) * 1.2 * visit + std::min(most, ef) * cpu_index_tuple_cost;
+    *total = *startup + std::max(0.0, most - ef) * 1.2 * visit +
+             std::min(most, ef) * cpu_index_tuple_cost;
     *selectivity = most / rows;
     *correlation = 0;
-    *pages = std::min(first + std::max(0.0, most - ef), std::max(1.0, static_cast<double>(path->indexinfo->pages)));
+    *pages = std::min(first + std::max(0.0, most - ef),
+                      std::max(1.0, static_cast<double>(path->indexinfo->pages)));
 }
 
 }   // namespace quiver::am

@@ -17,8 +17,8 @@ void check_page(Relation index, BlockNumber block, Page page, uint32 kind)
 {
     if (!is_page(page, kind))
         ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("block %u of index \"%s\" is not a page of a quiver hnsw index", block,
-                               RelationGetRelationName(index)),
+                        errmsg("block %u of index \"%s\" is not a page of a quiver hnsw index",
+                               block, RelationGetRelationName(index)),
                         errhint("REINDEX the index.")));
 }
 
@@ -28,25 +28,32 @@ MetaData read_meta(Relation index)
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
     const Page page = BufferGetPage(buffer);
     if (PageIsNew(page))
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" has an empty meta page", RelationGetRelationName(index)),
-                        errhint("REINDEX the index.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INDEX_CORRUPTED),
+                 errmsg("index \"%s\" has an empty meta page", RelationGetRelationName(index)),
+                 errhint("REINDEX the index.")));
     check_page(index, meta_block, page, kind_meta);
     const MetaData meta = *reinterpret_cast<MetaData*>(PageGetContents(page));
     UnlockReleaseBuffer(buffer);
     if (meta.magic != meta_magic || meta.version != graph::format_version)
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
-                               RelationGetRelationName(index), meta.version, graph::format_version),
-                        errhint("REINDEX the index.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INDEX_CORRUPTED),
+                 errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
+                        RelationGetRelationName(index), meta.version, graph::format_version),
+                 errhint("REINDEX the index.")));
     const graph::Layout l = meta.layout();
-    if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse || meta.metric < graph::Metric::l2 ||
-        meta.metric > graph::Metric::jaccard || meta.dims < 1 || meta.dims > graph::max_dims_of(meta.form) ||
-        meta.degree < 4 || meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 || meta.slots_per_page < 1 || l.slot_bytes != meta.slot_bytes ||
-        meta.slots_per_page * meta.slot_bytes > usable_bytes)
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),
-                        errhint("REINDEX the index.")));
+    if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse ||
+        meta.metric < graph::Metric::l2 || meta.metric > graph::Metric::jaccard || meta.dims < 1 ||
+        meta.dims > graph::max_dims_of(meta.form) || meta.degree < 4 ||
+        meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 ||
+        meta.fine > 1 || l.fine != (meta.fine == 1) || meta.m < 2 || meta.m > 100 ||
+        meta.ef_construction < 4 || meta.ef_construction > 1000 || meta.entry_level < -1 ||
+        meta.entry_level > graph::max_level || meta.slots_per_page < 1 ||
+        l.slot_bytes != meta.slot_bytes || meta.slots_per_page * meta.slot_bytes > usable_bytes)
+        ereport(ERROR,
+                (errcode(ERRCODE_INDEX_CORRUPTED),
+                 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),
+                 errhint("REINDEX the index.")));
     return meta;
 }
 
@@ -72,7 +79,8 @@ static IndexBulkDeleteResult* hnsw_bulkdelete(IndexVacuumInfo* info, IndexBulkDe
 {
     return guarded([&] { return am::bulk_delete(info, stats, callback, state); });
 }
-static IndexBulkDeleteResult* hnsw_vacuumcleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+static IndexBulkDeleteResult* hnsw_vacuumcleanup(IndexVacuumInfo* info,
+                                                 IndexBulkDeleteResult* stats)
 {
     return guarded([&] { return am::vacuum_cleanup(info, stats); });
 }
@@ -105,7 +113,8 @@ static IndexScanDesc hnsw_beginscan(Relation index, int keys, int orderbys)
 {
     return guarded([&] { return am::begin_scan(index, keys, orderbys); });
 }
-static void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+static void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
+                        int norderbys)
 {
     guarded([&] { am::rescan(scan, keys, nkeys, orderbys, norderbys); });
 }

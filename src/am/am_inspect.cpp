@@ -7,6 +7,8 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
+#include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "commands/defrem.h"
 #include "funcapi.h"
@@ -57,6 +59,48 @@ Relation open_index(Oid oid, LOCKMODE mode)
     return index;
 }
 
+TableOfIndex::TableOfIndex(Oid oid, LOCKMODE m) : mode(m)
+{
+    const Oid heap_oid = IndexGetRelation(oid, true);
+    heap = OidIsValid(heap_oid) ? table_open(heap_oid, mode) : nullptr;
+    index = open_index(oid, mode);
+    if (!heap || IndexGetRelation(oid, false) != heap_oid)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("could not open the table of index \"%s\"",
+                               RelationGetRelationName(index))));
+    if (RELATION_IS_OTHER_TEMP(index))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot access temporary tables of other sessions")));
+}
+
+void TableOfIndex::need_valid() const
+{
+    if (!index->rd_index->indisvalid)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
+                        errhint("hnsw_check without heap_check verifies its pages.")));
+}
+
+void TableOfIndex::close() const
+{
+    index_close(index, mode);
+    table_close(heap, mode);
+}
+
+AsOwner::AsOwner(Relation heap)
+{
+    GetUserIdAndSecContext(&user_, &context_);
+    SetUserIdAndSecContext(heap->rd_rel->relowner, context_ | SECURITY_RESTRICTED_OPERATION);
+    nest_ = NewGUCNestLevel();
+    pg::restrict_search_path();
+}
+
+void AsOwner::end() const
+{
+    AtEOXact_GUC(false, nest_);
+    SetUserIdAndSecContext(user_, context_);
+}
+
 }   // namespace quiver::am
 
 using namespace quiver;
@@ -67,8 +111,8 @@ QUIVER_FUNCTION(hnsw_meta)
     const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
     relation_close(index, AccessShareLock);
-    Datum values[11];
-    bool nulls[11] = {};
+    Datum values[12];
+    bool nulls[12] = {};
     values[0] = Int32GetDatum(static_cast<int32>(meta.version));
     values[1] = CStringGetTextDatum(metric_name(meta.metric));
     values[2] = Int32GetDatum(static_cast<int32>(meta.dims));
@@ -76,11 +120,13 @@ QUIVER_FUNCTION(hnsw_meta)
     values[4] = Int32GetDatum(static_cast<int32>(meta.ef_construction));
     values[5] = Int32GetDatum(static_cast<int32>(meta.degree));
     values[6] = Int32GetDatum(static_cast<int32>(meta.layout().words * 64));
-    values[7] = Int32GetDatum(static_cast<int32>(meta.slot_bytes));
-    values[8] = Int32GetDatum(static_cast<int32>(meta.slots_per_page));
-    nulls[9] = nulls[10] = meta.entry == graph::no_slot;
-    values[9] = Int64GetDatum(meta.entry);
-    values[10] = Int32GetDatum(meta.entry_level);
+    nulls[7] = meta.form != graph::Form::dense;
+    values[7] = Int32GetDatum(meta.fine ? 16 : 8);
+    values[8] = Int32GetDatum(static_cast<int32>(meta.slot_bytes));
+    values[9] = Int32GetDatum(static_cast<int32>(meta.slots_per_page));
+    nulls[10] = nulls[11] = meta.entry == graph::no_slot;
+    values[10] = Int64GetDatum(meta.entry);
+    values[11] = Int32GetDatum(meta.entry_level);
     PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
 }
 
@@ -93,12 +139,9 @@ QUIVER_FUNCTION(hnsw_stats)
     int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, overflow = 0, links = 0, full = 0;
     int least = graph::max_degree, most = 0;
     const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
-    for (BlockNumber block = first_slot_block; block < store.blocks(); block++) {
-        CHECK_FOR_INTERRUPTS();
-        const Buffer buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-        LockBuffer(buffer, BUFFER_LOCK_SHARE);
-        const Page page = BufferGetPage(buffer);
-        if (!PageIsNew(page)) {
+    store.for_each_page(
+        strategy, BUFFER_LOCK_SHARE,
+        [&](Buffer, Page page, BlockNumber block) {
             check_page(index, block, page, kind_slots);
             for (uint32 i = 0; i < meta.slots_per_page; i++) {
                 const auto& h = *reinterpret_cast<graph::SlotHeader*>(store.slot_in(page, i));
@@ -119,9 +162,9 @@ QUIVER_FUNCTION(hnsw_stats)
                     most = std::max<int>(most, h.degree);
                 }
             }
-        }
-        UnlockReleaseBuffer(buffer);
-    }
+        },
+        [] { CHECK_FOR_INTERRUPTS(); });
+    FreeAccessStrategy(strategy);
     const int64 pages = store.blocks();
     relation_close(index, AccessShareLock);
     Datum values[13];
@@ -138,7 +181,8 @@ QUIVER_FUNCTION(hnsw_stats)
     values[9] = Int32GetDatum(most);
     values[10] = Float8GetDatum(nodes ? static_cast<double>(full) / static_cast<double>(nodes) : 0);
     values[11] = Int32GetDatum(meta.entry_level + 1);
-    values[12] = Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
+    values[12] =
+        Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
     PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
 }
 
@@ -163,7 +207,8 @@ QUIVER_FUNCTION(hnsw_page_items)
     const graph::Layout layout = meta.layout();
     ReturnSetInfo* result = pg::materialize(fcinfo);
     for (uint32 i = 0; i < meta.slots_per_page; i++) {
-        const graph::Slot slot(layout, static_cast<char*>(PageGetContents(page)) + i * meta.slot_bytes);
+        const graph::Slot slot(layout,
+                               static_cast<char*>(PageGetContents(page)) + i * meta.slot_bytes);
         const graph::SlotHeader& h = slot.header();
         static const char* const states[] = {"free", "live", "deleted", "overflow"};
         const auto state = static_cast<size_t>(h.state);
@@ -193,8 +238,8 @@ QUIVER_FUNCTION(hnsw_page_items)
                 *tid = from_tid(h.tids[n]);
                 rows[n] = PointerGetDatum(tid);
             }
-            values[7] = PointerGetDatum(
-                construct_array(rows, tids, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+            values[7] = PointerGetDatum(construct_array(rows, tids, TIDOID, sizeof(ItemPointerData),
+                                                        false, TYPALIGN_SHORT));
         }
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

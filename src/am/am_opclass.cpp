@@ -41,14 +41,18 @@ bool validate_opclass(Oid opclass)
     bool ok = true;
     for (const int proc : {distance_proc, info_proc})
         if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc)))) {
-            ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-                           errmsg("operator class \"%s\" of access method hnsw is missing support function %d",
-                                  name, proc)));
+            ereport(
+                INFO,
+                (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                 errmsg(
+                     "operator class \"%s\" of access method hnsw is missing support function %d",
+                     name, proc)));
             ok = false;
         }
     if (!OidIsValid(get_opfamily_member(family, type, type, 1))) {
         ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-                       errmsg("operator class \"%s\" of access method hnsw is missing operator 1", name)));
+                       errmsg("operator class \"%s\" of access method hnsw is missing operator 1",
+                              name)));
         ok = false;
     }
     return ok;
@@ -59,8 +63,10 @@ bool VectorReader::read(Datum value, graph::Value* to)
     const bool indexed = read_query(value, to);
     constexpr size_t most = graph::max_sparse_bytes / 8;
     if (to->sparse.count > most)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("sparsevec cannot have more than %zu non-zero elements for hnsw index", most)));
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("sparsevec cannot have more than %zu non-zero elements for hnsw index", most)));
     return indexed;
 }
 
@@ -166,17 +172,21 @@ using quiver::graph::Metric;
         PG_RETURN_POINTER(&opclass);                                                               \
     }
 
-OPCLASS(hnsw_vector_l2_support, Metric::l2, ElementType::f32, "vector", 2000)
-OPCLASS(hnsw_vector_ip_support, Metric::ip, ElementType::f32, "vector", 2000)
-OPCLASS(hnsw_vector_cosine_support, Metric::cosine, ElementType::f32, "vector", 2000)
-OPCLASS(hnsw_vector_l1_support, Metric::l1, ElementType::f32, "vector", 2000)
-OPCLASS(hnsw_halfvec_l2_support, Metric::l2, ElementType::f16, "halfvec", 4000)
-OPCLASS(hnsw_halfvec_ip_support, Metric::ip, ElementType::f16, "halfvec", 4000)
-OPCLASS(hnsw_halfvec_cosine_support, Metric::cosine, ElementType::f16, "halfvec", 4000)
-OPCLASS(hnsw_halfvec_l1_support, Metric::l1, ElementType::f16, "halfvec", 4000)
+OPCLASS(hnsw_vector_l2_support, Metric::l2, ElementType::f32, "vector", 6000)
+OPCLASS(hnsw_vector_ip_support, Metric::ip, ElementType::f32, "vector", 6000)
+OPCLASS(hnsw_vector_cosine_support, Metric::cosine, ElementType::f32, "vector", 6000)
+OPCLASS(hnsw_vector_l1_support, Metric::l1, ElementType::f32, "vector", 6000)
+OPCLASS(hnsw_halfvec_l2_support, Metric::l2, ElementType::f16, "halfvec", 6000)
+OPCLASS(hnsw_halfvec_ip_support, Metric::ip, ElementType::f16, "halfvec", 6000)
+OPCLASS(hnsw_halfvec_cosine_support, Metric::cosine, ElementType::f16, "halfvec", 6000)
+OPCLASS(hnsw_halfvec_l1_support, Metric::l1, ElementType::f16, "halfvec", 6000)
 OPCLASS(hnsw_bit_hamming_support, Metric::hamming, ElementType::bit, "bit", 64000)
 OPCLASS(hnsw_bit_jaccard_support, Metric::jaccard, ElementType::bit, "bit", 64000)
-OPCLASS(hnsw_sparsevec_l2_support, Metric::l2, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
-OPCLASS(hnsw_sparsevec_ip_support, Metric::ip, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
-OPCLASS(hnsw_sparsevec_cosine_support, Metric::cosine, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
-OPCLASS(hnsw_sparsevec_l1_support, Metric::l1, ElementType::sparse, "sparsevec", quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_l2_support, Metric::l2, ElementType::sparse, "sparsevec",
+        quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_ip_support, Metric::ip, ElementType::sparse, "sparsevec",
+        quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_cosine_support, Metric::cosine, ElementType::sparse, "sparsevec",
+        quiver::max_sparse_dims)
+OPCLASS(hnsw_sparsevec_l1_support, Metric::l1, ElementType::sparse, "sparsevec",
+        quiver::max_sparse_dims)

@@ -3,13 +3,24 @@
 
 #include "am/am.hpp"
 
+#include <csignal>
+#include <unistd.h>
+
 extern "C" {
 #include "access/reloptions.h"
+#include "access/xlog.h"
 }
 
 namespace quiver::am {
 
 Settings settings;
+
+int crash_after_writes;
+void crash_for_a_test()
+{
+    XLogFlush(GetXLogInsertRecPtr());
+    kill(getpid(), SIGKILL);
+}
 
 namespace {
 
@@ -33,13 +44,17 @@ void define_options()
                       "Size of the dynamic candidate list for construction",
                       default_ef_construction, 4, 1000, AccessExclusiveLock);
     add_int_reloption(kind, "sketch_fold",
-                      "Coordinates for each bit of a neighbour's sketch (0: chosen by the dimensions, -1: no sketches)",
+                      "Coordinates for each bit of a neighbour's sketch (0: chosen by the "
+                      "dimensions, -1: no sketches)",
                       graph::choose_fold, graph::no_sketches, 64, AccessExclusiveLock);
+    add_int_reloption(kind, "vector_bits",
+                      "Bits for each dimension of a node's own vector: 8 or 16 (0: chosen)",
+                      graph::choose_bits, 0, 16, AccessExclusiveLock);
 
-    DefineCustomIntVariable("hnsw.ef_search", "Sets the size of the dynamic candidate list for search",
-                            "More finds more of the nearest rows and takes longer.",
-                            &settings.ef_search, 40, 1, 10000, PGC_USERSET, 0, nullptr, nullptr,
-                            nullptr);
+    DefineCustomIntVariable(
+        "hnsw.ef_search", "Sets the size of the dynamic candidate list for search",
+        "More finds more of the nearest rows and takes longer.", &settings.ef_search, 40, 1, 10000,
+        PGC_USERSET, 0, nullptr, nullptr, nullptr);
     DefineCustomEnumVariable("hnsw.iterative_scan", "Sets the mode for iterative scans",
                              "Whether and how a scan goes on after the first ef_search rows.",
                              &settings.iterative_scan, static_cast<int>(graph::Iterate::strict),
@@ -52,6 +67,11 @@ void define_options()
                              "Sets the multiple of work_mem to use for iterative scans", nullptr,
                              &settings.scan_mem_multiplier, 1, 1, 1000, PGC_USERSET, 0, nullptr,
                              nullptr, nullptr);
+    DefineCustomIntVariable(
+        "hnsw.crash_after_writes", "Crashes the server after so many changes of index pages.",
+        "For tests of recovery: what was logged till then is flushed, the rest is lost.",
+        &crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+        nullptr, nullptr, nullptr);
     pg::reserve_guc_prefix("hnsw");
 }
 
@@ -61,6 +81,7 @@ bytea* parse_options(Datum reloptions, bool validate)
         {"m", RELOPT_TYPE_INT, offsetof(Options, m)},
         {"ef_construction", RELOPT_TYPE_INT, offsetof(Options, ef_construction)},
         {"sketch_fold", RELOPT_TYPE_INT, offsetof(Options, sketch_fold)},
+        {"vector_bits", RELOPT_TYPE_INT, offsetof(Options, vector_bits)},
     };
     return static_cast<bytea*>(
         build_reloptions(reloptions, validate, kind, sizeof(Options), table, lengthof(table)));
@@ -70,7 +91,7 @@ Options options_of(Relation index)
 {
     if (index->rd_options)
         return *reinterpret_cast<Options*>(index->rd_options);
-    return {0, default_m, default_ef_construction, 0};
+    return {0, default_m, default_ef_construction, graph::choose_fold, graph::choose_bits};
 }
 
 }   // namespace quiver::am

@@ -1,5 +1,6 @@
 // Index scans: rows by lower bounds of their distances; the executor computes the exact distances
-// from the table's rows and puts them in exact order, as it does for GiST.
+// from the table's rows and puts them in exact order, as it does for GiST, but for rows whose place
+// is certain.
 #include "pg/pg.hpp"
 
 #include "am/am.hpp"
@@ -28,8 +29,9 @@ struct ScanState {
     BlockNumber heap_blocks = 0;   // at least so many has the table
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), scan(store)
+        : context(c), meta(m), layout(m.layout()),
+          reader(opclass_of(index), layout, m.rotation_seed), store(index, meta, layout),
+          scan(store)
     {
     }
 };
@@ -48,7 +50,8 @@ void start(IndexScanDesc scan, ScanState& s)
     graph::Value x;
     // A query without a direction (NULL, the zero vector under cosine distance) is as near to one
     // row as to any other.
-    s.null_query = (scan->orderByData->sk_flags & SK_ISNULL) || !s.reader.read_query(scan->orderByData->sk_argument, &x);
+    s.null_query = (scan->orderByData->sk_flags & SK_ISNULL) ||
+                   !s.reader.read_query(scan->orderByData->sk_argument, &x);
     if (s.null_query)
         x = s.reader.zero();
     s.store.refresh(scan->indexRelation);
@@ -111,7 +114,8 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
         start(scan, s);
     graph::Tid tid;
     double bound;
-    const bool found = s.scan.next(&tid, &bound);
+    bool in_order;
+    const bool found = s.scan.next(&tid, &bound, &in_order);
     MemoryContextSwitchTo(old);
     last_scan = s.scan.counters();
     if (!found)
@@ -120,7 +124,8 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     scan->xs_heaptid = from_tid(tid);
     check_row(scan, s, &scan->xs_heaptid);
     scan->xs_recheck = false;
-    scan->xs_recheckorderby = true;
+    // A row in its certain place needs no look at the table. Its bound then stands for its distance.
+    scan->xs_recheckorderby = s.null_query || !in_order;
     // Without a distance, the bound is one that every row has: NULL is above all numbers.
     scan->xs_orderbynulls[0] = false;
     scan->xs_orderbyvals[0] = Float8GetDatum(s.null_query ? -INFINITY : bound);

@@ -79,89 +79,93 @@ class Vacuum {
     template <class Look, class After>
     void for_each_page(int mode, Look&& look, After&& after)
     {
-        for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_); block++) {
-            pg::vacuum_pause();
-            const Buffer buffer =
-                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, info_->strategy);
-            LockBuffer(buffer, mode);
-            const Page page = BufferGetPage(buffer);
-            if (!PageIsNew(page)) {
+        store_.for_each_page(
+            info_->strategy, mode,
+            [&](Buffer buffer, Page page, BlockNumber block) {
                 check_page(index_, block, page, kind_slots);
                 look(buffer, page, store_.first_id(block));
-            }
-            UnlockReleaseBuffer(buffer);
-            after();
-        }
+            },
+            [&] {
+                after();
+                pg::vacuum_pause();
+            });
     }
 
     void remove_rows(IndexBulkDeleteCallback callback, void* state)
     {
         double rows = 0;
-        for_each_page(BUFFER_LOCK_EXCLUSIVE, [&](Buffer buffer, Page page, SlotId first) {
-            // dead: by slot, the rows to take out, as bits
-            uint8 dead[BLCKSZ / sizeof(SlotHeader)] = {};
-            bool any = false;
-            for (uint32 i = 0; i < store_.slots_per_page(); i++) {
-                const SlotHeader& h = header(page, first + i);
-                if (h.state == SlotState::deleted)
-                    mark_gone(first + i);   // by a vacuum that did not finish
-                if (layout_.form == graph::Form::sparse && h.state != SlotState::free) {
-                    if (h.state == SlotState::overflow)
-                        overflow_.push_back({first + i, h.down, h.stamp() < horizon_ ? orphan : in_use});
-                    else
-                        owners_.push_back({first + i, h.overflow()});
-                }
-                if (h.state != SlotState::live)
-                    continue;
-                if (h.level > 0) {
-                    upper_.push_back({first + i, h.down, h.level});
-                    continue;
-                }
-                const int tids = std::min<int>(h.tid_count, graph::max_tids);
-                for (int t = 0; t < tids; t++) {
-                    ItemPointerData tid = from_tid(h.tids[t]);
-                    if (callback(&tid, state)) {
-                        dead[i] |= static_cast<uint8>(1u << t);
-                        stats_->tuples_removed++;
-                    } else
-                        rows++;
-                }
-                any |= dead[i] != 0;
-                if (std::popcount(dead[i]) == tids)
-                    mark_gone(first + i), any = true;
-            }
-            if (any)
-                store_.change(buffer, [&](Page p) {
-                    for (uint32 i = 0; i < store_.slots_per_page(); i++) {
-                        SlotHeader& h = header(p, first + i);
-                        if (h.state != SlotState::live || h.level > 0)
-                            continue;
-                        uint8 n = 0;
-                        for (uint8 t = 0; t < std::min<int>(h.tid_count, graph::max_tids); t++)
-                            if (!(dead[i] >> t & 1))
-                                h.tids[n++] = h.tids[t];
-                        h.tid_count = n;
-                        if (n == 0)
-                            h.state = SlotState::deleted;
+        for_each_page(
+            BUFFER_LOCK_EXCLUSIVE,
+            [&](Buffer buffer, Page page, SlotId first) {
+                // dead: by slot, the rows to take out, as bits
+                uint8 dead[BLCKSZ / sizeof(SlotHeader)] = {};
+                bool any = false;
+                for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                    const SlotHeader& h = header(page, first + i);
+                    if (h.state == SlotState::deleted)
+                        mark_gone(first + i);   // by a vacuum that did not finish
+                    if (layout_.form == graph::Form::sparse && h.state != SlotState::free) {
+                        if (h.state == SlotState::overflow)
+                            overflow_.push_back(
+                                {first + i, h.down, h.stamp() < horizon_ ? orphan : in_use});
+                        else
+                            owners_.push_back({first + i, h.overflow()});
                     }
-                    return true;
-                });
-        }, [] {});
+                    if (h.state != SlotState::live)
+                        continue;
+                    if (h.level > 0) {
+                        upper_.push_back({first + i, h.down, h.level});
+                        continue;
+                    }
+                    const int tids = std::min<int>(h.tid_count, graph::max_tids);
+                    for (int t = 0; t < tids; t++) {
+                        ItemPointerData tid = from_tid(h.tids[t]);
+                        if (callback(&tid, state)) {
+                            dead[i] |= static_cast<uint8>(1u << t);
+                            stats_->tuples_removed++;
+                        } else
+                            rows++;
+                    }
+                    any |= dead[i] != 0;
+                    if (std::popcount(dead[i]) == tids)
+                        mark_gone(first + i), any = true;
+                }
+                if (any)
+                    store_.change(buffer, [&](Page p) {
+                        for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                            SlotHeader& h = header(p, first + i);
+                            if (h.state != SlotState::live || h.level > 0)
+                                continue;
+                            uint8 n = 0;
+                            for (uint8 t = 0; t < std::min<int>(h.tid_count, graph::max_tids); t++)
+                                if (!(dead[i] >> t & 1))
+                                    h.tids[n++] = h.tids[t];
+                            h.tid_count = n;
+                            if (n == 0)
+                                h.state = SlotState::deleted;
+                        }
+                        return true;
+                    });
+            },
+            [] {});
         stats_->num_index_tuples = rows;
         stats_->estimated_count = false;
     }
 
     void repair()
     {
-        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
-            for (uint32 i = 0; i < store_.slots_per_page(); i++)
-                if (leads_to_gone(page, first + i))
-                    todo_.push_back(first + i);
-        }, [&] {
-            for (const SlotId id : todo_)
-                repairer_.repair(id, [&](SlotId n) { return gone(n); });
-            todo_.clear();
-        });
+        for_each_page(
+            BUFFER_LOCK_SHARE,
+            [&](Buffer, Page page, SlotId first) {
+                for (uint32 i = 0; i < store_.slots_per_page(); i++)
+                    if (leads_to_gone(page, first + i))
+                        todo_.push_back(first + i);
+            },
+            [&] {
+                for (const SlotId id : todo_)
+                    repairer_.repair(id, [&](SlotId n) { return gone(n); });
+                todo_.clear();
+            });
     }
 
     void set_deleted(uint32 deleted)
@@ -199,8 +203,9 @@ class Vacuum {
     {
         const auto mark = [&](SlotId at, Use use) {
             for (size_t steps = 0; at != graph::no_slot && steps < overflow_.size(); steps++) {
-                const auto found = std::lower_bound(overflow_.begin(), overflow_.end(), at,
-                                                    [](const Overflow& o, SlotId id) { return o.id < id; });
+                const auto found =
+                    std::lower_bound(overflow_.begin(), overflow_.end(), at,
+                                     [](const Overflow& o, SlotId id) { return o.id < id; });
                 if (found == overflow_.end() || found->id != at)
                     return;
                 found->use = use;
@@ -237,13 +242,16 @@ class Vacuum {
         if (entry.empty() || !gone(entry.id))
             return;
         graph::Entry next;
-        for_each_page(BUFFER_LOCK_SHARE, [&](Buffer, Page page, SlotId first) {
-            for (uint32 i = 0; i < store_.slots_per_page(); i++) {
-                const SlotHeader& h = header(page, first + i);
-                if (h.state == SlotState::live && h.level > next.level)
-                    next = {first + i, h.level};
-            }
-        }, [] {});
+        for_each_page(
+            BUFFER_LOCK_SHARE,
+            [&](Buffer, Page page, SlotId first) {
+                for (uint32 i = 0; i < store_.slots_per_page(); i++) {
+                    const SlotHeader& h = header(page, first + i);
+                    if (h.state == SlotState::live && h.level > next.level)
+                        next = {first + i, h.level};
+                }
+            },
+            [] {});
         store_.change_meta([&](MetaData& meta) {
             if (meta.entry != entry.id)
                 return false;   // a higher node came meanwhile
@@ -270,7 +278,8 @@ class Vacuum {
             store_.change(buffer, [&](Page page) {
                 for (uint32 i = 0; i < store_.slots_per_page(); i++) {
                     SlotHeader& h = header(page, first + i);
-                    if ((h.state != SlotState::deleted && h.state != SlotState::overflow) || !gone(first + i))
+                    if ((h.state != SlotState::deleted && h.state != SlotState::overflow) ||
+                        !gone(first + i))
                         continue;
                     h.state = SlotState::free;
                     h.degree = 0;
@@ -335,7 +344,8 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
     if (!stats) {
         if (read_meta(info->index).deleted == 0)
             return stats;   // nothing was deleted: nothing to report that ANALYZE does not know
-        stats = bulk_delete(info, stats, [](ItemPointer, void*) { return false; }, nullptr);
+        stats = bulk_delete(
+            info, stats, [](ItemPointer, void*) { return false; }, nullptr);
     }
     stats->num_pages = RelationGetNumberOfBlocks(info->index);
     return stats;

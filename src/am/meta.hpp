@@ -17,7 +17,8 @@ struct MetaData {
     uint32 version;
     graph::Metric metric;
     graph::Form form;
-    uint8 unused[2];
+    uint8 fine;   // 1: vectors of 16 bits a dimension
+    uint8 unused;
     uint32 dims;
     uint32 m;
     uint32 ef_construction;
@@ -30,7 +31,10 @@ struct MetaData {
     int32 entry_level;
     uint32 deleted;   // slots that a vacuum could not free yet: 0 or not
 
-    graph::Layout layout() const { return graph::Layout::make(form, metric, dims, degree, fold); }
+    graph::Layout layout() const
+    {
+        return graph::Layout::make(form, metric, dims, degree, fold, fine != 0);
+    }
 };
 
 // Ends every page. The id tells tools such as pg_filedump whose page it is.

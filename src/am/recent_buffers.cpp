@@ -1,5 +1,9 @@
 #include "pg/pg.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
 #include "am/recent_buffers.hpp"
 
 extern "C" {
@@ -16,17 +20,16 @@ RecentBuffers* RecentBuffers::of(Relation index, BlockNumber blocks)
     if (RelationUsesLocalBuffers(index) || blocks > most)
         return nullptr;
     const pg::FileNumber file = pg::file_number(index);
-    RecentBuffers* found = &cache[0];
-    for (RecentBuffers& c : cache) {
-        if (c.count_ > 0 && std::memcmp(&c.file_, &file, sizeof file) == 0) {
-            found = &c;
-            break;
-        }
-        if (c.used_ < found->used_)
-            found = &c;   // the one not used for longest
-    }
+    RecentBuffers* found =
+        std::find_if(std::begin(cache), std::end(cache), [&](const RecentBuffers& c) {
+            return c.count_ > 0 && std::memcmp(&c.file_, &file, sizeof file) == 0;
+        });
+    const bool same = found != std::end(cache);
+    if (!same)   // in the place of the one not used for longest
+        found = std::min_element(
+            std::begin(cache), std::end(cache),
+            [](const RecentBuffers& x, const RecentBuffers& y) { return x.used_ < y.used_; });
     found->used_ = ++clock;
-    const bool same = found->count_ > 0 && std::memcmp(&found->file_, &file, sizeof file) == 0;
     if (same && found->count_ >= blocks)
         return found;
     const BlockNumber count = blocks + blocks / 8 + 64;

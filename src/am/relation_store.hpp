@@ -11,6 +11,10 @@ namespace quiver::am {
 constexpr Size has_room = BLCKSZ / 2;
 constexpr Size recorded_room = BLCKSZ - 1;
 
+// A setting for tests of recovery (am_options.cpp): changes of pages till this process is killed, or 0.
+extern int crash_after_writes;
+void crash_for_a_test();
+
 class RelationStore {
   public:
     // building: the relation is new and nobody else sees it; its pages are logged when it is done.
@@ -89,7 +93,8 @@ class RelationStore {
     {
         bool use_map = !building_;
         for (;;) {
-            BlockNumber block = use_map ? GetPageWithFreeSpace(index_, has_room) : InvalidBlockNumber;
+            BlockNumber block =
+                use_map ? GetPageWithFreeSpace(index_, has_room) : InvalidBlockNumber;
             if (block == InvalidBlockNumber) {
                 use_map = false;
                 block = blocks_ - 1;   // the free space map forgets the last page
@@ -168,6 +173,8 @@ class RelationStore {
             return false;
         }
         GenericXLogFinish(state);
+        if (crash_after_writes > 0 && --crash_after_writes == 0) [[unlikely]]
+            crash_for_a_test();
         return true;
     }
 
@@ -200,6 +207,24 @@ class RelationStore {
         }
     }
     void poll() { CHECK_FOR_INTERRUPTS(); }
+
+    // Calls look(buffer, page, block) for each page of slots under a lock of that mode, then after()
+    // without. Pages that come meanwhile are looked at, too.
+    template <class Look, class After>
+    void for_each_page(BufferAccessStrategy strategy, int mode, Look&& look, After&& after)
+    {
+        for (BlockNumber block = first_slot_block; block < RelationGetNumberOfBlocks(index_);
+             block++) {
+            const Buffer buffer =
+                ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+            LockBuffer(buffer, mode);
+            // A page that was added and never written, as a crash leaves it, has no slots.
+            if (!PageIsNew(BufferGetPage(buffer)))
+                look(buffer, BufferGetPage(buffer), block);
+            UnlockReleaseBuffer(buffer);
+            after();
+        }
+    }
 
     uint32 slots_per_page() const { return per_page_; }
     BlockNumber blocks() const { return blocks_; }

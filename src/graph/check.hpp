@@ -34,7 +34,8 @@ class Checker {
     };
     bool is_node(SlotId id) const
     {
-        return id < count_ && (kinds_[id].state == SlotState::live || kinds_[id].state == SlotState::deleted);
+        return id < count_ &&
+               (kinds_[id].state == SlotState::live || kinds_[id].state == SlotState::deleted);
     }
 
     template <class... Args>
@@ -73,10 +74,13 @@ class Checker {
                 report(id, text("%d neighbours, but there is room for %u", h.degree, l_.degree));
             if (h.tid_count > max_tids)
                 report(id, text("%d rows, but there is room for %d", h.tid_count, max_tids));
-            else if (h.level > 0 ? h.tid_count > 0 : (h.state == SlotState::live) != (h.tid_count > 0))
-                report(id, text("%s node on level %d with %d rows", h.state == SlotState::live ? "live" : "deleted",
-                                h.level, h.tid_count));
-            if (l_.form == Form::sparse ? h.length > max_sparse_bytes || h.length % 8 != 0 : h.length != l_.code_bytes)
+            else if (h.level > 0 ? h.tid_count > 0
+                                 : (h.state == SlotState::live) != (h.tid_count > 0))
+                report(id,
+                       text("%s node on level %d with %d rows",
+                            h.state == SlotState::live ? "live" : "deleted", h.level, h.tid_count));
+            if (l_.form == Form::sparse ? h.length > max_sparse_bytes || h.length % 8 != 0
+                                        : h.length != l_.code_bytes)
                 report(id, text("code of %u bytes", h.length));
             if (h.level == 0)
                 for (int i = 0; i < std::min<int>(h.tid_count, max_tids); i++)
@@ -103,8 +107,7 @@ class Checker {
             // (A node's lower slot may be deleted before the others are: by a vacuum that did not end.)
             if (h.state != SlotState::live)
                 continue;   // its links are not kept up
-            if (l_.sketched())
-                encoder_.set_centre(node_.code());
+            encoder_.set_centre(node_.code());
             const Slot slot = node_.slot();
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
@@ -115,7 +118,8 @@ class Checker {
                 else if (std::find(slot.ids(), slot.ids() + i, n) != slot.ids() + i)
                     report(id, text("two links lead to slot %u", n));
                 else if (!is_node(n) || kinds_[n].level != h.level)
-                    report(id, text("link %u leads to slot %u, which is not a node of level %d", i, n, h.level));
+                    report(id, text("link %u leads to slot %u, which is not a node of level %d", i,
+                                    n, h.level));
                 else
                     check_sketch(id, i, report);
             }
@@ -128,7 +132,8 @@ class Checker {
         const Code c = node_.code();
         const simd::SparseView v = sparse_view(c.bytes, c.length);
         for (size_t i = 0; i < v.count; i++)
-            if (!std::isfinite(v.value[i]) || v.index[i] < 0 || v.index[i] >= static_cast<int64_t>(l_.dims) ||
+            if (!std::isfinite(v.value[i]) || v.index[i] < 0 ||
+                v.index[i] >= static_cast<int64_t>(l_.dims) ||
                 (i > 0 && v.index[i] <= v.index[i - 1])) {
                 report(id, text("element %zu of the vector can't be", i));
                 return;
@@ -145,17 +150,20 @@ class Checker {
             return;
         encoder_.encode(neighbour_.code());
         const quant::SketchFactors f = encoder_.factors();
-        const float slack = 1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
+        const float slack =
+            1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
         bool same = std::fabs(slot.a()[i] - f.a) <= slack;
         uint32_t differ = 0;
         for (uint32_t w = 0; w < l_.words; w++)
-            differ += static_cast<uint32_t>(std::popcount(slot.sketches()[w * l_.degree + i] ^ encoder_.bits()[w]));
+            differ += static_cast<uint32_t>(
+                std::popcount(slot.sketches()[w * l_.degree + i] ^ encoder_.bits()[w]));
         if (l_.form == Form::bits)
             same &= differ == 0;
         else
             same &= differ <= l_.words && std::fabs(slot.b()[i] - f.b) <= 1e-4f * std::fabs(f.b);
         if (!same)
-            report(id, text("the sketch of slot %u, link %u, is not of its vector", slot.ids()[i], i));
+            report(id,
+                   text("the sketch of slot %u, link %u, is not of its vector", slot.ids()[i], i));
     }
 
     template <class Report>

@@ -20,7 +20,8 @@ struct Value {
 inline simd::SparseView sparse_view(const uint8_t* bytes, uint32_t length)
 {
     const uint32_t n = length / 8;
-    return {reinterpret_cast<const int32_t*>(bytes), reinterpret_cast<const float*>(bytes + size_t{n} * 4), n};
+    return {reinterpret_cast<const int32_t*>(bytes),
+            reinterpret_cast<const float*>(bytes + size_t{n} * 4), n};
 }
 
 // `norm2` of a code: |x'|^2, or the sum |x'_i| under l1, or the number of bits.
@@ -29,12 +30,19 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
 {
     switch (l.form) {
     case Form::dense: {
-        buffer.resize(l.padded);
-        Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.padded};
+        buffer.resize(l.code_bytes);
+        Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.code_bytes};
+        if (l.fine) {
+            uint8_t* after = buffer.data() + l.padded;
+            const quant::FineParams p = quant::scalar_refine(x.dense, l.padded, c.params, c.bytes,
+                                                             after + sizeof(quant::FineParams));
+            std::memcpy(after, &p, sizeof p);
+        }
         if (l.metric == Metric::l1) {
             double norm = 0, error = 0;
             for (uint32_t i = 0; i < l.padded; i++) {
-                const float decoded = c.params.offset + c.params.scale * static_cast<float>(buffer[i]);
+                const float decoded =
+                    c.params.offset + c.params.scale * static_cast<float>(buffer[i]);
                 norm += std::fabs(decoded);
                 error += std::fabs(static_cast<double>(x.dense[i]) - decoded);
             }
@@ -43,9 +51,7 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
         }
         return c;
     }
-    case Form::bits:
-        buffer.assign(x.bits, x.bits + l.code_bytes);
-        break;
+    case Form::bits: buffer.assign(x.bits, x.bits + l.code_bytes); break;
     case Form::sparse: {
         const auto* index = reinterpret_cast<const uint8_t*>(x.sparse.index);
         const auto* value = reinterpret_cast<const uint8_t*>(x.sparse.value);
@@ -60,11 +66,23 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
         norm = static_cast<double>(simd::kernels().bits.popcount(x.bits, l.code_bytes));
     else
         for (size_t i = 0; i < x.sparse.count; i++)
-            norm += l.metric == Metric::l1 ? std::fabs(x.sparse.value[i])
-                                           : static_cast<double>(x.sparse.value[i]) * x.sparse.value[i];
+            norm += l.metric == Metric::l1
+                        ? std::fabs(x.sparse.value[i])
+                        : static_cast<double>(x.sparse.value[i]) * x.sparse.value[i];
     c.params.norm2 = static_cast<float>(norm);
     return c;
 }
+
+// The finer code after a code of 8 bits a coordinate.
+struct FineCode {
+    quant::FineParams params;
+    const uint8_t* bytes;
+
+    FineCode(const Layout& l, const Code& c) : bytes(c.bytes + l.padded + sizeof(quant::FineParams))
+    {
+        std::memcpy(&params, c.bytes + l.padded, sizeof params);
+    }
+};
 
 // The vector that a code stands for; `scratch` holds what is decoded.
 inline Value decode(const Layout& l, const Code& c, Vec<float>& scratch)
@@ -116,7 +134,8 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
     if (l.form == Form::bits)
         return bits_distance(l.metric, x.bytes, y.bytes, l.code_bytes);
     if (l.form == Form::sparse)
-        return sparse_distance(l.metric, sparse_view(x.bytes, x.length), sparse_view(y.bytes, y.length));
+        return sparse_distance(l.metric, sparse_view(x.bytes, x.length),
+                               sparse_view(y.bytes, y.length));
     if (l.metric == Metric::l1) {
         constexpr uint32_t piece = 256;
         float a[piece], sum = 0;
@@ -134,7 +153,8 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
 inline bool same_code(const Layout& l, const Code& x, const Code& y)
 {
     return x.length == y.length && std::memcmp(x.bytes, y.bytes, x.length) == 0 &&
-           (l.form != Form::dense || (x.params.offset == y.params.offset && x.params.scale == y.params.scale));
+           (l.form != Form::dense ||
+            (x.params.offset == y.params.offset && x.params.scale == y.params.scale));
 }
 
 // Writes a node's code into its slot; `overflow` leads to what does not fit.

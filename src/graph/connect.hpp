@@ -70,7 +70,8 @@ size_t connect(S& store, Inserter<S>& inserter, const Bitmap& known)
 template <Store S>
 void connect_all(S& store, Inserter<S>& inserter, SlotId count)
 {
-    for (int round = 0; round < 5 && connect(store, inserter, reachable(store, count, false)) > 0; round++)
+    for (int round = 0; round < 5 && connect(store, inserter, reachable(store, count, false)) > 0;
+         round++)
         ;
 }
 

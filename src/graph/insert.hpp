@@ -17,7 +17,8 @@ template <Store S>
 class Inserter {
   public:
     Inserter(S& store, uint32_t m, uint32_t ef_construction)
-        : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree)), ef_(ef_construction), query_(l_), search_(store, query_, 0, ef_construction),
+        : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree)),
+          ef_(ef_construction), query_(l_), search_(store, query_, 0, ef_construction),
           encoder_(l_), neighbours_(l_), node_(l_)
     {
     }
@@ -124,17 +125,20 @@ class Inserter {
             float nearest = 0;
             search_.restart(l, ef_);
             search_.add(at, 0);
-            search_.run(counters_, false, [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
-                const SlotHeader& h = slot.header();
-                if (down == no_slot || distance < nearest) {
-                    nearest = distance;
-                    down = h.down;
-                }
-                if (!in_w)
-                    return;
-                found.push_back({Candidate(distance, id), id, code.params, codes.size(), code.length});
-                codes.insert(codes.end(), code.bytes, code.bytes + code.length);
-            });
+            search_.run(
+                counters_, false,
+                [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
+                    const SlotHeader& h = slot.header();
+                    if (down == no_slot || distance < nearest) {
+                        nearest = distance;
+                        down = h.down;
+                    }
+                    if (!in_w)
+                        return;
+                    found.push_back(
+                        {Candidate(distance, id), id, code.params, codes.size(), code.length});
+                    codes.insert(codes.end(), code.bytes, code.bytes + code.length);
+                });
             std::sort(found.begin(), found.end(),
                       [](const Found& x, const Found& y) { return x.order < y.order; });
             if (found.size() > ef_)
@@ -159,7 +163,8 @@ class Inserter {
     {
         SlotId next = no_slot;
         const uint32_t part = l_.overflow_bytes() / 8 * 8;
-        for (uint32_t left = own_.length > l_.code_bytes ? own_.length - l_.code_bytes : 0; left > 0;) {
+        for (uint32_t left = own_.length > l_.code_bytes ? own_.length - l_.code_bytes : 0;
+             left > 0;) {
             const uint32_t n = left % part ? left % part : part;
             left -= n;
             next = store_.create([&](const MutableSlot& slot) {
@@ -181,8 +186,8 @@ class Inserter {
         distance_.clear();
         for (const Found& f : found)
             distance_.push_back(code_distance(l_, own_, code_of(f, l)));
-        select_neighbours(found.size(), distance_.data(), std::max(m_ / 2, std::min(m_, 4u)), m_, kept_,
-                          [&](uint32_t i, uint32_t j) {
+        select_neighbours(found.size(), distance_.data(), std::max(m_ / 2, std::min(m_, 4u)), m_,
+                          kept_, [&](uint32_t i, uint32_t j) {
                               return code_distance(l_, code_of(found[i], l), code_of(found[j], l));
                           });
         for (const uint32_t i : kept_)
@@ -201,11 +206,13 @@ class Inserter {
             Offer offer = ask(links[n].id, l, false);
             const SlotId victim = offer.victim;
             const auto is_victim = [&](const Found& f) { return f.id == victim; };
-            if (offer.takes && victim != no_slot && std::none_of(links.begin(), links.end(), is_victim) &&
-                node_.read(store_, victim) && node_.header().state == SlotState::live && node_.header().level == l) {
+            if (offer.takes && victim != no_slot &&
+                std::none_of(links.begin(), links.end(), is_victim) &&
+                node_.read_live(store_, victim, l)) {
                 const Code c = node_.code();
                 if (links.size() < l_.degree) {
-                    links.push_back({Candidate(0, victim), victim, c.params, codes.size(), c.length});
+                    links.push_back(
+                        {Candidate(0, victim), victim, c.params, codes.size(), c.length});
                     codes.insert(codes.end(), c.bytes, c.bytes + c.length);
                 } else
                     offer = {};   // no room here for what would lose its place
@@ -220,8 +227,7 @@ class Inserter {
         h.degree = 0;
         if (links_.empty())
             return;
-        if (l_.sketched())
-            encoder_.set_centre(own_);
+        encoder_.set_centre(own_);
         for (const Found& f : links_[static_cast<size_t>(l)]) {
             encoder_.encode(code_of(f, l));
             encoder_.put(f.id, slot, h.degree++);
@@ -231,7 +237,7 @@ class Inserter {
     // Node `id` leads to `n` of layer l, too, unless that needs it no more. False: there is no room.
     bool lead_to(SlotId id, SlotId n, int l)
     {
-        if (n == id || !node_.read(store_, n) || node_.header().state != SlotState::live || node_.header().level != l)
+        if (n == id || !node_.read_live(store_, n, l))
             return true;
         const Code code = node_.code();
         bool there = false;
@@ -242,8 +248,7 @@ class Inserter {
             there = std::find(slot.ids(), slot.ids() + h.degree, n) != slot.ids() + h.degree;
             if (there || h.degree >= l_.degree)
                 return false;
-            if (l_.sketched())
-                encoder_.set_centre(own_);
+            encoder_.set_centre(own_);
             encoder_.encode(code);
             encoder_.put(n, slot, h.degree++);
             return true;
@@ -279,7 +284,7 @@ class Inserter {
     // Without sketches the slot does not know its neighbours: they are read.
     Offer ask_unsketched(SlotId at, int l, bool must)
     {
-        if (!node_.read(store_, at) || node_.header().state != SlotState::live || node_.header().level != l)
+        if (!node_.read_live(store_, at, l))
             return {};
         if (node_.degree() < l_.degree)
             return {true, no_slot};
@@ -289,7 +294,9 @@ class Inserter {
             around_.push_back({Candidate(0, id), id, c.params, around_codes_.size(), c.length});
             around_codes_.insert(around_codes_.end(), c.bytes, c.bytes + c.length);
         };
-        const auto code = [&](const Found& f) { return Code{f.params, around_codes_.data() + f.code, f.length}; };
+        const auto code = [&](const Found& f) {
+            return Code{f.params, around_codes_.data() + f.code, f.length};
+        };
         const Code centre = node_.code();
         keep(at, centre);
         const Found middle = around_.back();
@@ -304,15 +311,21 @@ class Inserter {
         }
         for (Found& f : around_)
             f.order = Candidate(code_distance(l_, code(middle), code(f)), f.id);
-        std::sort(around_.begin(), around_.end(), [](const Found& x, const Found& y) { return x.order < y.order; });
+        std::sort(around_.begin(), around_.end(),
+                  [](const Found& x, const Found& y) { return x.order < y.order; });
         distance_.clear();
         for (const Found& f : around_)
             distance_.push_back(f.order.distance());
-        select_neighbours(around_.size(), distance_.data(), 0, around_.size(), kept_,
-                          [&](uint32_t i, uint32_t j) { return code_distance(l_, code(around_[i]), code(around_[j])); },
-                          &turned_down_);
-        const SlotId victim = around_[least_useful(turned_down_, static_cast<uint32_t>(around_.size()),
-                                                   [&](uint32_t i) { return must && around_[i].id == no_slot; })].id;
+        select_neighbours(
+            around_.size(), distance_.data(), 0, around_.size(), kept_,
+            [&](uint32_t i, uint32_t j) {
+                return code_distance(l_, code(around_[i]), code(around_[j]));
+            },
+            &turned_down_);
+        const SlotId victim =
+            around_[least_useful(turned_down_, static_cast<uint32_t>(around_.size()),
+                                 [&](uint32_t i) { return must && around_[i].id == no_slot; })]
+                .id;
         if (victim == no_slot)
             return {};
         return {true, victim};
@@ -334,13 +347,13 @@ class Inserter {
                     return false;
                 uint32_t i = h.degree;
                 if (i == l_.degree)
-                    i = static_cast<uint32_t>(std::find<const SlotId*>(slot.ids(), end, offer.victim) - slot.ids());
+                    i = static_cast<uint32_t>(
+                        std::find<const SlotId*>(slot.ids(), end, offer.victim) - slot.ids());
                 if (i == l_.degree) {
                     changed = true;   // by others, since it was asked
                     return false;
                 }
-                if (l_.sketched())
-                    encoder_.set_centre(code_in(slot));
+                encoder_.set_centre(code_in(slot));
                 encoder_.encode(own_);
                 encoder_.put(id, slot, i);
                 h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
@@ -406,13 +419,13 @@ class Inserter {
     Vec<uint8_t> code_;
     Code own_{};
     Vec<Found> found_;
-    Vec<Vec<uint8_t>> codes_;      // by layer, for links_
-    Vec<Vec<Found>> links_;        // by layer
+    Vec<Vec<uint8_t>> codes_;   // by layer, for links_
+    Vec<Vec<Found>> links_;     // by layer
     Vec<SlotId> same_, slots_;
     Vec<float> distance_;
     Vec<uint32_t> kept_, turned_down_;
     Node node_;
-    Vec<Found> around_;            // of ask_unsketched()
+    Vec<Found> around_;   // of ask_unsketched()
     Vec<uint8_t> around_codes_;
     Vec<SlotId> ids_;
     Vec<float> decoded_;

@@ -50,10 +50,10 @@ constexpr uint32_t max_dims_of(Form form)
 }
 
 enum class SlotState : uint8_t {
-    free = 0,      // never used, or freed: `stamp` says since when
+    free = 0,   // never used, or freed: `stamp` says since when
     live = 1,
-    deleted = 2,   // no rows left; still leads on until vacuum has removed the links to it
-    overflow = 3,  // not a node: more of a node's code
+    deleted = 2,    // no rows left; still leads on until vacuum has removed the links to it
+    overflow = 3,   // not a node: more of a node's code
 };
 
 // A heap row: block number and offset, as PostgreSQL's ItemPointerData.
@@ -99,6 +99,7 @@ struct Layout {
     uint32_t dims;         // of the user's vectors
     uint32_t padded;       // coordinates (or bits) of a code: rotated ones a multiple of 64
     uint32_t code_bytes;   // room for the own code
+    bool fine;             // dense: after the 8 bits a coordinate, FineParams and 8 more bits
     uint32_t degree;       // neighbours a slot has room for, a multiple of 4
     uint32_t fold;         // coordinates a sketch bit stands for; 0: no sketches
     uint32_t words;        // 64-bit words of a sketch; 0: neighbours are read to be scored
@@ -110,7 +111,8 @@ struct Layout {
     bool sketched() const { return words > 0; }
 
     // Sketches need rotated vectors; of bits there is only fold 1, the neighbour itself.
-    static Layout make(Form form, Metric metric, uint32_t dims, uint32_t degree, uint32_t fold)
+    static Layout make(Form form, Metric metric, uint32_t dims, uint32_t degree, uint32_t fold,
+                       bool fine)
     {
         Layout l{};
         l.form = form;
@@ -120,6 +122,9 @@ struct Layout {
         l.code_bytes = form == Form::dense  ? l.padded
                        : form == Form::bits ? l.padded / 8
                                             : sparse_inline_bytes;
+        l.fine = fine && l.rotated();
+        if (l.fine)
+            l.code_bytes += static_cast<uint32_t>(sizeof(quant::FineParams)) + l.padded;
         l.degree = degree;
         l.fold = fold;
         if (fold > 0 && (l.rotated() || form == Form::bits))
@@ -131,43 +136,82 @@ struct Layout {
         l.slot_bytes = l.sketches + l.words * degree * 8;
         return l;
     }
-    // One node in so many is on the next layer. HNSW has one in m; as a visit scores all neighbours,
-    // a third of that does as well with fewer visits, and the index is 2 % smaller.
+    // One node in so many is on the next layer. HNSW has one in m. As a visit scores all neighbours, one
+    // in three times the degree does as well with fewer visits, and the index is 2 % smaller than with
+    // one in the degree (bench_graph, 100,000 text embeddings).
     double level_base() const { return 3.0 * degree; }
     uint32_t slots_per_page(uint32_t usable) const { return usable / slot_bytes; }
-    uint32_t overflow_bytes() const { return slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)); }
+    uint32_t overflow_bytes() const
+    {
+        return slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader));
+    }
 };
 
 constexpr int choose_fold = 0, no_sketches = -1;
+constexpr int choose_bits = 0;
 
-// Degree and fold for `dims` dimensions and HNSW's m, so that slots tile a page of `usable` bytes:
-// up to an eighth of the 2m neighbours of layer 0 is given up where that fits one more slot into a
-// page, and the sketch is folded where the slot would not fit at all; bits of neighbours are kept
-// where two slots fit a page. slot_bytes > usable in the result: no choice fits.
-inline Layout choose_layout(Form form, Metric metric, uint32_t dims, uint32_t m, int fold, uint32_t usable)
+// What an index is asked for.
+struct LayoutWishes {
+    uint32_t m;               // HNSW's
+    int fold = choose_fold;   // or no_sketches
+    int bits = choose_bits;   // of a coordinate of the own vector: 8, or 16 (fine)
+    uint32_t row_bytes = 0;   // of a vector in the table
+};
+
+// Rows above this are in a TOAST table: to read one takes several times as long as to visit a node.
+constexpr uint32_t toasted_row_bytes = 1950;
+
+// Degree and fold, so that slots tile a page of `usable` bytes: up to an eighth of the 2m neighbours
+// of layer 0 is given up where that fits one more slot into a page, and the sketch is folded where
+// the slot would not fit at all; bits of neighbours are kept where two slots fit a page.
+// slot_bytes > usable in the result: no choice fits.
+inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const LayoutWishes& wishes,
+                            uint32_t usable)
 {
-    const uint32_t most = (2 * m + 3) / 4 * 4;
-    const auto with = [&](uint32_t degree, uint32_t f) { return Layout::make(form, metric, dims, degree, f); };
-    const uint32_t first = fold == choose_fold ? 1 : static_cast<uint32_t>(std::max(fold, 0));
-    Layout best = with(most, first);
-    if (best.sketched() && form == Form::bits && fold == choose_fold && best.slots_per_page(usable) < 2)
-        best = with(most, 0);
-    if (!best.sketched()) {
-        // Small slots, and few of them in the way: links go only where there is no room at all.
-        for (uint32_t degree = most; degree > 4 && best.slots_per_page(usable) == 0; degree -= 4)
-            best = with(degree - 4, 0);
-        return best;
-    }
-    const uint32_t last = fold == choose_fold && form == Form::dense ? 64 : first;
-    for (uint32_t f = first; f <= last; f *= 2) {
-        best = with(most, f);
+    const uint32_t most = (2 * wishes.m + 3) / 4 * 4;
+    const bool choose = wishes.fold == choose_fold;
+    const auto with = [&](uint32_t degree, uint32_t f, bool fine) {
+        return Layout::make(form, metric, dims, degree, f, fine);
+    };
+    // The best degree for a fold.
+    const auto tiled = [&](uint32_t f, bool fine) {
+        Layout best = with(most, f, fine);
         for (uint32_t degree = most; degree >= 4 && degree * 8 >= most * 7; degree -= 4)
-            if (with(degree, f).slots_per_page(usable) > best.slots_per_page(usable))
-                best = with(degree, f);
-        if (best.slots_per_page(usable) > 0)
-            break;
+            if (with(degree, f, fine).slots_per_page(usable) > best.slots_per_page(usable))
+                best = with(degree, f, fine);
+        return best;
+    };
+    const uint32_t first = choose ? 1 : static_cast<uint32_t>(std::max(wishes.fold, 0));
+    Layout coarse = with(most, first, false);
+    if (coarse.sketched() && form == Form::bits && choose && coarse.slots_per_page(usable) < 2)
+        coarse = with(most, 0, false);
+    if (!coarse.sketched()) {
+        // Small slots, and few of them in the way: links go only where there is no room at all.
+        for (uint32_t degree = most; degree > 4 && coarse.slots_per_page(usable) == 0; degree -= 4)
+            coarse = with(degree - 4, 0, false);
+    } else {
+        const uint32_t last = choose && form == Form::dense ? 64 : first;
+        for (uint32_t f = first; f <= last; f *= 2) {
+            coarse = tiled(f, false);
+            if (coarse.slots_per_page(usable) > 0)
+                break;
+        }
     }
-    return best;
+    if (!coarse.rotated() || wishes.bits == 8 ||
+        (wishes.bits == choose_bits && wishes.row_bytes <= toasted_row_bytes))
+        return coarse;
+    // Fine codes instead of wide sketches: by default as long as the index does not grow.
+    const uint32_t last = choose ? 8 : first;
+    for (uint32_t f = first; f <= last; f++)
+        if (const Layout l = tiled(f, true);
+            l.slots_per_page(usable) > 0 &&
+            l.slots_per_page(usable) >= coarse.slots_per_page(usable))
+            return l;
+    if (wishes.bits == choose_bits)
+        return coarse;
+    for (uint32_t f = first;; f *= 2)
+        if (const Layout l = tiled(f, true); l.slots_per_page(usable) > 0 || f >= 64 || !choose)
+            return l;
 }
 
 // A slot in memory or in a page.

@@ -24,6 +24,13 @@ class Node {
         return node && (l_.form != Form::sparse || gather(store));
     }
 
+    // Only if it is live and on that layer.
+    template <ReadStore S>
+    bool read_live(S& store, SlotId id, int level)
+    {
+        return read(store, id) && header().state == SlotState::live && header().level == level;
+    }
+
     Slot slot() const { return {l_, slot_.data()}; }
     const SlotHeader& header() const { return slot().header(); }
     uint32_t degree() const { return std::min<uint32_t>(header().degree, l_.degree); }
@@ -50,7 +57,8 @@ class Node {
                 if ((h.state != SlotState::overflow && h.state != SlotState::free) || h.length == 0)
                     return;
                 const auto* part = reinterpret_cast<const uint8_t*>(s.data()) + sizeof(SlotHeader);
-                const size_t n = std::min<size_t>({h.length, l_.overflow_bytes(), length - sparse_.size()});
+                const size_t n =
+                    std::min<size_t>({h.length, l_.overflow_bytes(), length - sparse_.size()});
                 sparse_.insert(sparse_.end(), part, part + n);
                 at = h.down;
                 ok = true;

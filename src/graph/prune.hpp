@@ -79,15 +79,19 @@ class SketchedNeighbours {
         for (uint32_t i = 0; i < count; i++)
             sorted[i] = distance_[order_[i].id()];
         const float centre2 = slot.header().params.norm2;
-        select_neighbours(count, sorted.data(), 0, count, kept_,
-                          [&](uint32_t x, uint32_t y) { return pair(order_[x].id(), order_[y].id(), centre2); },
-                          &turned_down_);
+        select_neighbours(
+            count, sorted.data(), 0, count, kept_,
+            [&](uint32_t x, uint32_t y) { return pair(order_[x].id(), order_[y].id(), centre2); },
+            &turned_down_);
         const auto spared = [&](uint32_t i) { return stay && order_[i].id() == degree; };
         return order_[least_useful(turned_down_, count, spared)].id();
     }
 
   private:
-    const uint8_t* row(uint32_t i) const { return reinterpret_cast<const uint8_t*>(&rows_[i * l_.words]); }
+    const uint8_t* row(uint32_t i) const
+    {
+        return reinterpret_cast<const uint8_t*>(&rows_[i * l_.words]);
+    }
 
     // The lengths of the residuals and the distances to the centre.
     void measure(const Slot& slot, const SketchEncoder& encoder)
@@ -105,7 +109,8 @@ class SketchedNeighbours {
         for (uint32_t i = 0; i < degree; i++) {
             const float a = slot.a()[i], b = slot.b()[i];
             set(i, b, centre2,
-                ip ? -b * (centre_.offset() + centre_.factor() * static_cast<float>(score_[i])) - a : 0);
+                ip ? -b * (centre_.offset() + centre_.factor() * static_cast<float>(score_[i])) - a
+                   : 0);
         }
         set(degree, encoder.factors().b, centre2, encoder.centre_dot());
     }
@@ -116,7 +121,8 @@ class SketchedNeighbours {
         if (l_.form == Form::bits)
             return bits_distance(l_.metric, row(i), row(j), l_.code_bytes);
         const auto bits = static_cast<float>((l_.padded + l_.fold - 1) / l_.fold);
-        const auto differ = static_cast<float>(simd::kernels().bits.hamming(row(i), row(j), l_.words * 8));
+        const auto differ =
+            static_cast<float>(simd::kernels().bits.hamming(row(i), row(j), l_.words * 8));
         const float cosine = std::cos(std::numbers::pi_v<float> * differ / bits);
         const float dot = length_[i] * length_[j] * cosine;
         if (l_.metric == Metric::ip)
@@ -129,7 +135,8 @@ class SketchedNeighbours {
         const float f = l_.metric == Metric::ip ? -b : -b / 2;
         const auto bits = static_cast<float>((l_.padded + l_.fold - 1) / l_.fold);
         // |r| = f sum|y| / |r|, and sum|y| of random y is known.
-        length_[i] = f * bits * std::sqrt(2 / (std::numbers::pi_v<float> * static_cast<float>(l_.padded)));
+        length_[i] =
+            f * bits * std::sqrt(2 / (std::numbers::pi_v<float> * static_cast<float>(l_.padded)));
         distance_[i] = l_.metric == Metric::ip ? -(centre2 + centre_dot) : length_[i] * length_[i];
     }
 

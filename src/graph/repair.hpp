@@ -14,7 +14,8 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 64), encoder_(l_), node_(l_)
+        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 64),
+          encoder_(l_), node_(l_)
     {
     }
 
@@ -48,7 +49,8 @@ class Repairer {
             if (!node_.read(store_, b) || node_.header().level != level)
                 continue;
             const Slot slot = node_.slot();
-            const float* estimate = l_.sketched() ? query_.estimates(slot, query_.distance(node_.code())) : nullptr;
+            const float* estimate =
+                l_.sketched() ? query_.estimates(slot, query_.distance(node_.code())) : nullptr;
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
                 if (n != id && !gone(n) && std::find(good_.begin(), good_.end(), n) == good_.end())
@@ -67,23 +69,22 @@ class Repairer {
             take(g, level);
         const size_t stay = taken_.size();
         for (const Candidate c : found_) {
-            if (std::none_of(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
-                             [&](const Taken& t) { return t.id == c.id(); }))
+            if (!is_taken(c.id()))
                 take(c.id(), level);
         }
-        if (taken_.size() < l_.degree) {
+        if (taken_.size() < l_.degree || bad_.size() >= good_.size()) {
             Counters counters;
             const Entry entry = store_.entry();
-            const SlotId at = entry.level < level ? no_slot : descend(search_, entry, level, counters);
+            const SlotId at =
+                entry.level < level ? no_slot : descend(search_, entry, level, counters);
             if (at != no_slot) {
                 search_.restart(level, std::max<size_t>(64, 2 * l_.degree));
                 search_.add(at, 0);
-                search_.run(counters, false, [&](SlotId n, const Slot& slot, const Code& c, float, bool in_w) {
-                    if (in_w && n != id && !gone(n) && std::none_of(taken_.begin(), taken_.end(), [&](const Taken& t) { return t.id == n; })) {
-                        taken_.push_back({n, slot.header().params, codes_.size(), c.length, 0});
-                        codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
-                    }
-                });
+                search_.run(counters, false,
+                            [&](SlotId n, const Slot&, const Code& c, float, bool in_w) {
+                                if (in_w && n != id && !gone(n) && !is_taken(n))
+                                    keep(n, c);
+                            });
             }
         }
         for (Taken& t : taken_)
@@ -110,6 +111,7 @@ class Repairer {
         for (size_t i = 0; i < rest_.size() && chosen_.size() < most; i++)
             chosen_.push_back(rest_[i]);
 
+        added_.clear();
         store_.poll();
         store_.write(id, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
@@ -119,8 +121,7 @@ class Repairer {
             for (uint32_t i = 0; i < h.degree; i++)
                 if (!gone(slot.ids()[i]))
                     SketchEncoder::move(slot, i, n++);
-            if (l_.sketched())
-                encoder_.set_centre(code_in(slot));
+            encoder_.set_centre(code_in(slot));
             for (const size_t i : chosen_) {
                 if (n == l_.degree)
                     break;
@@ -129,10 +130,15 @@ class Repairer {
                     continue;
                 encoder_.encode(code_of(t));
                 encoder_.put(t.id, slot, n++);
+                added_.push_back(t.id);
             }
             h.degree = static_cast<uint8_t>(n);
             return true;
         });
+        // The new neighbours lead back where they have room: ways to a node die with its neighbours,
+        // and one that is nobody's nearest would become hard to find.
+        for (const SlotId n : added_)
+            lead_back(n, id, own, level);
         return true;
     }
 
@@ -145,13 +151,37 @@ class Repairer {
         float distance;
     };
 
+    void lead_back(SlotId from, SlotId id, const Code& own, int level)
+    {
+        // A look before the lock: most are full.
+        if (!node_.read_live(store_, from, level) || node_.degree() >= l_.degree)
+            return;
+        store_.write(from, [&](const MutableSlot& slot) {
+            SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.level != level || h.degree >= l_.degree ||
+                std::find(slot.ids(), slot.ids() + h.degree, id) != slot.ids() + h.degree)
+                return false;
+            encoder_.set_centre(code_in(slot));
+            encoder_.encode(own);
+            encoder_.put(id, slot, h.degree++);
+            return true;
+        });
+    }
+
     void take(SlotId id, int level)
     {
-        if (!node_.read(store_, id) || node_.header().state != SlotState::live || node_.header().level != level)
-            return;
-        const Code c = node_.code();
+        if (node_.read_live(store_, id, level))
+            keep(id, node_.code());
+    }
+    void keep(SlotId id, const Code& c)
+    {
         taken_.push_back({id, c.params, codes_.size(), c.length, 0});
         codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
+    }
+    bool is_taken(SlotId id) const
+    {
+        return std::any_of(taken_.begin(), taken_.end(),
+                           [&](const Taken& t) { return t.id == id; });
     }
     Code code_of(const Taken& t) const { return {t.params, codes_.data() + t.code, t.length}; }
 
@@ -164,7 +194,7 @@ class Repairer {
     Vec<uint8_t> code_, codes_;
     Node node_;
     Vec<size_t> chosen_, rest_;
-    Vec<SlotId> bad_, good_;
+    Vec<SlotId> bad_, good_, added_;
     Vec<Candidate> found_;
     Vec<Taken> taken_;
 };

@@ -18,7 +18,10 @@ struct ScanLimits {
 template <ReadStore S>
 class Scan {
   public:
-    explicit Scan(S& store) : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 40) {}
+    explicit Scan(S& store)
+        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 40)
+    {
+    }
 
     void start(const Value& query, const ScanLimits& limits)
     {
@@ -32,21 +35,27 @@ class Scan {
         pending_.clear();
         batch_.clear();
         at_ = 0;
-        last_ = -INFINITY;
+        last_ = reach_ = -INFINITY;
+        settled_ = false;
         state_ = State::fresh;
     }
 
-    // The next row, and a bound that its exact distance is not below.
-    bool next(Tid* tid, double* bound)
+    // The next row, and a bound that its exact distance is not below. in_order: it is surely not
+    // nearer than those before it, nor farther than those that follow.
+    bool next(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
             if (at_ < batch_.size()) {
+                if (!settled_)
+                    settle();
                 const Emit& e = batch_[at_];
-                const Item& item = items_[e.item];
-                *tid = item.tids[--left_];
-                *bound = last_ = e.bound;
-                if (left_ == 0)
-                    advance();
+                *tid = items_[e.item].tids[--left_];
+                *bound = last_ = e.low;
+                *in_order = in_order_;
+                if (left_ == 0) {
+                    at_++;
+                    settled_ = false;
+                }
                 return true;
             }
             if (!more())
@@ -58,20 +67,67 @@ class Scan {
 
   private:
     struct Item {
+        SlotId id;
         float norm2, error;
         uint32_t tid_count;
         Tid tids[max_tids];
     };
     struct Emit {
-        double bound;
+        double low, high;   // bounds of the distance
         uint32_t item;
+        bool fine;   // they are from the fine code, if there is one
+        friend bool operator<(const Emit& x, const Emit& y)
+        {
+            return x.low != y.low ? x.low < y.low : x.item < y.item;
+        }
     };
     enum class State : uint8_t { fresh, running, done };
 
-    void advance()
+    // Decides which row of the batch comes next, and whether its place is certain: fine codes of the
+    // few in front are looked at, as far as their bounds overlap.
+    void settle()
     {
-        at_++;
-        left_ = at_ < batch_.size() ? items_[batch_[at_].item].tid_count : 0;
+        const auto overlapped = [&] {
+            return at_ + 1 < batch_.size() && batch_[at_ + 1].low < batch_[at_].high;
+        };
+        if (l_.fine) {
+            for (;;) {
+                if (!batch_[at_].fine)
+                    refine(at_);
+                else if (overlapped() && !batch_[at_ + 1].fine)
+                    refine(at_ + 1);
+                else
+                    break;
+            }
+            store_.release();
+        }
+        const Emit& e = batch_[at_];
+        left_ = items_[e.item].tid_count;
+        const bool last =
+            at_ + 1 == batch_.size() && state_ != State::done;   // who knows what follows
+        in_order_ = l_.fine && left_ == 1 && e.low >= reach_ && !last && !overlapped();
+        if (!in_order_)
+            reach_ = std::max(reach_, e.high);
+        settled_ = true;
+    }
+
+    // Narrows the bounds of one, which may move it back.
+    void refine(size_t i)
+    {
+        Emit e = batch_[i];
+        const Item& item = items_[e.item];
+        e.fine = true;
+        store_.read(item.id, [&](const Slot& slot) {
+            const SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.params.norm2 != item.norm2)
+                return;   // gone meanwhile
+            const Bounds b = query_.fine_bounds(code_in(slot));
+            e.low = std::max(e.low, b.low);
+            e.high = std::min(e.high, b.high);
+        });
+        for (; i + 1 < batch_.size() && batch_[i + 1] < e; i++)
+            batch_[i] = batch_[i + 1];
+        batch_[i] = e;
     }
 
     // Fills the next batch; false at the end.
@@ -96,18 +152,21 @@ class Scan {
             for (size_t i = 0; i < pending_.size() && i < ef_; i++)
                 search_.revisit(pending_[i]);
         }
-        search_.run(counters_, iterate, [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
-            const SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.tid_count == 0)
-                return;
-            Item item;
-            item.norm2 = h.params.norm2;
-            item.error = h.params.error;
-            item.tid_count = std::min<uint32_t>(h.tid_count, max_tids);
-            std::copy(h.tids, h.tids + item.tid_count, item.tids);
-            pending_.push_back(Candidate(distance, static_cast<uint32_t>(items_.size())));
-            items_.push_back(item);
-        });
+        search_.run(counters_, iterate,
+                    [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
+                        const SlotHeader& h = slot.header();
+                        if (h.state != SlotState::live || h.tid_count == 0)
+                            return;
+                        Item item;
+                        item.id = id;
+                        item.norm2 = h.params.norm2;
+                        item.error = h.params.error;
+                        item.tid_count = std::min<uint32_t>(h.tid_count, max_tids);
+                        std::copy(h.tids, h.tids + item.tid_count, item.tids);
+                        pending_.push_back(
+                            Candidate(distance, static_cast<uint32_t>(items_.size())));
+                        items_.push_back(item);
+                    });
         const bool last = !iterate || search_.exhausted() ||
                           counters_.visited >= limits_.max_visited ||
                           search_.bytes() + items_.size() * sizeof(Item) >= limits_.max_bytes;
@@ -120,22 +179,21 @@ class Scan {
         std::sort(pending_.begin(), pending_.end());
         size_t n = pending_.size();
         if (!iterate || !last)
-            n = std::min(n, limits_.iterate == Iterate::strict ? std::max<size_t>((ef_ + 1) / 2, 20) : ef_);
+            n = std::min(n, limits_.iterate == Iterate::strict ? std::max<size_t>((ef_ + 1) / 2, 20)
+                                                               : ef_);
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];
-            const double bound = query_.lower_bound(pending_[i].distance(), item.norm2, item.error);
+            const Bounds bounds = query_.bounds(pending_[i].distance(), item.norm2, item.error);
             // What should have come before rows that are gone already can't come in order.
-            if (limits_.iterate == Iterate::strict && bound < last_)
+            if (limits_.iterate == Iterate::strict && bounds.low < last_)
                 continue;
-            batch_.push_back({bound, pending_[i].id()});
+            batch_.push_back({bounds.low, bounds.high, pending_[i].id(), false});
         }
         pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
-        std::sort(batch_.begin(), batch_.end(), [](const Emit& x, const Emit& y) {
-            return x.bound != y.bound ? x.bound < y.bound : x.item < y.item;
-        });
+        std::sort(batch_.begin(), batch_.end());
         at_ = 0;
-        left_ = batch_.empty() ? 0 : items_[batch_[0].item].tid_count;
+        settled_ = false;
         return true;
     }
 
@@ -144,14 +202,16 @@ class Scan {
     Query query_;
     LayerSearch<S> search_;
     ScanLimits limits_{};
-    size_t ef_ = 0;             // of the present batch
+    size_t ef_ = 0;   // of the present batch
     Counters counters_;
-    Vec<Item> items_;           // visited
-    Vec<Candidate> pending_;    // visited, not emitted: distance, item
+    Vec<Item> items_;          // visited
+    Vec<Candidate> pending_;   // visited, not emitted: distance, item
     Vec<Emit> batch_;
     size_t at_ = 0;
-    uint32_t left_ = 0;
-    double last_ = 0;
+    bool settled_ = false, in_order_ = false;   // of the front of the batch
+    uint32_t left_ = 0;                         // of its rows
+    double last_ = 0;                           // the bound given out last
+    double reach_ = 0;   // up to where rows given out without a certain place may be
     State state_ = State::done;
 };
 

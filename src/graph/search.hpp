@@ -27,8 +27,8 @@ template <ReadStore S>
 class LayerSearch {
   public:
     LayerSearch(S& store, Query& query, int level, size_t ef)
-        : store_(store), l_(store.layout()), q_(query), level_(level), w_(ef), seen_(ef * 16), node_(l_),
-          neighbour_(l_)
+        : store_(store), l_(store.layout()), q_(query), level_(level), w_(ef), seen_(ef * 16),
+          node_(l_), neighbour_(l_)
     {
     }
 
@@ -75,7 +75,8 @@ class LayerSearch {
                     if (arrive(id, slot, code_in(slot), counters, on_visit))
                         estimate_neighbours(slot, counters, keep);
                 });
-            else if (node_.read(store_, id) && arrive(id, node_.slot(), node_.code(), counters, on_visit))
+            else if (node_.read(store_, id) &&
+                     arrive(id, node_.slot(), node_.code(), counters, on_visit))
                 read_neighbours(counters, keep);
         }
         store_.release();
@@ -115,7 +116,8 @@ class LayerSearch {
 
     // False: a stale link.
     template <class OnVisit>
-    bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters, OnVisit&& on_visit)
+    bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters,
+                OnVisit&& on_visit)
     {
         const SlotHeader& h = slot.header();
         if ((h.state != SlotState::live && h.state != SlotState::deleted) || h.level != level_)
@@ -196,12 +198,13 @@ SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters
         search.restart(l, 1);
         search.add(at, 0);
         // Deleted nodes never enter W but lead on as well as others.
-        search.run(counters, false, [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
-            if (down == no_slot || distance < best) {
-                best = distance;
-                down = slot.header().down;
-            }
-        });
+        search.run(counters, false,
+                   [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
+                       if (down == no_slot || distance < best) {
+                           best = distance;
+                           down = slot.header().down;
+                       }
+                   });
         at = down;
     }
     return at;

@@ -19,28 +19,44 @@ struct Entry {
 };
 
 template <class S>
-concept ReadStore = requires(S& s, SlotId id) {
-    { s.layout() } -> std::convertible_to<const Layout&>;
-    { s.entry() } -> std::convertible_to<Entry>;
+concept ReadStore = requires(S& s, SlotId id)
+{
+    {
+        s.layout()
+        } -> std::convertible_to<const Layout&>;
+    {
+        s.entry()
+        } -> std::convertible_to<Entry>;
     // Calls the function with the slot, which does not change meanwhile; false if there is none.
-    { s.read(id, [](const Slot&) {}) } -> std::convertible_to<bool>;
+    {
+        s.read(id, [](const Slot&) {})
+        } -> std::convertible_to<bool>;
     // Likely to be read next; release() when the search pauses.
-    { s.prefetch(id) };
-    { s.release() };
+    {s.prefetch(id)};
+    {s.release()};
     // A place to be interrupted: nothing is locked.
-    { s.poll() };
+    {s.poll()};
 };
 
 template <class S>
-concept Store = ReadStore<S> && requires(S& s, SlotId id, Entry e) {
+concept Store = ReadStore<S> && requires(S& s, SlotId id, Entry e)
+{
     // Calls the function with the slot; what it changed is kept, atomically, if it returns true.
-    { s.write(id, [](const MutableSlot&) { return true; }) } -> std::convertible_to<bool>;
+    {
+        s.write(id, [](const MutableSlot&) { return true; })
+        } -> std::convertible_to<bool>;
     // A new slot, filled by the function; its id.
-    { s.create([](const MutableSlot&) {}) } -> std::convertible_to<SlotId>;
+    {
+        s.create([](const MutableSlot&) {})
+        } -> std::convertible_to<SlotId>;
     // The next transaction's id, for what may turn out to belong to nobody; 0 where there are none.
-    { s.stamp() } -> std::convertible_to<uint64_t>;
+    {
+        s.stamp()
+        } -> std::convertible_to<uint64_t>;
     // Makes `e` the entry if the present one is lower. False: it was not.
-    { s.raise_entry(e) } -> std::convertible_to<bool>;
+    {
+        s.raise_entry(e)
+        } -> std::convertible_to<bool>;
 };
 
 }   // namespace quiver::graph

@@ -6,6 +6,11 @@
 
 namespace quiver::graph {
 
+// A distance lies between them, in the units of the operator.
+struct Bounds {
+    double low, high;
+};
+
 // What a search compares with, prepared once.
 class Query {
   public:
@@ -40,9 +45,7 @@ class Query {
             break;
         }
         case Form::bits:
-        case Form::sparse:
-            norm2_ = encode(l_, x, bytes_).params.norm2;
-            break;
+        case Form::sparse: norm2_ = encode(l_, x, bytes_).params.norm2; break;
         }
     }
 
@@ -56,7 +59,8 @@ class Query {
         if (l_.form == Form::bits)
             return bits_distance(l_.metric, bytes_.data(), c.bytes, l_.code_bytes);
         if (l_.form == Form::sparse)
-            return sparse_distance(l_.metric, sparse_view(bytes_.data(), static_cast<uint32_t>(bytes_.size())),
+            return sparse_distance(l_.metric,
+                                   sparse_view(bytes_.data(), static_cast<uint32_t>(bytes_.size())),
                                    sparse_view(c.bytes, c.length));
         return l1_distance(dense_.data(), c, l_.padded);
     }
@@ -84,30 +88,47 @@ class Query {
         return estimate_.data();
     }
 
-    // A number that the true distance of any vector x with |x - x'| <= error is not below, though
-    // it is computed in floats: in the units of the operator (not squared; cosine from unit
-    // vectors' l2).
-    double lower_bound(float distance, float norm2, float error) const
+    // What the true distance of any vector x with |x - x'| <= error lies between, though it is
+    // computed in floats: in the units of the operator (not squared; cosine from unit vectors' l2).
+    Bounds bounds(double distance, double norm2, double error) const
     {
         // Rounding of sums over many floats, here and in the operator that is compared with.
-        constexpr double epsilon = 4e-6;
-        const double scale2 = static_cast<double>(norm2_) + norm2;
+        const double epsilon = 4e-6 * (1 + l_.padded / 2048.0);
+        const double scale2 = norm2_ + norm2;
+        const auto at_least_0 = [](double x) { return std::max(0.0, x); };
         switch (l_.metric) {
-        case Metric::hamming: return distance;
-        case Metric::jaccard: return std::max(0.0, distance - epsilon);
-        case Metric::l1: return std::max(0.0, distance - error * (1 + epsilon) - epsilon * (scale2 + error));
+        case Metric::hamming: return {distance, distance};
+        case Metric::jaccard: return {at_least_0(distance - epsilon), distance + epsilon};
+        case Metric::l1: {
+            const double margin = error * (1 + epsilon) + epsilon * (scale2 + error);
+            return {at_least_0(distance - margin), distance + margin};
+        }
         case Metric::ip: {
-            const double q = std::sqrt(static_cast<double>(norm2_)), x = std::sqrt(static_cast<double>(norm2));
-            return distance - q * error * (1 + epsilon) - epsilon * q * (x + error);
+            const double q = std::sqrt(static_cast<double>(norm2_)), x = std::sqrt(norm2);
+            const double margin = q * error * (1 + epsilon) + epsilon * q * (x + error);
+            return {distance - margin, distance + margin};
         }
         case Metric::l2:
         case Metric::cosine: break;
         }
-        const double d2 = std::max(0.0, distance - epsilon * scale2);
-        const double bound = std::max(0.0, std::sqrt(d2) - error * (1 + epsilon));
+        const double margin = error * (1 + epsilon);
+        const double low = at_least_0(std::sqrt(at_least_0(distance - epsilon * scale2)) - margin);
+        const double high = std::sqrt(at_least_0(distance + epsilon * scale2)) + margin;
         if (l_.metric == Metric::l2)
-            return bound * (1 - epsilon);
-        return std::max(0.0, bound * bound / 2 - epsilon);
+            return {low * (1 - epsilon), high * (1 + epsilon)};
+        return {at_least_0(low * low / 2 - epsilon), high * high / 2 + epsilon};
+    }
+
+    // The same from the fine code.
+    Bounds fine_bounds(const Code& c) const
+    {
+        const FineCode fine(l_, c);
+        const double ip =
+            quant::scalar_fine_ip(dense_.data(), sum_, c.params, c.bytes, fine.bytes, l_.padded);
+        return bounds(l_.metric == Metric::ip
+                          ? -ip
+                          : static_cast<double>(norm2_) + fine.params.norm2 - 2 * ip,
+                      fine.params.norm2, fine.params.error);
     }
 
   private:
@@ -115,10 +136,12 @@ class Query {
     const float* distances_to_bits(const Slot& slot, uint32_t n)
     {
         simd::kernels().sketches.differ(slot.sketches(), l_.words, l_.degree,
-                                        reinterpret_cast<const uint64_t*>(bytes_.data()), score_.data());
+                                        reinterpret_cast<const uint64_t*>(bytes_.data()),
+                                        score_.data());
         for (uint32_t i = 0; i < n; i++) {
             const auto differ = static_cast<float>(score_[i]);
-            const float sum = norm2_ + slot.a()[i];   // twice the common bits, and those that differ
+            const float sum =
+                norm2_ + slot.a()[i];   // twice the common bits, and those that differ
             estimate_[i] = l_.metric == Metric::hamming ? differ
                            : sum > differ               ? 1 - (sum - differ) / (sum + differ)
                                                         : 1;
@@ -128,15 +151,15 @@ class Query {
 
     const Layout& l_;
     Vec<float> dense_, folded_, zero_;
-    Vec<uint8_t> bytes_;           // of bits and sparse vectors, as encode() makes them
-    float norm2_ = 0, sum_ = 0;    // norm2_: as a code's
+    Vec<uint8_t> bytes_;          // of bits and sparse vectors, as encode() makes them
+    float norm2_ = 0, sum_ = 0;   // norm2_: as a code's
     quant::BinaryQuery binary_;
     Vec<float> estimate_;
     Vec<uint32_t> score_;
 };
 
 // Makes the links of one node: ids, and neighbours encoded relative to it, for which the node is
-// decoded and folded once.
+// decoded and folded once. Without sketches there is nothing to encode.
 class SketchEncoder {
   public:
     explicit SketchEncoder(const Layout& layout) : l_(layout), bits_(layout.words)

@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "access/amapi.h"
+#include "access/genam.h"
 #include "access/generic_xlog.h"
 #include "access/relscan.h"
 #include "access/transam.h"
@@ -77,10 +78,7 @@ inline FullTransactionId oldest_running_full_xid()
                                     (XidFromFullTransactionId(next) - oldest));
 }
 
-inline FullTransactionId next_full_xid()
-{
-    return ReadNextFullTransactionId();
-}
+inline FullTransactionId next_full_xid() { return ReadNextFullTransactionId(); }
 
 // For code that calls what others wrote: no search_path of the caller's.
 inline void restrict_search_path()
@@ -104,6 +102,16 @@ inline void count_index_search(IndexScanDesc scan)
 #if PG_VERSION_NUM >= 180000
     if (scan->instrument)
         scan->instrument->nsearches++;
+#endif
+}
+
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys,
+                                      int orderbys)
+{
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(heap, index, snapshot, nullptr, keys, orderbys);
+#else
+    return index_beginscan(heap, index, snapshot, keys, orderbys);
 #endif
 }
 
@@ -167,8 +175,7 @@ inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
     if (!result || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("set-valued function called in context that cannot accept a set")));
-    const MemoryContext old =
-        MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    const MemoryContext old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
     TupleDesc desc;
     if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");

@@ -15,10 +15,15 @@ $old->safe_psql('postgres', q{
 		(SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 20) j)::vector(20) AS v FROM generate_series(1, 500) i) x;
 	CREATE INDEX items_v ON items USING hnsw (v vector_cosine_ops) WITH (m = 8, ef_construction = 40, sketch_fold = 2);
 	CREATE INDEX items_h ON items USING hnsw (h halfvec_l1_ops);
-	DELETE FROM items WHERE id % 10 = 0;});
+	DELETE FROM items WHERE id % 10 = 0;
+	CREATE TABLE quantizers AS SELECT pq_train(v, 5) AS q FROM items;
+	CREATE TABLE codes AS SELECT id, quantize(q, v) AS code FROM items, quantizers;});
 my $question = q{SET enable_seqscan = off; SELECT string_agg(id::text, ',') FROM
 	(SELECT id FROM items ORDER BY v <=> (SELECT v FROM items WHERE id = 77) LIMIT 5) x};
 my $check = q{SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_h', true)};
+my $codes = q{SELECT (SELECT md5(q::text) FROM quantizers), md5(string_agg(code::text, ',' ORDER BY id)),
+	(SELECT string_agg(id::text, ',') FROM (SELECT id FROM codes ORDER BY code <-> (SELECT quantized_query(q, v) FROM quantizers, items WHERE id = 77), id LIMIT 5) x) FROM codes};
+my $coded = $old->safe_psql('postgres', $codes);
 my $answer = $old->safe_psql('postgres', $question);
 like($answer, qr/^77,/, 'the old cluster answers');
 
@@ -28,6 +33,7 @@ $old->safe_psql('postgres', 'CREATE DATABASE restored');
 $old->command_ok([ 'pg_restore', '-d', $old->connstr('restored'), $dump ], 'pg_restore');
 is($old->safe_psql('restored', $question), $answer, 'the restored database answers the same');
 is($old->safe_psql('restored', $check), '', 'and verifies');
+is($old->safe_psql('restored', $codes), $coded, 'and has the same quantizer and codes');
 is($old->safe_psql('restored', "SELECT m, ef_construction, sketch_bits FROM hnsw_meta('items_v')"), '8|40|64', 'with its options');
 
 $old->backup('base');
@@ -47,6 +53,7 @@ command_ok([ "$bin/pg_upgrade", '--no-sync', '-b', $bin, '-B', $bin, '-d', $old-
 $new->start;
 is($new->safe_psql('postgres', $question), $answer, 'the upgraded cluster answers the same');
 is($new->safe_psql('postgres', $check), '', 'and verifies');
+is($new->safe_psql('postgres', $codes), $coded, 'and has its quantizer and codes');
 $new->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items; INSERT INTO items (id, v, h) SELECT 1000 + id, v, h FROM items');
 is($new->safe_psql('postgres', $check), '', 'after vacuum and inserts, too');
 done_testing();
