@@ -10,7 +10,7 @@ for `vector`) and, with --in-process, libraries from PyPI (hnswlib, faiss, usear
 each measurement, so that ratios hold on a noisy machine. Results are JSON lines, one for each
 measurement; what is there already is not measured again. report.html shows them.
 """
-import argparse, glob, gzip, html, json, os, re, subprocess, sys, tempfile, time
+import argparse, glob, gzip, html, importlib, json, os, re, subprocess, sys, tempfile, time
 
 import numpy as np
 import psycopg
@@ -219,7 +219,7 @@ class Library:
 
     def __init__(self, name, args):
         self.name, self.args = name, args
-        self.module = __import__({"faiss": "faiss"}.get(name, name))
+        self.module = importlib.import_module(name)
         self.about = f"{name} {getattr(self.module, '__version__', '')}, in process, one thread"
 
     def load(self, base, queries):

@@ -42,7 +42,10 @@ std::vector<T> load(const char* path, int* rows, int* columns)
     std::fclose(f);
     return v;
 }
-double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double since(Clock::time_point t)
+{
+    return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 }   // namespace
 
@@ -59,7 +62,7 @@ int main(int argc, char** argv)
     const uint32_t efc = argc > 6 ? static_cast<uint32_t>(std::atoi(argv[6])) : 64;
     const auto udim = static_cast<size_t>(dim);
 
-    const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), m, 0, 8160);
+    const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160);
     std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.level_base(), layout.fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
     const quant::Rotation rotation(udim, 1);
@@ -70,11 +73,12 @@ int main(int argc, char** argv)
     auto start = Clock::now();
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
-        inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
+        inserter.insert({.dense = rotated.data()},
+                        Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
                         draw_level(rng, layout.level_base(), max_level));
     }
-    std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start), store.size(),
-                static_cast<double>(inserter.counters().visited) / n);
+    std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start),
+                store.size(), static_cast<double>(inserter.counters().visited) / n);
 
     connect_all(store, inserter, store.size());
     // CHURN=3: so often, half of the rows are deleted and inserted again.
@@ -112,7 +116,8 @@ int main(int argc, char** argv)
         std::printf("round %d: repaired in %.1f s", round + 1, since(start));
         for (const int i : again) {
             rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
-            inserter.insert({.dense = rotated.data()}, Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
+            inserter.insert({.dense = rotated.data()},
+                            Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
                             draw_level(rng, layout.level_base(), max_level));
         }
         std::printf(", %zu rows inserted in %.1f s\n", again.size(), since(start));
@@ -132,8 +137,10 @@ int main(int argc, char** argv)
         efs.assign(30, static_cast<size_t>(std::atoi(one)));
     Scan<MemoryStore> scan(store);
     const auto distance = [&](int q, int i) {
-        const float *x = &queries[static_cast<size_t>(q) * udim], *y = &base[static_cast<size_t>(i) * udim];
-        return metric == Metric::ip ? -simd::kernels().f32.ip(x, y, udim) : simd::kernels().f32.l2sq(x, y, udim);
+        const float *x = &queries[static_cast<size_t>(q) * udim],
+                    *y = &base[static_cast<size_t>(i) * udim];
+        return metric == Metric::ip ? -simd::kernels().f32.ip(x, y, udim)
+                                    : simd::kernels().f32.l2sq(x, y, udim);
     };
     const auto recall_at_10 = [&](int q, const std::vector<int>& got) {
         const float worst = distance(q, gt[static_cast<size_t>(q) * static_cast<size_t>(k) + 9]);
@@ -150,16 +157,20 @@ int main(int argc, char** argv)
             start = Clock::now();
             for (int q = 0; q < nq; q++) {
                 rotation.apply(&queries[static_cast<size_t>(q) * udim], rotated.data());
-                scan.start({.dense = rotated.data()}, {ef, Iterate::strict, 20000, size_t{1} << 30});
+                scan.start({.dense = rotated.data()},
+                           {ef, Iterate::strict, 20000, size_t{1} << 30});
                 // What the executor does: exact distances, until ten are certain.
                 std::vector<std::pair<double, int>> exact;
                 std::vector<int> got;
                 Tid tid;
                 double bound;
-                while (got.size() < 10 && scan.next(&tid, &bound)) {
+                bool in_order;
+                while (got.size() < 10 && scan.next(&tid, &bound, &in_order)) {
                     pulled++;
                     const int i = tid.block_high << 16 | tid.block_low;
-                    const double d = metric == Metric::ip ? distance(q, i) : metric == Metric::l2 ? std::sqrt(distance(q, i)) : distance(q, i) / 2;
+                    const double d = metric == Metric::ip   ? distance(q, i)
+                                     : metric == Metric::l2 ? std::sqrt(distance(q, i))
+                                                            : distance(q, i) / 2;
                     if (d < bound) {
                         std::printf("bound %.9g above exact %.9g\n", bound, d);
                         return 1;
@@ -176,14 +187,16 @@ int main(int argc, char** argv)
             }
             best = std::min(best, since(start));
         }
-        std::printf("  ef %4zu  recall %.4f  visited %6.1f  pulled %5.1f  %8.0f/s\n", ef, recall / nq,
-                    static_cast<double>(visited) / nq, static_cast<double>(pulled) / nq, nq / best);
+        std::printf("  ef %4zu  recall %.4f  visited %6.1f  pulled %5.1f  %8.0f/s\n", ef,
+                    recall / nq, static_cast<double>(visited) / nq,
+                    static_cast<double>(pulled) / nq, nq / best);
     }
 #ifdef HAVE_HNSWLIB
     hnswlib::L2Space l2(udim);
     hnswlib::InnerProductSpace ip(udim);
-    hnswlib::HierarchicalNSW<float> h(metric == Metric::l2 ? static_cast<hnswlib::SpaceInterface<float>*>(&l2) : &ip,
-                                      static_cast<size_t>(n), m, efc);
+    hnswlib::HierarchicalNSW<float> h(
+        metric == Metric::l2 ? static_cast<hnswlib::SpaceInterface<float>*>(&l2) : &ip,
+        static_cast<size_t>(n), m, efc);
     start = Clock::now();
     for (int i = 0; i < n; i++)
         h.addPoint(&base[static_cast<size_t>(i) * udim], static_cast<size_t>(i));

@@ -160,30 +160,63 @@ Distance simsimd(const char* name)
 std::vector<Row> rows()
 {
     std::vector<Row> r;
-    r.push_back({"f32 l2sq", 4, 1, [](const Kernels& k) { return wrap(k.f32.l2sq); },
-                 wrap(plain_l2sq), {{"simsimd", simsimd("simsimd_l2sq_f32")}}});
-    r.push_back({"f32 ip", 4, 1, [](const Kernels& k) { return wrap(k.f32.ip); }, wrap(plain_ip),
+    r.push_back({"f32 l2sq",
+                 4,
+                 1,
+                 [](const Kernels& k) { return wrap(k.f32.l2sq); },
+                 wrap(plain_l2sq),
+                 {{"simsimd", simsimd("simsimd_l2sq_f32")}}});
+    r.push_back({"f32 ip",
+                 4,
+                 1,
+                 [](const Kernels& k) { return wrap(k.f32.ip); },
+                 wrap(plain_ip),
                  {{"simsimd", simsimd("simsimd_dot_f32")}}});
-    r.push_back({"f32 l1", 4, 1, [](const Kernels& k) { return wrap(k.f32.l1); }, wrap(plain_l1), {}});
-    r.push_back({"f32 cosine", 4, 1,
+    r.push_back(
+        {"f32 l1", 4, 1, [](const Kernels& k) { return wrap(k.f32.l1); }, wrap(plain_l1), {}});
+    r.push_back({"f32 cosine",
+                 4,
+                 1,
                  [](const Kernels& k) -> Distance {
                      auto f = k.f32.cosine;
                      return [f](const void* a, const void* b, size_t n) {
-                         const auto t = f(static_cast<const float*>(a), static_cast<const float*>(b), n);
+                         const auto t =
+                             f(static_cast<const float*>(a), static_cast<const float*>(b), n);
                          return t.dot / (t.aa * t.bb);
                      };
                  },
-                 wrap(plain_cosine), {{"simsimd", simsimd("simsimd_cos_f32")}}});
-    r.push_back({"f16 l2sq", 2, 1, [](const Kernels& k) { return wrap(k.f16.l2sq); },
-                 wrap(plain_half_l2sq), {{"simsimd", simsimd("simsimd_l2sq_f16")}}});
-    r.push_back({"f32 x u8 ip", 1, 1, [](const Kernels& k) { return wrap(k.f32_u8.ip); },
-                 wrap(plain_asymmetric_ip), {}});
-    r.push_back({"u8 l2sq", 1, 1, [](const Kernels& k) { return wrap(k.u8.l2sq); },
-                 wrap(plain_u8_l2sq), {{"simsimd", simsimd("simsimd_l2sq_u8")}}});
-    r.push_back({"u8 ip", 1, 1, [](const Kernels& k) { return wrap(k.u8.ip); }, wrap(plain_u8_ip),
+                 wrap(plain_cosine),
+                 {{"simsimd", simsimd("simsimd_cos_f32")}}});
+    r.push_back({"f16 l2sq",
+                 2,
+                 1,
+                 [](const Kernels& k) { return wrap(k.f16.l2sq); },
+                 wrap(plain_half_l2sq),
+                 {{"simsimd", simsimd("simsimd_l2sq_f16")}}});
+    r.push_back({"f32 x u8 ip",
+                 1,
+                 1,
+                 [](const Kernels& k) { return wrap(k.f32_u8.ip); },
+                 wrap(plain_asymmetric_ip),
+                 {}});
+    r.push_back({"u8 l2sq",
+                 1,
+                 1,
+                 [](const Kernels& k) { return wrap(k.u8.l2sq); },
+                 wrap(plain_u8_l2sq),
+                 {{"simsimd", simsimd("simsimd_l2sq_u8")}}});
+    r.push_back({"u8 ip",
+                 1,
+                 1,
+                 [](const Kernels& k) { return wrap(k.u8.ip); },
+                 wrap(plain_u8_ip),
                  {{"simsimd", simsimd("simsimd_dot_u8")}}});
-    r.push_back({"bit hamming", 1, 8, [](const Kernels& k) { return wrap(k.bits.hamming); },
-                 wrap(plain_hamming), {{"simsimd", simsimd("simsimd_hamming_b8")}}});
+    r.push_back({"bit hamming",
+                 1,
+                 8,
+                 [](const Kernels& k) { return wrap(k.bits.hamming); },
+                 wrap(plain_hamming),
+                 {{"simsimd", simsimd("simsimd_hamming_b8")}}});
 #ifdef HAVE_FAISS
     r[0].others["faiss"] = wrap(faiss::fvec_L2sqr);
     r[1].others["faiss"] = wrap(faiss::fvec_inner_product);
@@ -219,8 +252,8 @@ struct Data {
 };
 
 // GB/s of stored vectors: `count` rows of `stride` bytes, gone through `repeat` times.
-double gbps(const Distance& f, const void* q, const char* base, size_t stride, size_t count, size_t n,
-            size_t repeat)
+double gbps(const Distance& f, const void* q, const char* base, size_t stride, size_t count,
+            size_t n, size_t repeat)
 {
     const double s = seconds([&] {
         double total = 0;
@@ -265,15 +298,17 @@ extern "C" int bench_kernels(const char* simsimd_path, size_t megabytes)
 
     double bandwidth = 0;
     const auto measure_bandwidth = [&] {
-        const double s = seconds([&] { return static_cast<double>(read_all(memory.base, memory.bytes)); });
+        const double s =
+            seconds([&] { return static_cast<double>(read_all(memory.base, memory.bytes)); });
         bandwidth = std::max(bandwidth, static_cast<double>(memory.bytes) / s / 1e9);
     };
 
-    std::printf("GB/s of stored vectors. L1: rows that fit the first-level cache; memory: %zu MB.\n"
-                "best other: the fastest of faiss, hnswlib, SimSIMD. bandwidth: of a plain read.\n\n",
-                megabytes);
-    std::printf("%-12s %5s %-9s %8s %8s %-16s %9s %9s | %8s %11s\n", "kernel", "dims", "level", "L1 GB/s",
-                "plain", "best other", "to plain", "to best", "memory", "of bandwidth");
+    std::printf(
+        "GB/s of stored vectors. L1: rows that fit the first-level cache; memory: %zu MB.\n"
+        "best other: the fastest of faiss, hnswlib, SimSIMD. bandwidth: of a plain read.\n\n",
+        megabytes);
+    std::printf("%-12s %5s %-9s %8s %8s %-16s %9s %9s | %8s %11s\n", "kernel", "dims", "level",
+                "L1 GB/s", "plain", "best other", "to plain", "to best", "memory", "of bandwidth");
     for (const Row& row : queries) {
         for (size_t dims : {128, 384, 768, 1536, 4096}) {
             const size_t n = dims / row.divide;
@@ -286,7 +321,8 @@ extern "C" int bench_kernels(const char* simsimd_path, size_t megabytes)
             for (int round = 0; round < 7; round++) {
                 const auto run = [&](const std::string& name, const Distance& f) {
                     if (f)
-                        best[name] = std::max(best[name], gbps(f, query.data(), memory.base, stride, in_l1, n, repeat));
+                        best[name] = std::max(best[name], gbps(f, query.data(), memory.base, stride,
+                                                               in_l1, n, repeat));
                 };
                 run("plain", row.plain);
                 for (const auto& [name, f] : row.others)
@@ -299,7 +335,8 @@ extern "C" int bench_kernels(const char* simsimd_path, size_t megabytes)
                 for (Level level : available_levels())
                     from_memory[level_name(level)] =
                         std::max(from_memory[level_name(level)],
-                                 gbps(row.ours(kernels_at(level)), query.data(), memory.base, stride, in_memory, n, 1));
+                                 gbps(row.ours(kernels_at(level)), query.data(), memory.base,
+                                      stride, in_memory, n, 1));
             }
             std::string rival = "-";
             for (const auto& [name, f] : row.others)
@@ -312,9 +349,10 @@ extern "C" int bench_kernels(const char* simsimd_path, size_t megabytes)
                     std::snprintf(other, sizeof other, "%.1f %s", best[rival], rival.c_str());
                     std::snprintf(ratio, sizeof ratio, "%.2f", best[name] / best[rival]);
                 }
-                std::printf("%-12s %5zu %-9s %8.1f %8.1f %-16s %9.2f %9s | %8.1f %11.2f\n", row.name, dims, name,
-                            best[name], best["plain"], other, best[name] / best["plain"], ratio,
-                            from_memory[name], from_memory[name] / bandwidth);
+                std::printf("%-12s %5zu %-9s %8.1f %8.1f %-16s %9.2f %9s | %8.1f %11.2f\n",
+                            row.name, dims, name, best[name], best["plain"], other,
+                            best[name] / best["plain"], ratio, from_memory[name],
+                            from_memory[name] / bandwidth);
             }
             std::fflush(stdout);
         }
