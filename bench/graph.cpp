@@ -63,7 +63,7 @@ int main(int argc, char** argv)
     const auto udim = static_cast<size_t>(dim);
 
     const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160);
-    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.level_base(), layout.fold,
+    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
     const quant::Rotation rotation(udim, 1);
     MemoryStore store(layout);

@@ -4,6 +4,7 @@
 #include "am/meta.hpp"
 #include "am/recent_buffers.hpp"
 #include "core/error.hpp"
+#include "core/prefetch.hpp"
 
 namespace quiver::am {
 
@@ -193,9 +194,7 @@ class RelationStore {
         const Page page = BufferGetPage(a.buffer);
         __builtin_prefetch(page, 0, 2);
         __builtin_prefetch(page + BLCKSZ - sizeof(PageTail), 0, 2);
-        const char* slot = slot_in(page, id);
-        for (uint32 at = 0; at < l_.slot_bytes; at += 64)
-            __builtin_prefetch(slot + at, 0, 2);
+        quiver::prefetch(slot_in(page, id), l_.slot_bytes);
     }
     // Lets go of what prefetch() pinned: call it when the search pauses.
     void release()

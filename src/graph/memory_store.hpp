@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/memory.hpp"
+#include "core/prefetch.hpp"
 #include "graph/store.hpp"
 
 namespace quiver::graph {
@@ -67,11 +68,8 @@ class MemoryStore {
 
     void prefetch(SlotId id)
     {
-        if (id >= size_)
-            return;
-        const char* p = slot(id).data();
-        for (uint32_t at = 0; at < l_.slot_bytes; at += 64)
-            __builtin_prefetch(p + at, 0, 2);
+        if (id < size_)
+            quiver::prefetch(slot(id).data(), l_.slot_bytes);
     }
     void release() {}
     void poll() {}
