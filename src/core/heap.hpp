@@ -30,8 +30,8 @@ struct Candidate {
     // Floats as integers of the same order: negative ones reversed, NaN above infinity.
     static uint32_t order(float x)
     {
-        const auto bits = std::bit_cast<uint32_t>(x);
-        return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+        const auto bits = std::bit_cast<int32_t>(x);
+        return static_cast<uint32_t>(bits ^ (bits >> 31 | INT32_MIN));
     }
 };
 
@@ -77,6 +77,7 @@ class BoundedMaxHeap {
         capacity_ = capacity;
         v_.clear();
     }
+    size_t capacity() const { return capacity_; }
     bool full() const { return v_.size() >= capacity_; }
     size_t size() const { return v_.size(); }
     Candidate top() const { return v_.front(); }

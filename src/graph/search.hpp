@@ -55,10 +55,12 @@ class LayerSearch {
     {
         // Some candidates ahead: while a slot is scored, the next ones are on their way from memory.
         // They were the best before the present one's neighbours were known, and are visited anyway.
+        // Not in a descent: there, each step makes the others vain.
+        const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
         SlotId ahead[lookahead];
         size_t count = 0;
         for (;;) {
-            while (count < lookahead) {
+            while (count < most_ahead) {
                 const SlotId id = take();
                 if (id == no_slot)
                     break;
@@ -141,13 +143,20 @@ class LayerSearch {
         counters.estimated += degree;
         const bool full = w_.full();
         const float worst = full ? w_.top().distance() : 0;
+        // Two lists without a branch in between: which neighbour is near cannot be predicted.
+        Candidate near[max_degree + 1], far[max_degree + 1];
+        size_t nears = 0, fars = 0;
         for (uint32_t i = 0; i < degree; i++) {
-            if (full && !(estimate[i] <= worst)) {
-                if (keep)
-                    later_.push_back(Candidate(estimate[i], ids[i]));
-            } else if (!seen_.contains(ids[i]))
-                candidates_.push(Candidate(estimate[i], ids[i]));
+            near[nears] = far[fars] = Candidate(estimate[i], ids[i]);
+            const bool is_near = !full | (estimate[i] <= worst);   // a NaN is far
+            nears += is_near;
+            fars += !is_near;
         }
+        for (size_t i = 0; i < nears; i++)
+            if (!seen_.contains(near[i].id()))
+                candidates_.push(near[i]);
+        if (keep)
+            later_.insert(later_.end(), far, far + fars);
     }
 
     void read_neighbours(Counters& counters, bool keep)
