@@ -93,6 +93,34 @@ Floats<Arch> load_partial(const T* p, size_t n, Arch)
     return load_converted<Arch>(p, n);
 }
 
+#if defined(__SSE2__)
+inline Floats<xsimd::sse2> load(const uint8_t* p, xsimd::sse2)
+{
+    int32_t four;
+    std::memcpy(&four, p, 4);
+    const __m128i zero = _mm_setzero_si128();
+    return _mm_cvtepi32_ps(
+        _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(four), zero), zero));
+}
+#endif
+
+#if defined(__aarch64__)
+using Neon = xsimd::neon64;
+
+inline Floats<Neon> load(const half* p, Neon)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p))));
+}
+
+inline Floats<Neon> load(const uint8_t* p, Neon)
+{
+    uint32_t four;
+    std::memcpy(&four, p, 4);
+    const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
+}
+#endif
+
 #if defined(__AVX2__)
 using Avx2 = xsimd::fma3<xsimd::avx2>;
 
@@ -452,6 +480,54 @@ struct Bytes<Avx512> {
 };
 #endif
 
+#if defined(__aarch64__)
+template <>
+struct Bytes<Neon> {
+    static constexpr size_t size = 16;
+    using Reg = uint8x16_t;
+    // Lanes of 32 bits for all four, as none of their sums needs more at the documented lengths.
+    struct Acc {
+        uint32x4_t v = vdupq_n_u32(0);
+        Acc& operator+=(Acc other)
+        {
+            v = vaddq_u32(v, other.v);
+            return *this;
+        }
+    };
+
+    static Reg load(const uint8_t* p) { return vld1q_u8(p); }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        uint8_t b[size] = {};
+        std::memcpy(b, p, n);
+        return vld1q_u8(b);
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = vpadalq_u16(acc.v, vmull_u8(vget_low_u8(x), vget_low_u8(y)));
+        acc.v = vpadalq_u16(acc.v, vmull_high_u8(x, y));
+    }
+    static void sqdiff(Acc& acc, Reg x, Reg y)
+    {
+        const Reg d = vabdq_u8(x, y);
+        dot(acc, d, d);
+    }
+    static void absdiff(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = vpadalq_u16(acc.v, vpaddlq_u8(vabdq_u8(x, y)));
+    }
+    static Reg bit_and(Reg x, Reg y) { return vandq_u8(x, y); }
+    static Reg bit_or(Reg x, Reg y) { return vorrq_u8(x, y); }
+    static Reg bit_xor(Reg x, Reg y) { return veorq_u8(x, y); }
+    static void popcount(Acc& acc, Reg x)
+    {
+        acc.v = vpadalq_u16(acc.v, vpaddlq_u8(vcntq_u8(x)));
+    }
+    static uint64_t sum32(Acc acc) { return vaddvq_u32(acc.v); }
+    static uint64_t sum64(Acc acc) { return vaddlvq_u32(acc.v); }
+};
+#endif
+
 // ---- comparison masks: bit j is lane j ----
 
 constexpr uint64_t low_bits(size_t n) { return (uint64_t{1} << n) - 1; }
@@ -481,6 +557,14 @@ inline uint64_t mask_of(xsimd::batch_bool<float, Avx2> m)
 #endif
 #if defined(__AVX512BW__)
 inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m) { return static_cast<__mmask16>(m); }
+#endif
+
+#if defined(__aarch64__)
+inline uint64_t mask_of(xsimd::batch_bool<float, Neon> m)
+{
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, bit));
+}
 #endif
 
 // ---- swap_lanes<H>: lane i takes lane i ^ H ----
@@ -520,6 +604,14 @@ Floats<Avx512> swap_lanes(Floats<Avx512> x, Avx512)
         return _mm512_shuffle_f32x4(x, x, H == 4 ? 0xb1 : 0x4e);
     else
         return _mm512_permute_ps(x, H == 1 ? 0xb1 : 0x4e);
+}
+#endif
+
+#if defined(__aarch64__)
+template <size_t H>
+Floats<Neon> swap_lanes(Floats<Neon> x, Neon)
+{
+    return H == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2);
 }
 #endif
 
@@ -602,6 +694,43 @@ struct Lanes64<xsimd::sse2> {
         _mm_store_si128(reinterpret_cast<__m128i*>(lane), total);
         out[0] = static_cast<uint32_t>(lane[0]);
         out[1] = static_cast<uint32_t>(lane[1]);
+    }
+};
+#endif
+
+#if defined(__aarch64__)
+template <>
+struct Lanes64<Neon> {
+    static constexpr size_t size = 2;
+    static void score(const uint64_t* codes, size_t words, size_t stride, const uint64_t* planes,
+                      uint32_t* out, size_t)
+    {
+        uint64x2_t total = vdupq_n_u64(0);
+        for (size_t w = 0; w < words; w++) {
+            const uint64x2_t code = vld1q_u64(codes + w * stride);
+            uint8x16_t bytes = vdupq_n_u8(0);   // see the SSE2 version
+            for (size_t k = 4; k-- > 0;)
+                bytes = vaddq_u8(vaddq_u8(bytes, bytes),
+                                 popcount_bytes(veorq_u64(code, vdupq_n_u64(planes[w * 4 + k]))));
+            total = add_bytes(total, bytes);
+        }
+        vst1_u32(out, vmovn_u64(total));
+    }
+    static void differ(const uint64_t* codes, size_t words, size_t stride, const uint64_t* query,
+                       uint32_t* out, size_t)
+    {
+        uint64x2_t total = vdupq_n_u64(0);
+        for (size_t w = 0; w < words; w++)
+            total = add_bytes(total, popcount_bytes(veorq_u64(vld1q_u64(codes + w * stride),
+                                                              vdupq_n_u64(query[w]))));
+        vst1_u32(out, vmovn_u64(total));
+    }
+
+  private:
+    static uint8x16_t popcount_bytes(uint64x2_t x) { return vcntq_u8(vreinterpretq_u8_u64(x)); }
+    static uint64x2_t add_bytes(uint64x2_t total, uint8x16_t bytes)
+    {
+        return vpadalq_u32(total, vpaddlq_u16(vpaddlq_u8(bytes)));
     }
 };
 #endif

@@ -96,7 +96,7 @@ float4 pq_getmsgfloat4(StringInfo msg)
 
 void pq_begintypsend(StringInfo buf)
 {
-    buf->maxlen = 1 << 18;   // the largest value is 128,016 bytes
+    buf->maxlen = 1 << 18;   // fuzzers make no larger values
     buf->data = static_cast<char*>(palloc(buf->maxlen));
     buf->len = VARHDRSZ;
     buf->cursor = 0;
@@ -110,9 +110,64 @@ void enlargeStringInfo(StringInfo buf, int needed)
 
 void pq_sendfloat4(StringInfo buf, float4 x) { pq_sendint32(buf, std::bit_cast<uint32>(x)); }
 
+void pq_sendbytes(StringInfo buf, const char* data, int length)
+{
+    enlargeStringInfo(buf, length);
+    std::memcpy(buf->data + buf->len, data, static_cast<size_t>(length));
+    buf->len += length;
+}
+
+void pq_copymsgbytes(StringInfo msg, char* to, int length)
+{
+    std::memcpy(to, pq_getmsgbytes(msg, length), static_cast<size_t>(length));
+}
+
 bytea* pq_endtypsend(StringInfo buf)
 {
     SET_VARSIZE(buf->data, buf->len);
     return reinterpret_cast<bytea*>(buf->data);
+}
+
+struct varlena* pg_detoast_datum_packed(struct varlena* datum) { return datum; }
+
+Datum DirectFunctionCall1Coll(PGFunction function, Oid, Datum argument)
+{
+    LOCAL_FCINFO(fcinfo, 1);
+    InitFunctionCallInfoData(*fcinfo, nullptr, 1, InvalidOid, nullptr, nullptr);
+    fcinfo->args[0] = {argument, false};
+    return function(fcinfo);
+}
+
+// Hexadecimal digits after \x, in pairs.
+Datum byteain(PG_FUNCTION_ARGS)
+{
+    const char* text = PG_GETARG_CSTRING(0) + 2;
+    const Size digits = std::strlen(text);
+    auto* value = static_cast<bytea*>(palloc(VARHDRSZ + digits / 2));
+    SET_VARSIZE(value, VARHDRSZ + digits / 2);
+    const auto digit = [](char c) {
+        if (c >= '0' && c <= '9')
+            return c - '0';
+        c = static_cast<char>(c | 0x20);
+        if (c < 'a' || c > 'f')
+            siglongjmp(shim_error, 1);
+        return c - 'a' + 10;
+    };
+    if (digits % 2)
+        siglongjmp(shim_error, 1);
+    for (Size i = 0; i < digits; i += 2)
+        VARDATA(value)[i / 2] = static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
+    PG_RETURN_BYTEA_P(value);
+}
+
+Datum byteaout(PG_FUNCTION_ARGS)
+{
+    const auto* value = reinterpret_cast<const bytea*>(PG_GETARG_POINTER(0));
+    const Size bytes = VARSIZE(value) - VARHDRSZ;
+    auto* text = static_cast<char*>(palloc(2 * bytes + 3));
+    std::memcpy(text, "\\x", 3);
+    for (Size i = 0; i < bytes; i++)
+        std::snprintf(text + 2 + 2 * i, 3, "%02x", static_cast<uint8>(VARDATA(value)[i]));
+    PG_RETURN_CSTRING(text);
 }
 }
