@@ -234,8 +234,9 @@ class Inserter {
         }
     }
 
-    // Node `id` leads to `n` of layer l, too, unless that needs it no more. False: there is no room.
-    bool lead_to(SlotId id, SlotId n, int l)
+    // Node `id` leads to `n` of layer l, too, unless that needs it no more. False: there is no room,
+    // which `must` makes.
+    bool lead_to(SlotId id, SlotId n, int l, bool must = false)
     {
         if (n == id || !node_.read_live(store_, n, l))
             return true;
@@ -246,11 +247,12 @@ class Inserter {
             if (h.state != SlotState::live || h.level != l)
                 return false;
             there = std::find(slot.ids(), slot.ids() + h.degree, n) != slot.ids() + h.degree;
-            if (there || h.degree >= l_.degree)
+            if (there || (h.degree >= l_.degree && !must))
                 return false;
             encoder_.set_centre(own_);
             encoder_.encode(code);
-            encoder_.put(n, slot, h.degree++);
+            encoder_.put(n, slot, std::min<uint32_t>(h.degree, l_.degree - 1));
+            h.degree = static_cast<uint8_t>(std::min<uint32_t>(h.degree + 1u, l_.degree));
             return true;
         });
         return there || written;
@@ -368,7 +370,9 @@ class Inserter {
         return false;
     }
 
-    // The nearest of what was found on layer 0 that has room leads to `id`, or else the nearest does.
+    // The nearest of what was found on layer 0 that has room leads to `id`, or else the nearest does
+    // whose victim `id` has room for. If it has none, it makes some: as nobody leads to it yet, nothing
+    // is reached through its links.
     bool make_known(SlotId id)
     {
         for (const Found& f : found_) {
@@ -377,14 +381,16 @@ class Inserter {
             if (f.id != id && room && link_back(f.id, {true, no_slot}, 0, id))
                 return true;
         }
-        for (const Found& f : found_) {
-            if (f.id == id)
-                continue;
-            const Offer offer = ask(f.id, 0, true);
-            if (offer.takes && (offer.victim == no_slot || lead_to(id, offer.victim, 0)) &&
-                link_back(f.id, offer, 0, id))
-                return true;
-        }
+        for (const bool must : {false, true})
+            for (const Found& f : found_) {
+                if (f.id == id)
+                    continue;
+                const Offer offer = ask(f.id, 0, true);
+                if (offer.takes && offer.victim != id &&
+                    (offer.victim == no_slot || lead_to(id, offer.victim, 0, must)) &&
+                    link_back(f.id, offer, 0, id))
+                    return true;
+            }
         return false;
     }
 

@@ -495,6 +495,24 @@ TEST(Graph, RepairSurvivesDecimation)
     }
 }
 
+// With few links a node, all of them in use: what lost the last way to it still gets one.
+TEST(Graph, SmallDegreesLoseNothing)
+{
+    for (const int fold : {no_sketches, choose_fold})
+        for (const uint32_t m : {2u, 3u, 4u})
+            for (unsigned seed = 1; seed <= 5; seed++) {
+                Fixture f(Metric::cosine, 24, m, fold, 16);
+                std::mt19937 rng(seed);
+                std::set<size_t> dead;
+                for (int round = 0; round < 5; round++) {
+                    for (int i = 0; i < 400; i++)
+                        f.add(gaussian(rng, 24, true));
+                    delete_rows(f, rng, 0.3, dead);
+                    ASSERT_EQ(f.check(), "") << "m " << m << ", seed " << seed << ", round " << round;
+                }
+            }
+}
+
 // Random bytes in slots: searches and inserts end, and read nothing outside.
 TEST(Graph, DamagedSlotsDoNoHarm)
 {
