@@ -36,6 +36,14 @@ src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
 endif
 src/graph/%.o src/quant/%.o src/am/%.o: override CXXFLAGS += -O3
 
+# SANITIZE=1: AddressSanitizer and UBSan in all but the kernels, whose unit tests have them and which
+# would take minutes to compile. The server must have both preloaded: ./check sanitize.
+ifdef SANITIZE
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+$(filter-out src/simd/%,$(OBJS)): override CXXFLAGS += $(SANITIZERS) -O1 -DQUIVER_SANITIZE
+override COMPILER += $(SANITIZERS)
+endif
+
 CMAKE_BUILD = cmake -S . -B build/$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo $(2) >build/$(1).log && \
               cmake --build build/$(1) -j$$(nproc) >>build/$(1).log || { cat build/$(1).log; exit 1; }
 

@@ -1,0 +1,108 @@
+// Work of a fixed amount, for callgrind to count: ./check perf compares the instructions of each
+// step_*() with baseline.tsv. Vectors come from a seeded generator; nothing depends on time or memory.
+#include <cstdio>
+#include <cstring>
+
+#include "core/rng.hpp"
+#include "graph/insert.hpp"
+#include "graph/memory_store.hpp"
+#include "graph/repair.hpp"
+#include "graph/scan.hpp"
+#include "quant/product.hpp"
+#include "quant/rotation.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+
+namespace {
+
+constexpr size_t rows = 1500, dims = 128, queries = 300;
+
+// Values around a few centres, as data has them.
+Vec<float> vectors(size_t count, uint64_t seed)
+{
+    Rng centres(1), rng(seed);
+    Vec<float> centre(16 * dims), x(count * dims);
+    for (float& v : centre)
+        v = static_cast<float>(centres.unit());
+    for (size_t i = 0; i < count; i++) {
+        const float* c = &centre[rng.next() % 16 * dims];
+        for (size_t j = 0; j < dims; j++)
+            x[i * dims + j] = c[j] + static_cast<float>(rng.unit() + rng.unit() - 1) / 2;
+    }
+    return x;
+}
+
+struct Graph {
+    Layout layout = choose_layout(Form::dense, Metric::l2, dims, {16}, 8160);
+    quant::Rotation rotation{dims, 1};
+    MemoryStore store{layout};
+    Inserter<MemoryStore> inserter{store, 16, 64};
+    Scan<MemoryStore> scan{store};
+    Vec<float> rotated = Vec<float>(layout.padded);
+
+    Value value(const float* x)
+    {
+        rotation.apply(x, rotated.data());
+        return {.dense = rotated.data()};
+    }
+};
+
+void poll() {}
+double sink;
+
+}   // namespace
+
+// callgrind collects between the entry and the end of these.
+extern "C" {
+[[gnu::noinline]] void step_build(Graph& g, const Vec<float>& x)
+{
+    Rng levels(1);
+    for (size_t i = 0; i < rows; i++)
+        g.inserter.insert(g.value(&x[i * dims]), Tid{0, static_cast<uint16_t>(i), 1},
+                          draw_level(levels, g.layout.level_base(), max_level));
+}
+[[gnu::noinline]] void step_search(Graph& g, const Vec<float>& q)
+{
+    for (size_t i = 0; i < queries; i++) {
+        g.scan.start(g.value(&q[i * dims]), {40, Iterate::strict, 20000, size_t{1} << 30});
+        Tid tid;
+        double bound = 0;
+        bool in_order;
+        for (int k = 0; k < 12 && g.scan.next(&tid, &bound, &in_order); k++)
+            ;
+        sink += bound;
+    }
+}
+[[gnu::noinline]] void step_repair(Graph& g)
+{
+    const auto gone = [](SlotId id) { return id % 10 == 3; };
+    for (SlotId id = 0; id < g.store.size(); id++)
+        if (gone(id))
+            g.store.slot(id).header().state = SlotState::deleted;
+    Repairer<MemoryStore> repairer(g.store);
+    for (SlotId id = 0; id < g.store.size(); id++)
+        repairer.repair(id, gone);
+}
+[[gnu::noinline]] void step_quantize(const Vec<float>& x)
+{
+    const quant::ProductShape shape{dims, 32, 4};
+    Vec<float> codebook(shape.codebook_floats());
+    quant::product_train(shape, x.data(), rows, 1, codebook.data(), poll);
+    Vec<uint8_t> codes(rows * shape.code_bytes());
+    quant::ProductEncoder(shape, codebook.data()).encode(x.data(), rows, codes.data());
+    sink += codes[7];
+}
+}
+
+int main()
+{
+    const Vec<float> x = vectors(rows, 2), q = vectors(queries, 3);
+    Graph g;
+    step_build(g, x);
+    step_search(g, q);
+    step_repair(g);
+    step_quantize(x);
+    std::printf("%g\n", sink);
+    return 0;
+}
