@@ -35,7 +35,8 @@ struct Candidate {
     }
 };
 
-// Nearest on top.
+// Nearest on top. Four children a node: half as many levels as with two, and the least of four takes no
+// branch that cannot be predicted.
 class MinHeap {
   public:
     bool empty() const { return v_.empty(); }
@@ -44,26 +45,52 @@ class MinHeap {
     void push(Candidate c)
     {
         v_.push_back(c);
-        std::push_heap(v_.begin(), v_.end(), std::greater<Candidate>());
+        size_t i = v_.size() - 1;
+        for (; i > 0 && c < v_[(i - 1) / 4]; i = (i - 1) / 4)
+            v_[i] = v_[(i - 1) / 4];
+        v_[i] = c;
     }
     Candidate pop()
     {
-        std::pop_heap(v_.begin(), v_.end(), std::greater<Candidate>());
-        const Candidate c = v_.back();
+        const Candidate top = v_.front(), last = v_.back();
         v_.pop_back();
-        return c;
+        if (!v_.empty())
+            sink(0, last);
+        return top;
     }
     void clear() { v_.clear(); }
-    // Adds all of `more` and empties it.
-    void take(Vec<Candidate>& more)
+    // Many at once: append() each, then heapify().
+    void append(Candidate c) { v_.push_back(c); }
+    void heapify()
     {
-        v_.insert(v_.end(), more.begin(), more.end());
-        std::make_heap(v_.begin(), v_.end(), std::greater<Candidate>());
-        more.clear();
+        for (size_t i = v_.size() / 4 + 1; i-- > 0;)
+            if (i < v_.size())
+                sink(i, v_[i]);
     }
     size_t bytes() const { return v_.capacity() * sizeof(Candidate); }
 
   private:
+    // Puts `c` at i or below it, where it belongs.
+    void sink(size_t i, Candidate c)
+    {
+        const size_t n = v_.size();
+        for (size_t child; (child = 4 * i + 1) < n;) {
+            size_t least = child;
+            if (child + 4 <= n) {
+                const size_t x = child + (v_[child + 1] < v_[child]);
+                const size_t y = child + 2 + (v_[child + 3] < v_[child + 2]);
+                least = v_[y] < v_[x] ? y : x;
+            } else
+                for (size_t j = child + 1; j < n; j++)
+                    least = v_[j] < v_[least] ? j : least;
+            if (!(v_[least] < c))
+                break;
+            v_[i] = v_[least];
+            i = least;
+        }
+        v_[i] = c;
+    }
+
     Vec<Candidate> v_;
 };
 
@@ -120,17 +147,20 @@ class IdSet {
             if (v_[i] == id)
                 return false;
         v_[i] = id;
-        if (++size_ * 2 > mask_)
+        used_.push_back(static_cast<uint32_t>(i));
+        if (used_.size() * 2 > mask_)
             grow();
         return true;
     }
+    // In the time that it took to fill it.
     void clear()
     {
-        std::fill(v_.begin(), v_.end(), none);
-        size_ = 0;
+        for (const uint32_t i : used_)
+            v_[i] = none;
+        used_.clear();
     }
-    size_t size() const { return size_; }
-    size_t bytes() const { return v_.capacity() * sizeof(uint32_t); }
+    size_t size() const { return used_.size(); }
+    size_t bytes() const { return (v_.capacity() + used_.capacity()) * sizeof(uint32_t); }
 
   private:
     static constexpr uint32_t none = UINT32_MAX;
@@ -140,7 +170,7 @@ class IdSet {
     {
         v_.assign(n, none);
         mask_ = n - 1;
-        size_ = 0;
+        used_.clear();
     }
     void grow()
     {
@@ -152,8 +182,8 @@ class IdSet {
                 insert(id);
     }
 
-    Vec<uint32_t> v_;
-    size_t mask_ = 0, size_ = 0;
+    Vec<uint32_t> v_, used_;   // used_: places in v_
+    size_t mask_ = 0;
 };
 
 }   // namespace quiver

@@ -50,7 +50,7 @@ class Repairer {
                 continue;
             const Slot slot = node_.slot();
             const float* estimate =
-                l_.sketched() ? query_.estimates(slot, query_.distance(node_.code())) : nullptr;
+                l_.sketched() ? query_.estimates(slot, query_.distance(node_.code()), 0) : nullptr;
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
                 if (n != id && !gone(n) && std::find(good_.begin(), good_.end(), n) == good_.end())

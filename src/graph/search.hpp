@@ -39,6 +39,7 @@ class LayerSearch {
         seen_.clear();
         candidates_.clear();
         later_.clear();
+        later_ids_.clear();
     }
 
     // An entry point. Its distance is learnt when it is visited.
@@ -91,14 +92,20 @@ class LayerSearch {
     void resume(size_t ef)
     {
         w_.reset(ef);
-        candidates_.take(later_);
+        // Those with sketches are there whether they were near or not, and may have been visited.
+        for (size_t i = 0; i < later_.size(); i++)
+            if (!l_.sketched() || !seen_.contains(later_ids_[i]))
+                candidates_.append(Candidate(later_[i], later_ids_[i]));
+        candidates_.heapify();
+        later_.clear();
+        later_ids_.clear();
     }
     // Puts an already visited node into W.
     void revisit(Candidate c) { w_.push(c); }
     bool exhausted() const { return candidates_.empty() && later_.empty(); }
     size_t bytes() const
     {
-        return candidates_.bytes() + seen_.bytes() + later_.capacity() * sizeof(Candidate);
+        return candidates_.bytes() + seen_.bytes() + later_.capacity() * 2 * sizeof(float);
     }
 
   private:
@@ -137,26 +144,26 @@ class LayerSearch {
 
     void estimate_neighbours(const Slot& slot, Counters& counters, bool keep)
     {
-        const float* estimate = q_.estimates(slot, distance_);
+        const bool full = w_.full();
+        const float* estimate =
+            q_.estimates(slot, distance_, full ? w_.top().distance() : INFINITY);
         const SlotId* ids = slot.ids();
         const uint32_t degree = std::min<uint32_t>(slot.header().degree, l_.degree);
         counters.estimated += degree;
-        const bool full = w_.full();
-        const float worst = full ? w_.top().distance() : 0;
-        // Two lists without a branch in between: which neighbour is near cannot be predicted.
-        Candidate near[max_degree + 1], far[max_degree + 1];
-        size_t nears = 0, fars = 0;
-        for (uint32_t i = 0; i < degree; i++) {
-            near[nears] = far[fars] = Candidate(estimate[i], ids[i]);
-            const bool is_near = !full | (estimate[i] <= worst);   // a NaN is far
-            nears += is_near;
-            fars += !is_near;
+        for (uint32_t first = 0; first < degree; first += 64) {
+            uint64_t near = full ? q_.near()[first / 64] : ~uint64_t{0};   // NaN, too
+            if (degree - first < 64)
+                near &= (uint64_t{1} << (degree - first)) - 1;
+            for (; near != 0; near &= near - 1) {
+                const auto i = first + static_cast<uint32_t>(std::countr_zero(near));
+                if (!seen_.contains(ids[i]))
+                    candidates_.push(Candidate(estimate[i], ids[i]));
+            }
         }
-        for (size_t i = 0; i < nears; i++)
-            if (!seen_.contains(near[i].id()))
-                candidates_.push(near[i]);
-        if (keep)
-            later_.insert(later_.end(), far, far + fars);
+        if (keep) {
+            later_.insert(later_.end(), estimate, estimate + degree);
+            later_ids_.insert(later_ids_.end(), ids, ids + degree);
+        }
     }
 
     void read_neighbours(Counters& counters, bool keep)
@@ -176,8 +183,10 @@ class LayerSearch {
             counters.estimated++;
             const Candidate c(q_.distance(neighbour_.code()), fresh_[i]);
             if (full && !(c.distance() <= worst)) {
-                if (keep)
-                    later_.push_back(c);
+                if (keep) {
+                    later_.push_back(c.distance());
+                    later_ids_.push_back(c.id());
+                }
             } else
                 candidates_.push(c);
         }
@@ -191,7 +200,8 @@ class LayerSearch {
     BoundedMaxHeap w_;
     IdSet seen_;
     MinHeap candidates_;
-    Vec<Candidate> later_;
+    Vec<float> later_;   // distances of neighbours that are kept for resume(), and their ids
+    Vec<SlotId> later_ids_;
     Node node_, neighbour_;   // without sketches
     Vec<SlotId> fresh_;
 };

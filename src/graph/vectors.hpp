@@ -65,28 +65,27 @@ class Query {
         return l1_distance(dense_.data(), c, l_.padded);
     }
 
-    // Estimates for all neighbours of a slot to which the query has `distance`. Good until the next
-    // call.
-    const float* estimates(const Slot& slot, float distance)
+    // Estimates for all neighbours of a slot to which the query has `distance`. Those of at most
+    // `limit` are near(): bit i % 64 of word i / 64. Both are good until the next call.
+    const float* estimates(const Slot& slot, float distance, float limit)
     {
         // A damaged degree must not lead out of the slot.
         const uint32_t n = std::min((slot.header().degree + 3u) / 4 * 4, l_.degree);
         if (l_.form == Form::bits)
-            return distances_to_bits(slot, n);
+            return distances_to_bits(slot, n, limit);
         // The stride is the layout's degree, so all of it is scored.
         simd::kernels().sketches.score(slot.sketches(), l_.words, l_.degree, binary_.planes(),
                                        score_.data());
-        const float offset = binary_.offset(), factor = binary_.factor();
         // Inner product: only what of the query is across the node is estimated, so that neither
         // the query's length nor the node's matters (src/graph/README.md).
         const float norm2 = slot.header().params.norm2;
         const float along = l_.metric != Metric::ip ? 1.0f : norm2 > 0 ? -distance / norm2 : 0.0f;
-        const float *a = slot.a(), *b = slot.b();
-        for (uint32_t i = 0; i < n; i++)
-            estimate_[i] =
-                distance + along * a[i] + b[i] * (offset + factor * static_cast<float>(score_[i]));
+        simd::kernels().sketches.estimate(score_.data(), slot.a(), slot.b(), n,
+                                          {distance, along, binary_.offset(), binary_.factor()},
+                                          limit, estimate_.data(), near_);
         return estimate_.data();
     }
+    const uint64_t* near() const { return near_; }
 
     // What the true distance of any vector x with |x - x'| <= error lies between, though it is
     // computed in floats: in the units of the operator (not squared; cosine from unit vectors' l2).
@@ -133,8 +132,9 @@ class Query {
 
   private:
     // Bits: the sketch of a neighbour is the neighbour, factor a its number of bits.
-    const float* distances_to_bits(const Slot& slot, uint32_t n)
+    const float* distances_to_bits(const Slot& slot, uint32_t n, float limit)
     {
+        std::fill(std::begin(near_), std::end(near_), 0);
         simd::kernels().sketches.differ(slot.sketches(), l_.words, l_.degree,
                                         reinterpret_cast<const uint64_t*>(bytes_.data()),
                                         score_.data());
@@ -145,6 +145,7 @@ class Query {
             estimate_[i] = l_.metric == Metric::hamming ? differ
                            : sum > differ               ? 1 - (sum - differ) / (sum + differ)
                                                         : 1;
+            near_[i / 64] |= uint64_t{estimate_[i] <= limit} << i % 64;
         }
         return estimate_.data();
     }
@@ -155,6 +156,7 @@ class Query {
     float norm2_ = 0, sum_ = 0;   // norm2_: as a code's
     quant::BinaryQuery binary_;
     Vec<float> estimate_;
+    uint64_t near_[(max_degree + 63) / 64];
     Vec<uint32_t> score_;
 };
 

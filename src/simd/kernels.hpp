@@ -67,6 +67,11 @@ struct Sparse {
     float (*l1)(SparseView a, SparseView b);
 };
 
+// estimate = base + along * a + b * (offset + factor * score), of a sketch with factors a and b.
+struct EstimateTerms {
+    float base, along, offset, factor;
+};
+
 // 1-bit sketches of vectors and 4-bit queries (src/quant/binary.hpp). `words` counts 64-bit words.
 struct Sketches {
     // The sketches of `count` vectors, word-transposed: word w of vector i is codes[w * count + i].
@@ -74,6 +79,10 @@ struct Sketches {
     // 2^k * popcount(code i ^ plane k). count is a multiple of 4.
     void (*score)(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes,
                   uint32_t* out);
+    // Estimates from the scores of `count` sketches. Bit i % 64 of near[i / 64]: is estimate i at most
+    // `limit`? (NaN is not.)
+    void (*estimate)(const uint32_t* score, const float* a, const float* b, size_t count,
+                     EstimateTerms terms, float limit, float* out, uint64_t* near);
     // out[i] = the bits in which vector i differs from `query`, which has `words` words.
     void (*differ)(const uint64_t* codes, size_t words, size_t count, const uint64_t* query,
                    uint32_t* out);

@@ -629,6 +629,31 @@ void score(const uint64_t* codes, size_t words, size_t count, const uint64_t* pl
 }
 
 template <class Arch>
+void estimate(const uint32_t* score, const float* a, const float* b, size_t count,
+              EstimateTerms terms, float limit, float* out, uint64_t* near)
+{
+    constexpr size_t W = width<Arch>;
+    using Ints = xsimd::batch<int32_t, Arch>;
+    const Floats<Arch> base(terms.base), along(terms.along), offset(terms.offset),
+        factor(terms.factor), most(limit);
+    std::fill(near, near + (count + 63) / 64, 0);
+    size_t i = 0;
+    for (; i + W <= count; i += W) {
+        const auto s = xsimd::to_float(
+            Ints::load_unaligned(reinterpret_cast<const int32_t*>(score + i)));
+        const auto e = xsimd::fma(load(b + i, Arch{}), xsimd::fma(factor, s, offset),
+                                  xsimd::fma(along, load(a + i, Arch{}), base));
+        e.store_unaligned(out + i);
+        near[i / 64] |= (mask_of(e <= most) & low_bits(W)) << i % 64;
+    }
+    for (; i < count; i++) {
+        out[i] = terms.base + terms.along * a[i] +
+                 b[i] * (terms.offset + terms.factor * static_cast<float>(score[i]));
+        near[i / 64] |= uint64_t{out[i] <= limit} << i % 64;
+    }
+}
+
+template <class Arch>
 void differ(const uint64_t* codes, size_t words, size_t count, const uint64_t* query, uint32_t* out)
 {
     for (size_t i = 0; i < count; i += Lanes64<Arch>::size)
@@ -878,7 +903,7 @@ consteval Kernels make(const char* name)
               hamming_many<Arch>};
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
-    k.sketches = {score<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
+    k.sketches = {score<Arch>, estimate<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
     k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
     k.l2sq_scaled = l2sq_scaled<Arch>;

@@ -564,6 +564,33 @@ TEST(Rotation, KeepsDistances)
     }
 }
 
+TEST(Heap, GivesTheLeast)
+{
+    std::mt19937 rng(12);
+    for (const size_t appended : {0, 1, 2, 5, 17, 300}) {
+        MinHeap heap;
+        std::multiset<uint64_t> want;
+        const auto random = [&] {
+            const Candidate c(static_cast<float>(rng() % 50), static_cast<uint32_t>(rng() % 50));
+            want.insert(c.key);
+            return c;
+        };
+        for (size_t i = 0; i < appended; i++)
+            heap.append(random());
+        heap.heapify();
+        for (int i = 0; i < 2000; i++) {
+            if (heap.empty() || rng() % 2)
+                heap.push(random());
+            ASSERT_EQ(heap.size(), want.size());
+            ASSERT_EQ(heap.top().key, *want.begin());
+            if (rng() % 2) {
+                ASSERT_EQ(heap.pop().key, *want.begin());
+                want.erase(want.begin());
+            }
+        }
+    }
+}
+
 TEST(Heap, CandidatesOrderLikeDistances)
 {
     const float inf = std::numeric_limits<float>::infinity();

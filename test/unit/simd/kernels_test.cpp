@@ -270,6 +270,37 @@ TEST_P(Kernels, SketchScore)
         }
 }
 
+TEST_P(Kernels, SketchEstimate)
+{
+    std::mt19937 rng(18);
+    std::normal_distribution<float> normal;
+    for (size_t count = 4; count <= 200; count += 4) {
+        GuardedBuffer<uint32_t> score(count);
+        GuardedBuffer<float> a(count), b(count), out(count);
+        GuardedBuffer<uint64_t> near((count + 63) / 64);
+        for (size_t i = 0; i < count; i++) {
+            score[i] = static_cast<uint32_t>(rng() % 100000);
+            a[i] = normal(rng);
+            b[i] = normal(rng);
+        }
+        a[count - 1] = NAN;
+        k.sketches.estimate(score.data(), a.data(), b.data(), count, {0.5f, 2, 1000, -0.02f}, 0.25f,
+                            out.data(), near.data());
+        for (size_t i = 0; i < count; i++) {
+            if (i + 1 < count) {
+                const double want = 0.5 + 2.0 * a[i] + b[i] * (1000 - 0.02 * score[i]);
+                EXPECT_NEAR(out[i], want, 1e-3) << count << " " << i;
+            } else {
+                EXPECT_TRUE(std::isnan(out[i]));
+            }
+            EXPECT_EQ(near[i / 64] >> i % 64 & 1, out[i] <= 0.25f) << count << " " << i;
+        }
+        if (count % 64) {
+            EXPECT_EQ(near[count / 64] >> count % 64, 0u);
+        }
+    }
+}
+
 TEST_P(Kernels, SketchEncode)
 {
     std::mt19937 rng(19);
