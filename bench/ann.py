@@ -4,6 +4,9 @@
     bench/ann                                       quiver alone, on the demo's 20,000 packages
     bench/ann --engine pgvector=postgresql://...    beside another server that has pgvector
     bench/ann --base b.npy --queries q.npy --metric cosine
+    bench/ann --base 'table:SELECT embedding FROM items' --dsn dbname=mine     your own table
+    bench/ann --scale 10000,30000,100000 ...        how cost grows with the number of rows
+    SHARED_BUFFERS=16MB bench/ann ...               an index that does not fit the server's buffers
 
 Engines are PostgreSQL servers (the name says which extension: quiver, or pgvector and anything else
 for `vector`) and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). All take turns in
@@ -20,8 +23,12 @@ OPERATOR = {"cosine": ("<=>", "vector_cosine_ops"), "l2": ("<->", "vector_l2_ops
 
 # ---- data -------------------------------------------------------------------------------------
 
-def read_vectors(path, limit=None):
-    """.npy, .fvecs, .bvecs, or FILE.hdf5:DATASET, as float32."""
+def read_vectors(path, limit=None, dsn=""):
+    """.npy, .fvecs, .bvecs, FILE.hdf5:DATASET, or table:QUERY of one column of vectors, as float32."""
+    if path.startswith("table:"):
+        with psycopg.connect(dsn) as c:
+            rows = c.execute(f"SELECT v::text FROM ({path[6:]}) x (v) WHERE v IS NOT NULL" + (f" LIMIT {limit}" if limit else ""))
+            return np.array([np.fromstring(r[0][1:-1], np.float32, sep=",") for r in rows], np.float32)
     if ".hdf5:" in path:
         import h5py
         file, name = path.rsplit(":", 1)
@@ -34,7 +41,7 @@ def read_vectors(path, limit=None):
         dims = int(np.fromfile(path, "i4", 1)[0])
         row = np.dtype([("dims", "i4"), ("x", kind, dims)])
         return np.asarray(np.memmap(path, row, "r")["x"][:limit], np.float32)
-    sys.exit(f"{path}: not .npy, .fvecs, .bvecs or .hdf5:DATASET")
+    sys.exit(f"{path}: not .npy, .fvecs, .bvecs, .hdf5:DATASET or table:QUERY")
 
 
 def demo():
@@ -69,6 +76,45 @@ def exact(metric, base, queries, k):
 
 # ---- engines ----------------------------------------------------------------------------------
 
+class PeakMemory:
+    """The most memory that a process of this machine takes from now on, shared memory that it touches included."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        try:
+            with open(f"/proc/{pid}/clear_refs", "w") as f:
+                f.write("5")
+            self.before = self.read("VmRSS")
+        except OSError:   # another machine, or another user's
+            self.before = None
+
+    def read(self, field):
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(re.search(rf"^{field}:\s+(\d+) kB", f.read(), re.M)[1]) * 1024
+
+    def grown(self):
+        return {} if self.before is None else {"peak_bytes": self.read("VmHWM") - self.before}
+
+
+class OneCpu:
+    """This process and a server on this machine, of which `backend` is a process, start others on one CPU only."""
+
+    def __init__(self, backend):
+        self.pids = []
+        if backend:
+            with open(f"/proc/{backend}/status") as f:
+                self.pids = [0, int(re.search(r"^PPid:\s+(\d+)", f.read(), re.M)[1])]
+
+    def __enter__(self):
+        self.before = [os.sched_getaffinity(pid) for pid in self.pids]
+        for pid in self.pids:
+            os.sched_setaffinity(pid, {max(self.before[0])})
+
+    def __exit__(self, *_):
+        for pid, cpus in zip(self.pids, self.before):
+            os.sched_setaffinity(pid, cpus)
+
+
 class Server:
     """A PostgreSQL server with quiver or pgvector; a database of its own there."""
 
@@ -84,7 +130,8 @@ class Server:
         self.c = psycopg.connect(self.dsn, autocommit=True)
         self.c.execute(f"CREATE EXTENSION IF NOT EXISTS {self.extension}")
         version = self.c.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (self.extension,)).fetchone()[0]
-        self.about = f"{self.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}"
+        self.about = (f"{self.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}, "
+                      f"shared_buffers {self.value('SHOW shared_buffers')}")
 
     def value(self, sql, *args):
         return self.c.execute(sql, args or None).fetchone()[0]
@@ -123,24 +170,25 @@ class Server:
         self.c.execute("DROP INDEX IF EXISTS items_v")
         self.c.execute("SET max_parallel_maintenance_workers = 0")
         self.c.execute(f"SET maintenance_work_mem = '{self.args.maintenance_work_mem}'")
+        memory = PeakMemory(self.value("SELECT pg_backend_pid()"))
         lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
         self.c.execute(f"CREATE INDEX items_v ON items USING hnsw (v {self.opclass}) "
                        f"WITH (m = {self.args.m}, ef_construction = {self.args.ef_construction})")
         seconds = time.time() - start
-        return {"seconds": seconds, "bytes": self.value("SELECT pg_relation_size('items_v')"),
+        return {"seconds": seconds, **memory.grown(), "bytes": self.value("SELECT pg_relation_size('items_v')"),
                 "wal_bytes": int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn))}
 
     def settings(self, ef):
         return [f"SET hnsw.ef_search = {ef}", "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
                 "SET enable_material = off", "SET max_parallel_workers_per_gather = 0"]
 
-    def search(self, ef, where="true"):
+    def search(self, ef, where="true", k=None):
         """Ids of the nearest, by query."""
         for s in self.settings(ef):
             self.c.execute(s)
         got = {}
         for q, i in self.c.execute(f"SELECT q.id, i.id FROM queries q, LATERAL (SELECT id FROM items WHERE {where} "
-                                   f"ORDER BY v {self.operator} q.v LIMIT {self.args.k}) i"):
+                                   f"ORDER BY v {self.operator} q.v LIMIT {k or self.args.k}) i"):
             got.setdefault(q, []).append(i)
         return got
 
@@ -167,17 +215,19 @@ class Server:
             total += scan["Shared Hit Blocks"] + scan["Shared Read Blocks"] - inner
         return total / n
 
-    def client(self, sql, ef, seconds, clients=1):
-        """Queries a second and latencies through pgbench, prepared."""
+    def client(self, sql, ef, seconds, clients=1, one_cpu=False):
+        """Queries a second and latencies through pgbench, prepared. one_cpu: it and the server's new processes
+        run on the same CPU, so that no time passes until another one wakes up."""
         n = self.value("SELECT count(*) FROM queries")
         with tempfile.TemporaryDirectory() as folder:
             script = os.path.join(folder, "query.sql")
             with open(script, "w") as f:
                 f.write(f"\\set i random(0, {n - 1})\n{sql};\n")
             options = " ".join(f"-c {s[4:].replace(' = ', '=')}" for s in self.settings(ef))
-            out = subprocess.run([self.args.pgbench, "-n", "-M", "prepared", "-T", str(seconds), "-c", str(clients), "-j",
-                                  str(clients), "-l", "--log-prefix", os.path.join(folder, "log"), "-f", script, self.dsn],
-                                 env={**os.environ, "PGOPTIONS": options}, capture_output=True, text=True)
+            with OneCpu(self.value("SELECT pg_backend_pid()") if one_cpu else None):
+                out = subprocess.run([self.args.pgbench, "-n", "-M", "prepared", "-T", str(seconds), "-c", str(clients), "-j",
+                                      str(clients), "-l", "--log-prefix", os.path.join(folder, "log"), "-f", script, self.dsn],
+                                     env={**os.environ, "PGOPTIONS": options}, capture_output=True, text=True)
             if out.returncode:
                 sys.exit(out.stderr)
             times = np.concatenate([np.loadtxt(p, usecols=2, ndmin=1) for p in glob.glob(os.path.join(folder, "log*"))])
@@ -204,6 +254,12 @@ class Server:
         self.c.execute("ALTER SYSTEM RESET full_page_writes")
         self.c.execute("SELECT pg_reload_conf()")
         return result
+
+    def update(self, share):
+        """UPDATEs that leave the vector alone."""
+        start = time.time()
+        rows = self.c.execute(f"UPDATE items SET part = part WHERE id % {round(1 / share)} = 1").rowcount
+        return {"rows_per_s": rows / (time.time() - start)}
 
     def vacuum(self, share):
         n = self.value("SELECT count(*) FROM items")
@@ -244,19 +300,19 @@ class Library:
             self.index.add(np.arange(n), self.base, threads=1)
         return {"seconds": time.time() - start}
 
-    def ask(self, ef):
-        k = self.args.k
+    def ask(self, ef, k=None):
+        k = k or self.args.k
         if self.name == "hnswlib":
             self.index.set_ef(max(ef, k))
             return self.index.knn_query(self.queries, k, num_threads=1)[0]
         if self.name == "faiss":
-            self.index.hnsw.efSearch = ef
+            self.index.hnsw.efSearch = max(ef, k)
             return self.index.search(self.queries, k)[1]
         self.index.expansion_search = ef
         return self.index.search(self.queries, k, threads=1).keys
 
-    def search(self, ef):
-        return dict(enumerate(self.ask(ef).tolist()))
+    def search(self, ef, k=None):
+        return dict(enumerate(self.ask(ef, k).tolist()))
 
     def speed(self, ef):
         start = time.time()
@@ -332,21 +388,37 @@ def measure(args, base, queries, engines, results):
         for e in todo:
             more = {"buffers": e.buffers(ef)} if isinstance(e, Server) else {}
             results.add(**key, engine=e.name, what="search", ef=ef, recall=found[e.name], qps=best[e.name], **more)
+    for depth in args.recall_at:
+        limit = exact(args.metric, kept, queries, depth)
+        for e in engines:
+            if not results.get(**key, engine=e.name, what="recall", k=depth):
+                if isinstance(e, Server) and e.extension == "vector":
+                    e.c.execute("SET hnsw.iterative_scan = strict_order")   # quiver's default
+                row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, k=depth), depth)}
+                if isinstance(e, Server) and e.extension == "vector":
+                    e.c.execute("RESET hnsw.iterative_scan")
+                results.add(**key, engine=e.name, what="recall", k=depth, ef=40, **row)
     servers = [e for e in engines if isinstance(e, Server)]
-    for ef in args.ef if args.client_seconds else []:
-        todo = [e for e in servers if not results.get(**key, engine=e.name, what="client", ef=ef)]
+    # One client at each setting, on any CPU and all on one; more of them at one setting.
+    clients = [(what, n, ef) for what in (["client", "one cpu"] if args.one_cpu else ["client"]) for n in args.clients
+               for ef in (args.ef if n == 1 else [40] if what == "client" else [])]
+    for what, n, ef in clients if args.client_seconds else []:
+        todo = [e for e in servers if not results.get(**key, engine=e.name, what=what, ef=ef, clients=n)]
         runs = {e.name: [] for e in todo}
         for _ in range(args.rounds):
             for e in todo:
-                runs[e.name].append(e.client(e.query_sql(), ef, args.client_seconds))
+                runs[e.name].append(e.client(e.query_sql(), ef, args.client_seconds, n, what == "one cpu"))
         for e in todo:
-            results.add(**key, engine=e.name, what="client", ef=ef, clients=1, **max(runs[e.name], key=lambda r: r["qps"]))
-    for e in servers:
-        if args.client_seconds and not results.get(**key, engine=e.name, what="primary key"):
-            runs = [e.client("SELECT id FROM items WHERE id = :i", 40, args.client_seconds) for _ in range(args.rounds)]
-            results.add(**key, engine=e.name, what="primary key", clients=1, **max(runs, key=lambda r: r["qps"]))
+            results.add(**key, engine=e.name, what=what, ef=ef, clients=n, **max(runs[e.name], key=lambda r: r["qps"]))
+    for what in ("primary key", "primary key, one cpu") if args.one_cpu else ("primary key",):
+        for e in servers:
+            if args.client_seconds and not results.get(**key, engine=e.name, what=what):
+                runs = [e.client("SELECT id FROM items WHERE id = :i", 40, args.client_seconds, 1, "one cpu" in what) for _ in range(args.rounds)]
+                results.add(**key, engine=e.name, what=what, clients=1, **max(runs, key=lambda r: r["qps"]))
     for percent in args.filter:
         part = np.arange(len(kept)) * 7919 % 100 < percent
+        if part.sum() < k:
+            continue
         limit = exact(args.metric, kept[part], queries, k)
         for e in servers:
             if results.get(**key, engine=e.name, what="filter", percent=percent):
@@ -362,6 +434,9 @@ def measure(args, base, queries, engines, results):
         if len(spare) and not results.get(**key, engine=e.name, what="insert"):
             results.add(**key, engine=e.name, what="insert", rows=len(spare), **e.insert(spare, len(kept)))
     for e in servers:
+        if args.vacuum and not results.get(**key, engine=e.name, what="update"):
+            results.add(**key, engine=e.name, what="update", **e.update(0.01))
+    for e in servers:
         if args.vacuum and not results.get(**key, engine=e.name, what="vacuum"):
             results.add(**key, engine=e.name, what="vacuum", **e.vacuum(args.vacuum))
             e.c.execute("DROP INDEX items_v")   # it is not what was built any more
@@ -374,7 +449,7 @@ def summary(args, results, engines):
     def points(engine, what):
         search = {r["ef"]: r["recall"] for r in rows if r["engine"] == engine and r["what"] == "search"}
         return [{"recall": search[r["ef"]], "qps": r["qps"]} for r in rows
-                if r["engine"] == engine and r["what"] == what and r["ef"] in search]
+                if r["engine"] == engine and r["what"] == what and r["ef"] in search and r.get("clients", 1) == 1]
 
     def one(engine, what, field):
         return next((r[field] for r in rows if r["engine"] == engine and r["what"] == what and field in r), None)
@@ -382,13 +457,21 @@ def summary(args, results, engines):
     lines = []
     first = engines[0].name
     for wanted in (0.95, 0.97, 0.99):
-        for what, title in (("search", "inside the server"), ("client", "through pgbench")):
+        for what, title in (("search", "inside the server"), ("client", "through pgbench"), ("one cpu", "through pgbench, on one CPU")):
             lines.append((f"queries/s at recall {wanted}, {title}", [at_recall(points(e.name, what), wanted) for e in engines]))
     lines.append(("primary key look-ups/s through pgbench", [one(e.name, "primary key", "qps") for e in engines]))
-    for what, field, title in (("build", "seconds", "build, s"), ("build", "bytes", "index, bytes"), ("build", "wal_bytes", "WAL of the build, bytes"),
+    lines.append(("primary key look-ups/s, on one CPU", [one(e.name, "primary key, one cpu", "qps") for e in engines]))
+    for n in args.clients[1:]:
+        lines.append((f"queries/s at ef_search 40, {n} clients", [next((r["qps"] for r in rows if r["engine"] == e.name and r["what"] == "client" and
+                                                                        r["ef"] == 40 and r["clients"] == n), None) for e in engines]))
+    for depth in args.recall_at:
+        lines.append((f"recall of the nearest {depth}, ef_search 40", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "recall"
+                                                                             and r["k"] == depth), None) for e in engines]))
+    for what, field, title in (("build", "seconds", "build, s"), ("build", "peak_bytes", "memory of the build, bytes"), ("build", "bytes", "index, bytes"), ("build", "wal_bytes", "WAL of the build, bytes"),
                                ("insert", "rows_per_s", "COPY into the index, rows/s"),
                                ("insert", "wal_bytes_per_row", "WAL a row of it, bytes"),
                                ("insert", "wal_bytes_per_row_after_checkpoint", "... with page images after a checkpoint, bytes"),
+                               ("update", "rows_per_s", "UPDATE of another column, rows/s"),
                                ("vacuum", "seconds", "VACUUM, s")):
         lines.append((title, [one(e.name, what, field) for e in engines]))
     for ef in args.ef:
@@ -408,7 +491,8 @@ def curve(rows, engines, what):
     """Recall over queries a second (log), as SVG."""
     colors = ["#1668a8", "#d1495b", "#2e8b57", "#e09f3e", "#6a4c93", "#555"]
     search = {(r["engine"], r["ef"]): r["recall"] for r in rows if r["what"] == "search"}
-    series = {e: sorted((search[e, r["ef"]], r["qps"]) for r in rows if r["what"] == what and r["engine"] == e and (e, r["ef"]) in search)
+    series = {e: sorted((search[e, r["ef"]], r["qps"]) for r in rows
+                        if r["what"] == what and r["engine"] == e and (e, r["ef"]) in search and r.get("clients", 1) == 1)
               for e in engines}
     points = [p for s in series.values() for p in s]
     if not points:
@@ -438,6 +522,30 @@ def curve(rows, engines, what):
     return "\n".join(out)
 
 
+def bars(rows, engines, what, field, scale, unit):
+    """One bar an engine, as SVG."""
+    values = [(e, next((r[field] * scale for r in rows if r["engine"] == e and r["what"] == what and field in r), None)) for e in engines]
+    values = [(e, v) for e, v in values if v is not None]
+    if not values:
+        return ""
+    most = max(v for _, v in values)
+    out = [f'<svg viewBox="0 0 760 {30 + 28 * len(values)}" xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12">']
+    for n, (engine, v) in enumerate(values):
+        y = 12 + 28 * n
+        out.append(f'<text x="110" y="{y + 14}" text-anchor="end">{html.escape(engine)}</text><rect x="120" y="{y}" width="{max(1, 480 * v / most):.1f}" '
+                   f'height="20" fill="#1668a8"/><text x="{128 + 480 * v / most:.1f}" y="{y + 14}">{v:,.1f} {unit}</text>')
+    return "\n".join(out) + "</svg>"
+
+
+def pictures(name, rows, engines):
+    """File name, title, SVG."""
+    for what, title in (("search", "Queries a second inside the server, one statement"), ("client", "Queries a second through pgbench, one client"),
+                        ("one cpu", "Queries a second through pgbench, client and server on one CPU")):
+        yield f"{name}-{what.replace(' ', '-')}.svg", title, curve(rows, engines, what)
+    yield f"{name}-build.svg", "Build", bars(rows, engines, "build", "seconds", 1, "s")
+    yield f"{name}-size.svg", "Size of the index", bars(rows, engines, "build", "bytes", 1e-6, "MB")
+
+
 def report(path, results, tables):
     parts = ["<!doctype html><meta charset=utf-8><title>Vector indexes</title><style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
              "td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}td:first-child{text-align:left}table{border-collapse:collapse}</style>"]
@@ -445,8 +553,7 @@ def report(path, results, tables):
         rows = [r for r in results.rows if r["data"] == name]
         engines = list(dict.fromkeys(r["engine"] for r in rows))
         parts.append(f"<h1>{html.escape(name)}</h1><p>" + "; ".join(html.escape(f"{r['engine']}: {r['about']}") for r in rows if r["what"] == "load"))
-        for what, title in (("search", "inside the server, one statement"), ("client", "through pgbench, one client")):
-            picture = curve(rows, engines, what)
+        for file, title, picture in pictures(name, rows, engines):
             if picture:
                 parts.append(f"<h2>{title}</h2>{picture}")
         parts.append("<table>" + "".join("<tr>" + "".join(f"<{'th' if n == 0 else 'td'}>{html.escape(c)}</{'th' if n == 0 else 'td'}>" for c in row) + "</tr>"
@@ -455,12 +562,20 @@ def report(path, results, tables):
         f.write("\n".join(parts))
 
 
+def growth(sizes, costs):
+    """The exponent e of cost ~ rows^e."""
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--engine", action="append", default=[], metavar="NAME=DSN", help="a server; quiver first, the others are compared with it")
     p.add_argument("--in-process", default="", help="libraries: hnswlib,faiss,usearch")
     p.add_argument("--base", help="vectors: .npy, .fvecs, .bvecs, FILE.hdf5:train")
     p.add_argument("--queries")
+    p.add_argument("--dsn", default="", help="of the database of table:QUERY")
+    p.add_argument("--scale", type=lambda s: [int(x) for x in s.split(",")], default=[], metavar="ROWS,...",
+                   help="measure the first so many rows, for each; prints how the cost of a query at recall 0.97 grows")
     p.add_argument("--name", help="of the data, in the results")
     p.add_argument("--rows", type=int, help="only the first so many")
     p.add_argument("--metric", choices=OPERATOR, default="cosine")
@@ -470,35 +585,64 @@ def main():
     p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
     p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--recall-at", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 100], metavar="K,...")
+    p.add_argument("--clients", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2], metavar="N,...", help="pgbench clients; the first 1")
+    p.add_argument("--one-cpu", action="store_true", help="pgbench once more, on the server's CPU (root, server on this machine)")
     p.add_argument("--client-seconds", type=int, default=5, help="of each pgbench run; 0: none")
     p.add_argument("--insert", type=int, default=1000, help="rows for COPY into the finished index")
     p.add_argument("--vacuum", type=float, default=0.1, help="share of the rows that are deleted before; 0: none")
     p.add_argument("--maintenance-work-mem", default="2GB")
     p.add_argument("--pgbench", default="pgbench")
     p.add_argument("--out", default="results/ann", help="folder of results.jsonl and report.html")
+    p.add_argument("--svg", metavar="FOLDER", help="also writes the pictures there, one a file")
     args = p.parse_args()
     if args.base:
-        base, queries = read_vectors(args.base, args.rows), read_vectors(args.queries)
-        args.name = args.name or os.path.basename(args.base).split(".")[0]
+        base, queries = read_vectors(args.base, args.rows, args.dsn), read_vectors(args.queries, dsn=args.dsn)
+        args.name = args.name or re.sub(r"\W+", "-", os.path.basename(args.base).split(".")[0]).strip("-")
     else:
         base, queries = demo()
         args.name = args.name or "debian-packages"
     if args.metric == "cosine":
         base = base / np.maximum(np.linalg.norm(base, axis=1, keepdims=True), 1e-30)
         queries = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
-    engines = [Server(*e.split("=", 1), args) for e in args.engine] + [Library(n, args) for n in args.in_process.split(",") if n]
-    if not engines:
-        sys.exit("No engine: give --engine quiver=postgresql://...")
     os.makedirs(args.out, exist_ok=True)
     results = Results(os.path.join(args.out, "results.jsonl"))
-    print(f"{args.name}: {len(base):,} x {base.shape[1]}, {len(queries):,} queries, {args.metric}; " + "; ".join(f"{e.name}: {e.about}" for e in engines))
-    measure(args, base, queries, engines, results)
-    table = summary(args, results, engines)
-    widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
-    print()
-    for row in table:
-        print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
-    report(os.path.join(args.out, "report.html"), results, {args.name: table})
+    tables, name, costs = {}, args.name, {}
+    for rows in args.scale or [len(base)]:
+        if args.scale:
+            args.name = f"{name}-{rows}"
+        engines = [Server(*e.split("=", 1), args) for e in args.engine] + [Library(n, args) for n in args.in_process.split(",") if n]
+        if not engines:
+            sys.exit("No engine: give --engine quiver=postgresql://...")
+        print(f"{args.name}: {rows:,} x {base.shape[1]}, {len(queries):,} queries, {args.metric}; " + "; ".join(f"{e.name}: {e.about}" for e in engines))
+        measure(args, base[:rows], queries, engines, results)
+        tables[args.name] = table = summary(args, results, engines)
+        for e in engines:
+            found = [r for r in results.rows if r["data"] == args.name and r["engine"] == e.name and r["what"] == "search"]
+            qps = at_recall(found, 0.97)
+            if qps:
+                costs.setdefault(e.name, []).append((rows, 1 / qps))
+        widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
+        print()
+        for row in table:
+            print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
+        print()
+    if len(args.scale) > 1:
+        tables[f"{name}: microseconds a query at recall 0.97 inside the server"] = table = [
+            ["engine", *[f"{n:,} rows" for n in args.scale], "grows with rows ^"],
+            *[[e, *[next((f"{c * 1e6:.0f}" for m, c in points if m == n), "-") for n in args.scale],
+               f"{growth(*zip(*points)):.2f}" if len(points) > 1 else "-"] for e, points in costs.items()]]
+        for row in table:
+            print("  ".join(c.rjust(16) for c in row))
+    report(os.path.join(args.out, "report.html"), results, tables)
+    if args.svg:
+        os.makedirs(args.svg, exist_ok=True)
+        for data in tables:
+            rows = [r for r in results.rows if r["data"] == data]
+            for file, title, picture in pictures(data, rows, list(dict.fromkeys(r["engine"] for r in rows))):
+                if picture:
+                    with open(os.path.join(args.svg, file), "w") as f:
+                        f.write(picture + "\n")
     print(f"\n{os.path.join(args.out, 'report.html')}")
 
 

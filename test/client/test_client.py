@@ -1,5 +1,9 @@
 """pgvector's Python client against quiver, unchanged: text and binary, all types, COPY from NumPy."""
 
+import importlib.util
+import os
+import sys
+import types
 import unittest
 
 import numpy as np
@@ -78,6 +82,29 @@ class Client(unittest.TestCase):
             with self.assertRaises(psycopg.Error) as caught:
                 self.conn.execute(sql)
             self.assertEqual(caught.exception.sqlstate, state, sql)
+
+    def test_ann_benchmarks_module(self):
+        # A stand-in for the framework: packages of these names with an empty base class.
+        for name in ("ann", "ann.base", "ann.base.module", "ann.quiver"):
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__path__ = []
+        sys.modules["ann.base.module"].BaseANN = object
+        path = os.path.join(os.path.dirname(__file__), "..", "..", "bench", "ann-benchmarks", "module.py")
+        spec = importlib.util.spec_from_file_location("ann.quiver.module", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        os.environ["PGDATABASE"] = "client"
+        rows = np.random.default_rng(1).standard_normal((500, 20)).astype(np.float32)
+        for metric in ("euclidean", "angular"):
+            a = module.Quiver(metric, {"M": 16, "efConstruction": 64})
+            a.fit(rows)
+            a.set_query_arguments(200)
+            q = rows[7] * 1.01
+            d = ((rows - q) ** 2).sum(1) if metric == "euclidean" else -(rows @ q) / np.linalg.norm(rows, axis=1)
+            self.assertEqual(a.query(q, 10), np.argsort(d)[:10].tolist())
+            self.assertGreater(a.get_memory_usage(), 0)
+            self.assertEqual(str(a), "Quiver(m=16, ef_construction=64, ef_search=200)")
+            a._conn.close()
 
 
 if __name__ == "__main__":
