@@ -991,3 +991,80 @@ CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 
     AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
     'the same for queries of your own, such as array_agg(embedding) over a table of questions';
+
+CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass name DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
+    sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,
+    OUT ef_search integer, OUT ms float8, OUT ddl text)
+    RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+    ours name := (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'quiver');
+    kind name;
+    dims integer;
+    class text;
+    found bigint;
+    total float8;
+    start timestamptz;
+    candidates text[];
+BEGIN
+    SELECT t.typname INTO kind FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
+    IF kind IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column %I of %s does not exist', col, rel);
+    END IF;
+    opclass := coalesce(opclass, CASE kind WHEN 'bit' THEN 'bit_hamming_ops' ELSE kind || '_l2_ops' END);
+    SELECT format('%I.%I', n.nspname, c.opcname) INTO class FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace
+        JOIN pg_am a ON a.oid = c.opcmethod JOIN pg_type t ON t.oid = c.opcintype
+        WHERE a.amname = 'hnsw' AND c.opcname = opclass AND n.nspname = ours AND t.typname = kind;
+    IF class IS NULL THEN
+        RAISE undefined_object USING MESSAGE = format('operator class %I does not accept column %I of %s', opclass, col, rel);
+    END IF;
+    IF sample < 100 OR NOT wanted BETWEEN 0 AND 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'a sample of at least 100 rows and a recall between 0 and 1 are needed';
+    END IF;
+
+    DROP TABLE IF EXISTS pg_temp.hnsw_advise_sample;
+    EXECUTE format('CREATE TEMP TABLE hnsw_advise_sample AS SELECT %1$I AS v FROM %2$s WHERE %1$I IS NOT NULL ORDER BY random() LIMIT %3$s',
+        col, rel, sample);
+    SELECT count(*) INTO found FROM pg_temp.hnsw_advise_sample;
+    IF found < 100 THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('%s has %s vectors, too few to learn from', rel, found);
+    END IF;
+    -- A column may do without dimensions, an index may not.
+    IF kind = 'bit' THEN
+        SELECT length(v) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
+    ELSE
+        EXECUTE format('SELECT %I.vector_dims(v) FROM pg_temp.hnsw_advise_sample LIMIT 1', ours) INTO dims;
+    END IF;
+    EXECUTE format('ALTER TABLE pg_temp.hnsw_advise_sample ALTER v TYPE %s(%s)', CASE kind WHEN 'bit' THEN 'bit' ELSE format('%I.%I', ours, kind) END, dims);
+    SELECT CASE WHEN reltuples > 0 THEN reltuples ELSE found END INTO total FROM pg_class WHERE oid = rel;
+    total := greatest(total, found);
+
+    candidates := '{"","m = 8","m = 24, ef_construction = 128"}';
+    IF kind IN ('vector', 'halfvec') AND opclass NOT LIKE '%\_l1\_ops' THEN
+        candidates := candidates || '{"vector_bits = 16","sketch_fold = 2","sketch_fold = 4","sketch_fold = -1","sketch_fold = -1, m = 8"}'::text[];
+    END IF;
+    FOREACH options IN ARRAY candidates LOOP
+        DECLARE
+            clause text := CASE options WHEN '' THEN '' ELSE format(' WITH (%s)', options) END;
+        BEGIN
+            start := clock_timestamp();
+            EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s)', class) || clause;
+            build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * total / found;
+            index_bytes := pg_relation_size('pg_temp.hnsw_advise_index') * total / found;
+            EXECUTE format('WITH r AS MATERIALIZED (SELECT * FROM %I.hnsw_recall(''pg_temp.hnsw_advise_index'', $1, 100)),
+                    best AS (SELECT * FROM r WHERE recall >= $2 ORDER BY ef_search LIMIT 1)
+                SELECT (SELECT r.recall FROM r ORDER BY abs(ef_search - 40) LIMIT 1), best.ef_search, best.ms FROM (SELECT) x LEFT JOIN best ON true', ours)
+                INTO recall, ef_search, ms USING k, wanted;
+            DROP INDEX pg_temp.hnsw_advise_index;
+            ddl := format('CREATE INDEX ON %s USING hnsw (%I %s)', rel, col, class) || clause || ';';
+            RETURN NEXT;
+        EXCEPTION WHEN program_limit_exceeded OR invalid_parameter_value THEN
+            NULL;   -- not with so many dimensions
+        END;
+    END LOOP;
+    DROP TABLE pg_temp.hnsw_advise_sample;
+END $$;
+COMMENT ON FUNCTION hnsw_advise(regclass, name, name, float8, integer, integer) IS
+    'what an hnsw index on the column would be with some options, tried on a random sample: bytes and milliseconds of the build for the whole table, the recall of the k nearest at ef_search 40, the least ef_search tried that reaches the wanted recall on the sample (larger tables need some more) and the milliseconds of a query with it, and the statement that makes it';

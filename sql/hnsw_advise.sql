@@ -1,0 +1,30 @@
+-- hnsw_advise: options tried on a sample.
+\set SHOW_CONTEXT never
+CREATE TABLE adv (id serial, v vector, h halfvec(24), b bit(64), other text);
+INSERT INTO adv (v, h, b) SELECT x, x::halfvec(24), binary_quantize(x || x || subvector(x, 1, 16))::bit(64) FROM (SELECT
+    (SELECT array_agg(sin(i * j * 0.731)) FROM generate_series(1, 24) j)::vector AS x FROM generate_series(1, 1000) i) s;
+ANALYZE adv;
+SELECT options, index_bytes > 100000 AS size, build_ms > 0 AS built, recall BETWEEN 0.5 AND 1 AS recall, ef_search > 0 AS ef, ms > 0 AS ms, ddl
+    FROM hnsw_advise('adv', 'v', 'vector_cosine_ops', sample => 500);
+SELECT options, ddl FROM hnsw_advise('adv', 'b', sample => 300);
+SELECT count(*), count(DISTINCT index_bytes) > 3 AS sizes, bool_and(recall > 0.8) AS good FROM hnsw_advise('adv', 'h', wanted => 0.9, k => 5);
+-- Nothing stays.
+SELECT count(*) FROM pg_class WHERE relname LIKE 'hnsw_advise%';
+SELECT * FROM hnsw_advise('adv', 'none');
+SELECT * FROM hnsw_advise('adv', 'v', 'bit_hamming_ops');
+SELECT * FROM hnsw_advise('adv', 'other');
+SELECT * FROM hnsw_advise('adv', 'v', sample => 10);
+CREATE TABLE few AS SELECT v FROM adv LIMIT 5;
+SELECT * FROM hnsw_advise('few', 'v');
+-- A hostile name is a name.
+CREATE SCHEMA "x; y";
+CREATE TABLE "x; y"."t'"" DROP" AS SELECT v AS "v'""; SELECT" FROM adv;
+SELECT ddl FROM hnsw_advise('"x; y"."t''"" DROP"', 'v''"; SELECT', sample => 200) LIMIT 1;
+-- With the rights of whoever asks.
+CREATE ROLE advised;
+SET ROLE advised;
+SELECT * FROM hnsw_advise('adv', 'v');
+RESET ROLE;
+DROP SCHEMA "x; y" CASCADE;
+DROP TABLE adv, few;
+DROP ROLE advised;
