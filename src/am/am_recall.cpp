@@ -79,7 +79,7 @@ class Recall {
                     (errcode(ERRCODE_DATATYPE_MISMATCH),
                      errmsg("queries are of type %s, but index \"%s\" is of %s",
                             format_type_be(ARR_ELEMTYPE(array)), RelationGetRelationName(index_),
-                            format_type_be(index_->rd_opcintype[0]))));
+                            opclass_of(index_).type)));
         Datum* elements;
         bool* nulls;
         int count;
