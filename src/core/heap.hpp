@@ -67,7 +67,7 @@ class MinHeap {
             if (i < v_.size())
                 sink(i, v_[i]);
     }
-    size_t bytes() const { return v_.capacity() * sizeof(Candidate); }
+    size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
   private:
     // Puts `c` at i or below it, where it belongs.
@@ -160,7 +160,7 @@ class IdSet {
         used_.clear();
     }
     size_t size() const { return used_.size(); }
-    size_t bytes() const { return (v_.capacity() + used_.capacity()) * sizeof(uint32_t); }
+    size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }   // in use: v_ is a third full
 
   private:
     static constexpr uint32_t none = UINT32_MAX;

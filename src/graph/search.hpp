@@ -103,9 +103,10 @@ class LayerSearch {
     // Puts an already visited node into W.
     void revisit(Candidate c) { w_.push(c); }
     bool exhausted() const { return candidates_.empty() && later_.empty(); }
+    // What this search takes, not the room that an earlier one left.
     size_t bytes() const
     {
-        return candidates_.bytes() + seen_.bytes() + later_.capacity() * 2 * sizeof(float);
+        return candidates_.bytes() + seen_.bytes() + later_.size() * 2 * sizeof(float);
     }
 
   private:

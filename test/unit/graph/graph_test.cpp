@@ -495,6 +495,30 @@ TEST(Graph, RepairSurvivesDecimation)
     }
 }
 
+// What a scan may take is its own affair: one that took all of it leaves the next one as much.
+TEST(Graph, ScansAreBoundedEachForItself)
+{
+    Fixture f(Metric::l2, 16);
+    std::mt19937 rng(13);
+    for (int i = 0; i < 3000; i++)
+        f.add(gaussian(rng, 16, false));
+    const auto rows = [&](size_t max_bytes) {
+        f.scan.start(f.value(f.rows[5]), {40, Iterate::strict, 1000000, max_bytes});
+        size_t n = 0;
+        Tid t;
+        double bound;
+        bool in_order;
+        while (f.scan.next(&t, &bound, &in_order))
+            n++;
+        return n;
+    };
+    const size_t bounded = rows(200000);
+    EXPECT_GT(bounded, 200u);
+    EXPECT_LT(bounded, 2000u);
+    EXPECT_GT(rows(size_t{1} << 30), 2500u);
+    EXPECT_EQ(rows(200000), bounded);
+}
+
 // With few links a node, all of them in use: what lost the last way to it still gets one.
 TEST(Graph, SmallDegreesLoseNothing)
 {
