@@ -575,7 +575,7 @@ def main():
     p.add_argument("--queries")
     p.add_argument("--dsn", default="", help="of the database of table:QUERY")
     p.add_argument("--scale", type=lambda s: [int(x) for x in s.split(",")], default=[], metavar="ROWS,...",
-                   help="measure the first so many rows, for each; prints how the cost of a query at recall 0.97 grows")
+                   help="measure the first so many rows, for each; prints how the cost of a query at recall 0.99 grows")
     p.add_argument("--name", help="of the data, in the results")
     p.add_argument("--rows", type=int, help="only the first so many")
     p.add_argument("--metric", choices=OPERATOR, default="cosine")
@@ -619,7 +619,7 @@ def main():
         tables[args.name] = table = summary(args, results, engines)
         for e in engines:
             found = [r for r in results.rows if r["data"] == args.name and r["engine"] == e.name and r["what"] == "search"]
-            qps = at_recall(found, 0.97)
+            qps = at_recall(found, 0.99)
             if qps:
                 costs.setdefault(e.name, []).append((rows, 1 / qps))
         widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
@@ -628,7 +628,7 @@ def main():
             print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
         print()
     if len(args.scale) > 1:
-        tables[f"{name}: microseconds a query at recall 0.97 inside the server"] = table = [
+        tables[f"{name}: microseconds a query at recall 0.99 inside the server"] = table = [
             ["engine", *[f"{n:,} rows" for n in args.scale], "grows with rows ^"],
             *[[e, *[next((f"{c * 1e6:.0f}" for m, c in points if m == n), "-") for n in args.scale],
                f"{growth(*zip(*points)):.2f}" if len(points) > 1 else "-"] for e, points in costs.items()]]

@@ -330,7 +330,8 @@ extern "C" int bench_kernels(const char* simsimd_path, size_t megabytes)
     };
 
     std::printf(
-        "GB/s of stored vectors. L1: rows that fit the first-level cache, one a call; memory: %zu MB, in batches.\n"
+        "GB/s of stored vectors. L1: rows that fit the first-level cache, one a call; memory: %zu "
+        "MB, in batches.\n"
         "best other: the fastest of faiss, hnswlib, SimSIMD. bandwidth: of a plain read.\n\n",
         megabytes);
     std::printf("%-12s %5s %-9s %8s %8s %-16s %9s %9s | %8s %11s\n", "kernel", "dims", "level",

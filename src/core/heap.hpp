@@ -160,7 +160,10 @@ class IdSet {
         used_.clear();
     }
     size_t size() const { return used_.size(); }
-    size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }   // in use: v_ is a third full
+    size_t bytes() const
+    {
+        return used_.size() * 4 * sizeof(uint32_t);
+    }   // in use: v_ is a third full
 
   private:
     static constexpr uint32_t none = UINT32_MAX;

@@ -339,7 +339,8 @@ template <class Arch>
 uint64_t hamming(const uint8_t* a, const uint8_t* b, size_t nbytes)
 {
     uint64_t total = 0, x = 0, y = 0;
-    if (in_few_words(nbytes, hamming_words, [&](auto words) { total = hamming_of_words<words>(a, b); }))
+    if (in_few_words(nbytes, hamming_words,
+                     [&](auto words) { total = hamming_of_words<words>(a, b); }))
         return total;
     if (nbytes > hamming_words * 8)
         return pair<BitHamming<Arch>>(a, b, nbytes);
@@ -639,8 +640,8 @@ void estimate(const uint32_t* score, const float* a, const float* b, size_t coun
     std::fill(near, near + (count + 63) / 64, 0);
     size_t i = 0;
     for (; i + W <= count; i += W) {
-        const auto s = xsimd::to_float(
-            Ints::load_unaligned(reinterpret_cast<const int32_t*>(score + i)));
+        const auto s =
+            xsimd::to_float(Ints::load_unaligned(reinterpret_cast<const int32_t*>(score + i)));
         const auto e = xsimd::fma(load(b + i, Arch{}), xsimd::fma(factor, s, offset),
                                   xsimd::fma(along, load(a + i, Arch{}), base));
         e.store_unaligned(out + i);

@@ -519,10 +519,7 @@ struct Bytes<Neon> {
     static Reg bit_and(Reg x, Reg y) { return vandq_u8(x, y); }
     static Reg bit_or(Reg x, Reg y) { return vorrq_u8(x, y); }
     static Reg bit_xor(Reg x, Reg y) { return veorq_u8(x, y); }
-    static void popcount(Acc& acc, Reg x)
-    {
-        acc.v = vpadalq_u16(acc.v, vpaddlq_u8(vcntq_u8(x)));
-    }
+    static void popcount(Acc& acc, Reg x) { acc.v = vpadalq_u16(acc.v, vpaddlq_u8(vcntq_u8(x))); }
     static uint64_t sum32(Acc acc) { return vaddvq_u32(acc.v); }
     static uint64_t sum64(Acc acc) { return vaddlvq_u32(acc.v); }
 };

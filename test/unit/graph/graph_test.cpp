@@ -532,7 +532,8 @@ TEST(Graph, SmallDegreesLoseNothing)
                     for (int i = 0; i < 400; i++)
                         f.add(gaussian(rng, 24, true));
                     delete_rows(f, rng, 0.3, dead);
-                    ASSERT_EQ(f.check(), "") << "m " << m << ", seed " << seed << ", round " << round;
+                    ASSERT_EQ(f.check(), "")
+                        << "m " << m << ", seed " << seed << ", round " << round;
                 }
             }
 }
