@@ -63,9 +63,8 @@ class MinHeap {
     void append(Candidate c) { v_.push_back(c); }
     void heapify()
     {
-        for (size_t i = v_.size() / 4 + 1; i-- > 0;)
-            if (i < v_.size())
-                sink(i, v_[i]);
+        for (size_t i = (v_.size() + 2) / 4; i-- > 0;)   // those that have children
+            sink(i, v_[i]);
     }
     size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
@@ -160,10 +159,8 @@ class IdSet {
         used_.clear();
     }
     size_t size() const { return used_.size(); }
-    size_t bytes() const
-    {
-        return used_.size() * 4 * sizeof(uint32_t);
-    }   // in use: v_ is a third full
+    // In use: v_ is about a third full.
+    size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }
 
   private:
     static constexpr uint32_t none = UINT32_MAX;
