@@ -69,7 +69,7 @@ asan: | build
 # One libFuzzer target for each input function, FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 60
 FUZZERS       = $(foreach t,vector halfvec sparsevec quantizer quantized,$(t)_in $(t)_recv)
-FUZZ_CXX      = clang++-14 $(CXX_STD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+FUZZ_CXX      = clang++ $(CXX_STD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -Wno-register -Isrc -Itest/fuzz -isystem $(shell $(PG_CONFIG) --includedir-server)
 fuzz: $(FUZZERS:%=build/fuzz/%)
 	@for f in $(FUZZERS); do \

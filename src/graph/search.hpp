@@ -58,7 +58,7 @@ class LayerSearch {
         // They were the best before the present one's neighbours were known, and are visited anyway.
         // Not in a descent: there, each step makes the others vain.
         const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
-        SlotId ahead[lookahead];
+        SlotId ahead[lookahead] = {};
         size_t count = 0;
         for (;;) {
             while (count < most_ahead) {
@@ -71,7 +71,9 @@ class LayerSearch {
             if (count == 0)
                 break;
             const SlotId id = ahead[0];
-            std::copy(ahead + 1, ahead + count--, ahead);
+            static_assert(lookahead == 2);
+            ahead[0] = ahead[1];
+            count--;
             store_.poll();
             if (l_.sketched())
                 store_.read(id, [&](const Slot& slot) {

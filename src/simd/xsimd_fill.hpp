@@ -44,10 +44,14 @@ float sum(xsimd::batch<float, Arch> x)
 template <class Arch>
 Floats<Arch> as_floats(xsimd::batch<int32_t, Arch> x)
 {
-    if constexpr (requires { xsimd::bitwise_cast<Floats<Arch>>(x); })
-        return xsimd::bitwise_cast<Floats<Arch>>(x);
-    else   // later versions name the element
+    // Version 8 names the batch, later ones its element.
+    if constexpr (requires {
+                      requires std::is_same_v<decltype(xsimd::bitwise_cast<float>(x)),
+                                              Floats<Arch>>;
+                  })
         return xsimd::bitwise_cast<float>(x);
+    else
+        return xsimd::bitwise_cast<Floats<Arch>>(x);
 }
 
 #if defined(__AVX512BW__)

@@ -39,21 +39,24 @@ is($node->safe_psql('postgres', 'SELECT rows >= (SELECT count(*) FROM items) FRO
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v_idx', true)"), '', 'the verifier finds nothing');
 
-# Rescans leak nothing: memory after 20,000 is memory after 1,000.
-my $growth = $node->safe_psql('postgres', q{
-	SET enable_seqscan = off; SET enable_memoize = off;
-	CREATE FUNCTION memory() RETURNS bigint LANGUAGE sql AS
-		'SELECT sum(used_bytes)::bigint FROM pg_backend_memory_contexts';
-	CREATE FUNCTION rescan(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
-	DECLARE before bigint; after bigint; i integer; s bigint := 0; r record;
-	BEGIN
-		FOR r IN SELECT g, (SELECT id FROM items ORDER BY v <-> ARRAY(SELECT (g % 97) / 97.0 FROM generate_series(1, 16))::vector LIMIT 1) AS id
-			FROM generate_series(1, n) g LOOP
-			IF r.g = 1000 THEN before := memory(); END IF;
-			IF r.g = n THEN after := memory(); END IF;
-		END LOOP;
-		RETURN after - before;
-	END $$;
-	SELECT rescan(20000);});
-cmp_ok((split /\n/, $growth)[-1], '<', 1_000_000, 'rescans hold no memory') if $node->safe_psql('postgres', "SELECT to_regclass('pg_backend_memory_contexts') IS NOT NULL") eq 't';
+# Rescans leak nothing: memory after 20,000 is memory after 1,000. (PostgreSQL 13 can't tell.)
+if ($node->safe_psql('postgres', "SELECT to_regclass('pg_backend_memory_contexts') IS NOT NULL") eq 't')
+{
+	my $growth = $node->safe_psql('postgres', q{
+		SET enable_seqscan = off; SET enable_memoize = off;
+		CREATE FUNCTION memory() RETURNS bigint LANGUAGE sql AS
+			'SELECT sum(used_bytes)::bigint FROM pg_backend_memory_contexts';
+		CREATE FUNCTION rescan(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
+		DECLARE before bigint; after bigint; i integer; s bigint := 0; r record;
+		BEGIN
+			FOR r IN SELECT g, (SELECT id FROM items ORDER BY v <-> ARRAY(SELECT (g % 97) / 97.0 FROM generate_series(1, 16))::vector LIMIT 1) AS id
+				FROM generate_series(1, n) g LOOP
+				IF r.g = 1000 THEN before := memory(); END IF;
+				IF r.g = n THEN after := memory(); END IF;
+			END LOOP;
+			RETURN after - before;
+		END $$;
+		SELECT rescan(20000);});
+	cmp_ok((split /\n/, $growth)[-1], '<', 1_000_000, 'rescans hold no memory');
+}
 done_testing();

@@ -46,9 +46,9 @@ $copy->stop;
 $old->stop;
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init;
-my $bin = $old->config_data('--bindir');
+chomp(my $bin = `pg_config --bindir`);
 chdir PostgreSQL::Test::Utils::tempdir;
-command_ok([ "$bin/pg_upgrade", '--no-sync', '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-D', $new->data_dir,
+command_ok([ "$bin/pg_upgrade", '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-D', $new->data_dir,
 		'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
 $new->start;
 is($new->safe_psql('postgres', $question), $answer, 'the upgraded cluster answers the same');
