@@ -14,6 +14,9 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <xsimd/xsimd.hpp>
+#if XSIMD_VERSION_MAJOR < 8
+#error "quiver needs xsimd 8.1 or later"
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
