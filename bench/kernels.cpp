@@ -90,6 +90,13 @@ PLAIN float plain_asymmetric_ip(const float* a, const uint8_t* b, size_t n)
         s += a[i] * b[i];
     return s;
 }
+PLAIN int32_t plain_short_ip(const int16_t* a, const uint8_t* b, size_t n)
+{
+    int32_t s = 0;
+    for (size_t i = 0; i < n; i++)
+        s += a[i] * b[i];
+    return s;
+}
 PLAIN uint32_t plain_u8_l2sq(const uint8_t* a, const uint8_t* b, size_t n)
 {
     uint32_t s = 0;
@@ -217,6 +224,12 @@ std::vector<Row> rows()
                  [](const Kernels& k) { return wrap(k.f32_u8.ip); },
                  wrap(plain_asymmetric_ip),
                  {}});
+    r.push_back({"i16 x u8 ip",
+                 1,
+                 1,
+                 [](const Kernels& k) { return wrap(k.i16_u8.ip); },
+                 wrap(plain_short_ip),
+                 {}});
     r.push_back({"u8 l2sq",
                  1,
                  1,
@@ -240,14 +253,15 @@ std::vector<Row> rows()
     r[2].batch = [](const Kernels& k) { return wrap_many(k.f32.l1_many); };
     r[4].batch = [](const Kernels& k) { return wrap_many(k.f16.l2sq_many); };
     r[5].batch = [](const Kernels& k) { return wrap_many(k.f32_u8.ip_many); };
-    r[6].batch = [](const Kernels& k) { return wrap_many(k.u8.l2sq_many); };
-    r[7].batch = [](const Kernels& k) { return wrap_many(k.u8.ip_many); };
-    r[8].batch = [](const Kernels& k) { return wrap_many(k.bits.hamming_many); };
+    r[6].batch = [](const Kernels& k) { return wrap_many(k.i16_u8.ip_many); };
+    r[7].batch = [](const Kernels& k) { return wrap_many(k.u8.l2sq_many); };
+    r[8].batch = [](const Kernels& k) { return wrap_many(k.u8.ip_many); };
+    r[9].batch = [](const Kernels& k) { return wrap_many(k.bits.hamming_many); };
 #ifdef HAVE_FAISS
     r[0].others["faiss"] = wrap(faiss::fvec_L2sqr);
     r[1].others["faiss"] = wrap(faiss::fvec_inner_product);
     r[2].others["faiss"] = wrap(faiss::fvec_L1);
-    r[8].others["faiss"] = [](const void* a, const void* b, size_t n) {
+    r[9].others["faiss"] = [](const void* a, const void* b, size_t n) {
         faiss::HammingComputerDefault h(static_cast<const uint8_t*>(a), static_cast<int>(n));
         return static_cast<double>(h.hamming(static_cast<const uint8_t*>(b)));
     };

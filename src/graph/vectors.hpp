@@ -29,13 +29,13 @@ class Query {
         switch (l_.form) {
         case Form::dense: {
             dense_.assign(x.dense, x.dense + l_.padded);
-            float most;
-            simd::kernels().sum_and_max(x.dense, l_.padded, &sum_, &most);
             if (l_.metric == Metric::l1) {
                 zero_.resize(l_.padded);
                 norm2_ = simd::kernels().f32.l1(x.dense, zero_.data(), l_.padded);
-            } else
+            } else {
                 norm2_ = static_cast<float>(simd::kernels().norm2_f32(x.dense, l_.padded));
+                scalar_.set(x.dense, l_.padded, norm2_);
+            }
             if (l_.fold == 1)
                 binary_.set(x.dense, l_.words);
             else if (l_.sketched()) {
@@ -53,7 +53,7 @@ class Query {
     float distance(const Code& c) const
     {
         if (l_.rotated()) {
-            const float ip = quant::scalar_ip(dense_.data(), sum_, c.params, c.bytes, l_.padded);
+            const float ip = scalar_.ip(c.params, c.bytes);
             return l_.metric == Metric::ip ? -ip : norm2_ + c.params.norm2 - 2 * ip;
         }
         if (l_.form == Form::bits)
@@ -87,13 +87,35 @@ class Query {
     }
     const uint64_t* near() const { return near_; }
 
-    // What the true distance of any vector x with |x - x'| <= error lies between, though it is
-    // computed in floats: in the units of the operator (not squared; cosine from unit vectors' l2).
+    // What the true distance of any vector x with |x - x'| <= error lies between, though its distance()
+    // is about codes and computed in floats: in the units of the operator (not squared; cosine from unit
+    // vectors' l2).
     Bounds bounds(double distance, double norm2, double error) const
+    {
+        return bounds(distance, norm2, error, l_.rotated() ? scalar_.error() : 0.0f);
+    }
+
+    // The same from the fine code.
+    Bounds fine_bounds(const Code& c) const
+    {
+        const FineCode fine(l_, c);
+        const double ip = quant::scalar_fine_ip(dense_.data(), scalar_.sum(), c.params, c.bytes,
+                                                fine.bytes, l_.padded);
+        return bounds(l_.metric == Metric::ip
+                          ? -ip
+                          : static_cast<double>(norm2_) + fine.params.norm2 - 2 * ip,
+                      fine.params.norm2, fine.params.error, 0);
+    }
+
+  private:
+    // query_error: |q - q'|
+    Bounds bounds(double distance, double norm2, double error, double query_error) const
     {
         // Rounding of sums over many floats, here and in the operator that is compared with.
         const double epsilon = 4e-6 * (1 + l_.padded / 2048.0);
         const double scale2 = norm2_ + norm2;
+        // |<q, x'> - <q', x'>|
+        const double query_margin = query_error * std::sqrt(norm2) * (1 + epsilon);
         const auto at_least_0 = [](double x) { return std::max(0.0, x); };
         switch (l_.metric) {
         case Metric::hamming: return {distance, distance};
@@ -104,33 +126,22 @@ class Query {
         }
         case Metric::ip: {
             const double q = std::sqrt(static_cast<double>(norm2_)), x = std::sqrt(norm2);
-            const double margin = q * error * (1 + epsilon) + epsilon * q * (x + error);
+            const double margin =
+                q * error * (1 + epsilon) + epsilon * q * (x + error) + query_margin;
             return {distance - margin, distance + margin};
         }
         case Metric::l2:
         case Metric::cosine: break;
         }
         const double margin = error * (1 + epsilon);
-        const double low = at_least_0(std::sqrt(at_least_0(distance - epsilon * scale2)) - margin);
-        const double high = std::sqrt(at_least_0(distance + epsilon * scale2)) + margin;
+        const double margin2 = epsilon * scale2 + 2 * query_margin;   // of what is squared
+        const double low = at_least_0(std::sqrt(at_least_0(distance - margin2)) - margin);
+        const double high = std::sqrt(at_least_0(distance + margin2)) + margin;
         if (l_.metric == Metric::l2)
             return {low * (1 - epsilon), high * (1 + epsilon)};
         return {at_least_0(low * low / 2 - epsilon), high * high / 2 + epsilon};
     }
 
-    // The same from the fine code.
-    Bounds fine_bounds(const Code& c) const
-    {
-        const FineCode fine(l_, c);
-        const double ip =
-            quant::scalar_fine_ip(dense_.data(), sum_, c.params, c.bytes, fine.bytes, l_.padded);
-        return bounds(l_.metric == Metric::ip
-                          ? -ip
-                          : static_cast<double>(norm2_) + fine.params.norm2 - 2 * ip,
-                      fine.params.norm2, fine.params.error);
-    }
-
-  private:
     // Bits: the sketch of a neighbour is the neighbour, factor a its number of bits.
     const float* distances_to_bits(const Slot& slot, uint32_t n, float limit)
     {
@@ -153,7 +164,8 @@ class Query {
     const Layout& l_;
     Vec<float> dense_, folded_, zero_;
     Vec<uint8_t> bytes_;          // of bits and sparse vectors, as encode() makes them
-    float norm2_ = 0, sum_ = 0;   // norm2_: as a code's
+    float norm2_ = 0;             // as a code's
+    quant::ScalarQuery scalar_;   // rotated ones
     quant::BinaryQuery binary_;
     Vec<float> estimate_;
     uint64_t near_[(max_degree + 63) / 64];

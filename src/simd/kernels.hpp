@@ -39,6 +39,13 @@ struct Dense {
     void (*l1_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
 };
 
+// Integers of 16 bits and codes of 8. Exact while 255 * sum |a[i]| < 2^31.
+struct ShortsAndBytes {
+    int32_t (*ip)(const int16_t* a, const uint8_t* b, size_t n);
+    void (*ip_many)(const int16_t* a, const uint8_t* b, size_t stride, size_t count, size_t n,
+                    int32_t* out);
+};
+
 struct JaccardTerms {
     uint64_t both, either;   // popcounts of a & b and a | b
 };
@@ -120,6 +127,7 @@ struct Kernels {
     Dense<half, half, float> f16;
     Dense<float, half, float> f32_f16;      // float query, half vectors
     Dense<float, uint8_t, float> f32_u8;    // float query, 8-bit codes (asymmetric)
+    ShortsAndBytes i16_u8;                  // query in 16 bits, 8-bit codes: twice as fast
     Dense<uint8_t, uint8_t, uint32_t> u8;   // 8-bit codes on both sides (symmetric), exact
     Bits bits;
     Sparse sparse;

@@ -532,6 +532,184 @@ struct Bytes<Neon> {
 };
 #endif
 
+// ---- Shorts<Arch>: a register of 16-bit integers, loaded as such or from bytes, and sums of their
+// products in lanes of 32 bits ----
+
+template <class Arch>
+struct Shorts {
+    static constexpr size_t size = 8;
+    struct Reg {
+        int16_t v[size];
+    };
+    struct Acc {
+        int32_t total = 0;
+        Acc& operator+=(Acc other)
+        {
+            total += other.total;
+            return *this;
+        }
+    };
+    template <class T>
+    static Reg load(const T* p)
+    {
+        return load_partial(p, size);
+    }
+    template <class T>
+    static Reg load_partial(const T* p, size_t n)
+    {
+        Reg r = {};
+        for (size_t i = 0; i < n; i++)
+            r.v[i] = p[i];
+        return r;
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        for (size_t i = 0; i < size; i++)
+            acc.total += x.v[i] * y.v[i];
+    }
+    static int32_t sum(Acc acc) { return acc.total; }
+};
+
+// The first n elements, and zeros.
+template <class R, class T>
+typename R::Reg load_some(const T* p, size_t n)
+{
+    T some[R::size] = {};
+    for (size_t i = 0; i < n; i++)
+        some[i] = p[i];
+    return R::load(some);
+}
+
+#if defined(__SSE2__)
+struct ShortsSse2 {
+    static constexpr size_t size = 8;
+    using Reg = __m128i;
+    struct Acc {
+        __m128i v = _mm_setzero_si128();
+        Acc& operator+=(Acc other)
+        {
+            v = _mm_add_epi32(v, other.v);
+            return *this;
+        }
+    };
+    static Reg load(const int16_t* p)
+    {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    }
+    static Reg load(const uint8_t* p)
+    {
+        return _mm_unpacklo_epi8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)),
+                                 _mm_setzero_si128());
+    }
+    template <class T>
+    static Reg load_partial(const T* p, size_t n)
+    {
+        return load_some<ShortsSse2>(p, n);
+    }
+    static void dot(Acc& acc, Reg x, Reg y) { acc.v = _mm_add_epi32(acc.v, _mm_madd_epi16(x, y)); }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(BytesSse2::sum32({acc.v})); }
+};
+
+template <>
+struct Shorts<xsimd::sse2> : ShortsSse2 {
+};
+#endif
+
+#if defined(__AVX2__)
+template <>
+struct Shorts<Avx2> {
+    static constexpr size_t size = 16;
+    using Reg = __m256i;
+    struct Acc {
+        __m256i v = _mm256_setzero_si256();
+        Acc& operator+=(Acc other)
+        {
+            v = _mm256_add_epi32(v, other.v);
+            return *this;
+        }
+    };
+    static Reg load(const int16_t* p)
+    {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static Reg load(const uint8_t* p)
+    {
+        return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    template <class T>
+    static Reg load_partial(const T* p, size_t n)
+    {
+        return load_some<Shorts>(p, n);
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = _mm256_add_epi32(acc.v, _mm256_madd_epi16(x, y));
+    }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx2>::sum32({acc.v})); }
+};
+#endif
+
+#if defined(__AVX512BW__)
+template <>
+struct Shorts<Avx512> {
+    static constexpr size_t size = 32;
+    using Reg = __m512i;
+    struct Acc {
+        __m512i v = _mm512_setzero_si512();
+        Acc& operator+=(Acc other)
+        {
+            v = _mm512_add_epi32(v, other.v);
+            return *this;
+        }
+    };
+    static Reg load(const int16_t* p) { return _mm512_loadu_si512(p); }
+    static Reg load(const uint8_t* p)
+    {
+        return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    static Reg load_partial(const int16_t* p, size_t n)
+    {
+        return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << n) - 1), p);
+    }
+    static Reg load_partial(const uint8_t* p, size_t n)
+    {
+        return _mm512_cvtepu8_epi16(
+            _mm256_maskz_loadu_epi8(static_cast<__mmask32>((1ull << n) - 1), p));
+    }
+    static void dot(Acc& acc, Reg x, Reg y) { acc.v = _mm512_dpwssd_epi32(acc.v, x, y); }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx512>::sum32({acc.v})); }
+};
+#endif
+
+#if defined(__aarch64__)
+template <>
+struct Shorts<Neon> {
+    static constexpr size_t size = 8;
+    using Reg = int16x8_t;
+    struct Acc {
+        int32x4_t v = vdupq_n_s32(0);
+        Acc& operator+=(Acc other)
+        {
+            v = vaddq_s32(v, other.v);
+            return *this;
+        }
+    };
+    static Reg load(const int16_t* p) { return vld1q_s16(p); }
+    static Reg load(const uint8_t* p) { return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p))); }
+    template <class T>
+    static Reg load_partial(const T* p, size_t n)
+    {
+        return load_some<Shorts>(p, n);
+    }
+    static void dot(Acc& acc, Reg x, Reg y)
+    {
+        acc.v = vmlal_s16(acc.v, vget_low_s16(x), vget_low_s16(y));
+        acc.v = vmlal_high_s16(acc.v, x, y);
+    }
+    static int32_t sum(Acc acc) { return vaddvq_s32(acc.v); }
+};
+#endif
+
 // ---- comparison masks: bit j is lane j ----
 
 constexpr uint64_t low_bits(size_t n) { return (uint64_t{1} << n) - 1; }

@@ -141,6 +141,36 @@ TEST_P(Kernels, F32AgainstF16) { test_dense(k.f32_f16); }
 TEST_P(Kernels, F32AgainstU8) { test_dense(k.f32_u8); }
 TEST_P(Kernels, U8) { test_dense(k.u8); }
 
+TEST_P(Kernels, I16AgainstU8)
+{
+    std::mt19937 rng(42);
+    for (size_t n : dimensions()) {
+        constexpr size_t rows = 6;
+        GuardedBuffer<int16_t> a(n);
+        GuardedBuffer<uint8_t> b(n * rows);
+        // The sums come near the largest that are documented to be exact.
+        const auto most = std::min(32767, 8421504 / static_cast<int>(std::max<size_t>(n, 1)));
+        for (size_t i = 0; i < n; i++)
+            a.data()[i] = static_cast<int16_t>(i % 5 == 4 ? -most : most);
+        for (size_t i = 0; i < n * rows; i++)
+            b.data()[i] = static_cast<uint8_t>(rng() % 4 == 0 ? rng() % 256 : 255);
+        int32_t out[rows];
+        k.i16_u8.ip_many(a.data(), b.data(), n, rows, n, out);
+        for (size_t r = 0; r < rows; r++) {
+            int64_t want = 0;
+            for (size_t i = 0; i < n; i++)
+                want += a.data()[i] * b.data()[r * n + i];
+            ASSERT_EQ(out[r], want) << n;
+            ASSERT_EQ(k.i16_u8.ip(a.data(), b.data() + r * n, n), want) << n;
+        }
+    }
+    // All of one sign, in 16 bits.
+    const std::vector<int16_t> low(257, -32768), high(257, 32767);
+    const std::vector<uint8_t> bytes(257, 255);
+    EXPECT_EQ(k.i16_u8.ip(low.data(), bytes.data(), 257), -32768 * 255 * 257);
+    EXPECT_EQ(k.i16_u8.ip(high.data(), bytes.data(), 257), 32767 * 255 * 257);
+}
+
 // The largest sums that are documented to be exact.
 TEST_P(Kernels, U8Extremes)
 {
