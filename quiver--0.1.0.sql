@@ -956,10 +956,10 @@ COMMENT ON FUNCTION hnsw_meta(regclass) IS
 CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, OUT upper_slots bigint,
     OUT rows bigint, OUT deleted_slots bigint, OUT free_slots bigint, OUT overflow_slots bigint, OUT mean_neighbours float8,
     OUT min_neighbours integer, OUT max_neighbours integer, OUT full_nodes float8, OUT layers integer,
-    OUT page_fill float8)
+    OUT page_fill float8, OUT row_bytes float8, OUT vector_bytes float8, OUT link_bytes float8, OUT sketch_bytes float8)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_stats(regclass) IS
-    'counts the slots of an hnsw index by reading all of it; full_nodes and page_fill are shares; for its owner';
+    'counts the slots of an hnsw index by reading all of it; full_nodes and page_fill are shares; row_bytes: of the index for each row, of which the vectors, the neighbours'' numbers and their sketches take so many; for its owner';
 CREATE FUNCTION hnsw_page_items(index regclass, page bytea, OUT slot integer, OUT state text,
     OUT level integer, OUT down bigint, OUT norm real, OUT error real, OUT neighbours bigint[],
     OUT tids tid[])
@@ -1043,7 +1043,7 @@ BEGIN
 
     candidates := '{"","m = 8","m = 24, ef_construction = 128"}';
     IF kind IN ('vector', 'halfvec') AND opclass NOT LIKE '%\_l1\_ops' THEN
-        candidates := candidates || '{"vector_bits = 16","sketch_fold = 2","sketch_fold = 4","sketch_fold = -1","sketch_fold = -1, m = 8"}'::text[];
+        candidates := candidates || '{"vector_bits = 16","sketch_fold = 2","sketch_fold = 4","sketch_fold = -1","vector_bits = 4","vector_bits = 2","vector_bits = 2, sketch_fold = 6, m = 8"}'::text[];
     END IF;
     FOREACH options IN ARRAY candidates LOOP
         DECLARE

@@ -143,7 +143,7 @@ CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 3
 CREATE INDEX ON t USING hnsw (v);
 CREATE INDEX ON t USING hnsw (v vector_l2_ops, h halfvec_l2_ops);
 CREATE TABLE wide (v vector(6001));
-CREATE INDEX ON wide USING hnsw (v vector_l2_ops);
+CREATE INDEX ON wide USING hnsw (v vector_l1_ops);
 DROP TABLE wide;
 SET hnsw.ef_search = 0;
 SET hnsw.iterative_scan = on;

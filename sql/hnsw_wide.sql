@@ -38,18 +38,29 @@ SELECT * FROM in_order('SELECT v <-> wide_vector(51, 768) AS d FROM w ORDER BY v
 SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k;
 
 -- As wide as it gets
-CREATE TABLE widest (id serial, v vector(6000), h halfvec(6000));
-INSERT INTO widest (v, h) SELECT wide_vector(i, 6000), wide_vector(i, 6000)::halfvec FROM generate_series(1, 60) i;
+CREATE TABLE widest (id serial, v vector(16000), h halfvec(6000));
+INSERT INTO widest (v, h) SELECT wide_vector(i, 16000), wide_vector(i, 6000)::halfvec FROM generate_series(1, 60) i;
 CREATE INDEX widest_v ON widest USING hnsw (v vector_l2_ops);
-CREATE INDEX widest_l1 ON widest USING hnsw (v vector_l1_ops);
+CREATE INDEX widest_l1 ON widest USING hnsw (h halfvec_l1_ops);
 CREATE INDEX widest_h ON widest USING hnsw (h halfvec_ip_ops);
 SELECT i, max(recall) FROM unnest('{widest_v,widest_l1,widest_h}'::regclass[]) i, hnsw_recall(i, 10, 30) GROUP BY i ORDER BY i;
+-- What the dimensions make of a node
+CREATE FUNCTION layout_of(n integer) RETURNS TABLE (dims integer, vector_bits integer, neighbours integer, sketch_bits integer, slots_per_page integer, fill numeric)
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TEMP TABLE l (v vector(%s)); CREATE INDEX l_v ON l USING hnsw (v vector_l2_ops)', n);
+    RETURN QUERY SELECT m.dims, m.vector_bits, m.max_neighbours, m.sketch_bits, m.slots_per_page, round(s.page_fill::numeric, 2) FROM hnsw_meta('l_v') m, hnsw_stats('l_v') s;
+    DROP TABLE l;
+END $$;
+SELECT l.* FROM unnest('{64,96,128,256,384,512,768,1024,1536,2000,3072,4096,6000,8000,12000,16000}'::integer[]) n, layout_of(n) l;
+DROP FUNCTION layout_of;
 
 \set VERBOSITY default
 CREATE INDEX ON w USING hnsw (v vector_l2_ops) WITH (vector_bits = 12);
 CREATE INDEX ON w USING hnsw (v vector_l2_ops) WITH (vector_bits = 17);
 CREATE INDEX ON w USING hnsw (v vector_l1_ops) WITH (vector_bits = 16);
-CREATE INDEX ON widest USING hnsw (v vector_l2_ops) WITH (vector_bits = 16);
+CREATE INDEX ON widest USING hnsw (v vector_l2_ops) WITH (vector_bits = 8);
+CREATE INDEX ON widest USING hnsw (v vector_l1_ops);
 CREATE INDEX ON widest USING hnsw (v vector_l2_ops) WITH (m = 100);
 SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k;
 DROP TABLE w, widest;

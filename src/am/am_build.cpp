@@ -4,6 +4,8 @@
 // inserted into the pages.
 #include "pg/pg.hpp"
 
+#include <bit>
+
 #include "am/am.hpp"
 #include "core/rng.hpp"
 #include "graph/connect.hpp"
@@ -49,18 +51,21 @@ static MetaData new_meta(Relation index)
                         errmsg("this operator class has no sketches of %d coordinates a bit",
                                options.sketch_fold),
                         errhint("Leave sketch_fold at its default.")));
-    if (options.vector_bits != 0 && options.vector_bits != 8 && options.vector_bits != 16)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("vector_bits must be 0, 8 or 16, not %d", options.vector_bits)));
+    if (options.vector_bits != 0 &&
+        !std::has_single_bit(static_cast<unsigned>(options.vector_bits)))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("vector_bits must be 0, 1, 2, 4, 8 or 16, not %d", options.vector_bits)));
     graph::LayoutWishes wishes{static_cast<uint32>(options.m)};
     wishes.fold = options.sketch_fold;
     wishes.bits = options.vector_bits;
     wishes.row_bytes = static_cast<uint32>(dims) * (opclass.element == ElementType::f32 ? 4 : 2);
     const graph::Layout layout = graph::choose_layout(
         opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, usable_bytes);
-    if (options.vector_bits == 16 && !layout.rotated())
+    if (options.vector_bits != 0 && options.vector_bits != 8 && !layout.rotated())
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no vectors of 16 bits a dimension"),
+                        errmsg("this operator class has no vectors of %d bits a dimension",
+                               options.vector_bits),
                         errhint("Leave vector_bits at its default.")));
     if (layout.slots_per_page(usable_bytes) == 0)
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -76,7 +81,7 @@ static MetaData new_meta(Relation index)
     meta.ef_construction = static_cast<uint32>(options.ef_construction);
     meta.degree = layout.degree;
     meta.fold = layout.fold;
-    meta.fine = layout.fine;
+    meta.bits = static_cast<uint8>(layout.bits);
     meta.slot_bytes = layout.slot_bytes;
     meta.slots_per_page = layout.slots_per_page(usable_bytes);
     meta.rotation_seed = 1;
@@ -85,14 +90,25 @@ static MetaData new_meta(Relation index)
     return meta;
 }
 
-static void write_empty(Relation index, ForkNumber fork, const MetaData& meta)
+static void poll() { CHECK_FOR_INTERRUPTS(); }
+
+using Codebook = half[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
+
+// The meta page; with room for a codebook, if there is to be one.
+static void write_empty(Relation index, ForkNumber fork, const MetaData& meta,
+                        const Codebook* codebook)
 {
+    const graph::Layout layout = meta.layout();
+    const Size codebook_bytes =
+        layout.coarse() ? quant::SharedCodebook::floats_of(layout.subvector()) * sizeof(half) : 0;
     const Buffer buffer = pg::extend_relation(index, fork, false);
     const Page page = BufferGetPage(buffer);
     init_page(page, kind_meta);
     *reinterpret_cast<MetaData*>(PageGetContents(page)) = meta;
+    if (codebook)
+        std::memcpy(codebook_in(page), *codebook, codebook_bytes);
     reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(
-        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) - page);
+        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) + codebook_bytes - page);
     MarkBufferDirty(buffer);
     UnlockReleaseBuffer(buffer);
 }
@@ -105,9 +121,16 @@ constexpr int phase_write = 3;
 struct BuildState {
     Relation index;
     MetaData meta;
-    graph::Layout layout;
+    IndexLayout layout;
     Rng rng;
     VectorReader reader;
+    quant::SharedTrainer* trainer =
+        nullptr;   // while rows are collected to train the codebook from
+    struct Waiting {
+        ItemPointerData tid;
+        float* x;   // rotated, layout.padded
+    };
+    Vec<Waiting> waiting;
     MemoryContext context;         // of this, and of the reader's scratch memory
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once written
@@ -117,10 +140,12 @@ struct BuildState {
     double tuples = 0;
 
     BuildState(Relation rel, const MetaData& m)
-        : index(rel), meta(m), layout(m.layout()), rng(m.rotation_seed),
+        : index(rel), meta(m), layout(m), rng(m.rotation_seed),
           reader(opclass_of(rel), layout, m.rotation_seed)
     {
         context = CurrentMemoryContext;
+        if (layout.coarse())
+            trainer = new (palloc(sizeof *trainer)) quant::SharedTrainer(layout.subvector());
         graph_context =
             AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
@@ -158,6 +183,53 @@ void write_graph(BuildState& b)
     MemoryContextDelete(b.graph_context);
 }
 
+void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
+{
+    const int level = draw_level(b.rng, b.layout.level_base(), graph::max_level);
+    if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
+        ereport(NOTICE,
+                (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
+                        b.tuples),
+                 errdetail("Building will take significantly more time."),
+                 errhint("Increase maintenance_work_mem to speed up builds.")));
+        write_graph(b);
+        b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
+            graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
+        pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+    }
+    if (b.memory) {
+        const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
+        b.memory_inserter->insert(x, to_tid(tid), level);
+        MemoryContextSwitchTo(old);
+    } else
+        b.relation_inserter->insert(x, to_tid(tid), level);
+    b.tuples++;
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
+    CHECK_FOR_INTERRUPTS();
+}
+
+// Trains the codebook from the rows that wait for it, and inserts them.
+void train(BuildState& b)
+{
+    Codebook codebook;
+    b.trainer->train(b.meta.rotation_seed, codebook, poll);
+    b.trainer = nullptr;
+    b.layout.set_codebook(codebook);
+    const Buffer buffer = ReadBuffer(b.index, meta_block);
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    std::memcpy(codebook_in(BufferGetPage(buffer)), codebook,
+                quant::SharedCodebook::floats_of(b.layout.subvector()) * sizeof(half));
+    MarkBufferDirty(buffer);
+    UnlockReleaseBuffer(buffer);
+    for (BuildState::Waiting& w : b.waiting) {
+        graph::Value x;
+        x.dense = w.x;
+        insert_row(b, &w.tid, x);
+        pfree(w.x);
+    }
+    b.waiting.clear();
+}
+
 void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg)
 {
     pg::guarded([&] {
@@ -166,31 +238,18 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
             return;
         const MemoryContext old = MemoryContextSwitchTo(b.context);
         graph::Value x;
-        if (b.reader.read(values[0], &x)) {
-            const int level = draw_level(b.rng, b.layout.level_base(), graph::max_level);
-            if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
-                ereport(
-                    NOTICE,
-                    (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
-                            b.tuples),
-                     errdetail("Building will take significantly more time."),
-                     errhint("Increase maintenance_work_mem to speed up builds.")));
-                write_graph(b);
-                b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
-                    graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
-                pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-            }
-            if (b.memory) {
-                MemoryContextSwitchTo(b.graph_context);
-                b.memory_inserter->insert(x, to_tid(tid), level);
-            } else
-                b.relation_inserter->insert(x, to_tid(tid), level);
-            b.tuples++;
-            pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE,
-                                         static_cast<int64>(b.tuples));
-        }
+        if (!b.reader.read(values[0], &x))
+            ;
+        else if (b.trainer) {
+            b.trainer->add(x.dense, b.layout.padded);
+            auto* copy = static_cast<float*>(palloc(b.layout.padded * sizeof(float)));
+            std::copy(x.dense, x.dense + b.layout.padded, copy);
+            b.waiting.push_back({*tid, copy});
+            if (b.trainer->full())
+                train(b);
+        } else
+            insert_row(b, tid, x);
         MemoryContextSwitchTo(old);
-        CHECK_FOR_INTERRUPTS();
     });
 }
 
@@ -202,12 +261,14 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    write_empty(index, MAIN_FORKNUM, meta);
+    write_empty(index, MAIN_FORKNUM, meta, nullptr);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta);
 
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     const double heap_tuples =
         table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
+    if (b->trainer)
+        train(*b);
     if (b->memory) {
         const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
         graph::connect_all(*b->memory, *b->memory_inserter, b->memory->size());
@@ -231,7 +292,11 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 // The init fork of an unlogged index: what it is after a crash.
 void build_empty(Relation index)
 {
-    write_empty(index, INIT_FORKNUM, new_meta(index));
+    const MetaData meta = new_meta(index);
+    Codebook codebook;
+    if (const graph::Layout layout = meta.layout(); layout.coarse())
+        quant::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook, poll);
+    write_empty(index, INIT_FORKNUM, meta, &codebook);
     log_newpage_range(index, INIT_FORKNUM, 0, 1, true);
 }
 
@@ -243,16 +308,15 @@ namespace {
 struct InsertState {
     MemoryContext context;
     MetaData meta;
-    graph::Layout layout;
+    IndexLayout layout;
     VectorReader reader;
     RelationStore store;
     graph::Inserter<RelationStore> inserter;
     Rng rng;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()),
-          reader(opclass_of(index), layout, m.rotation_seed), store(index, meta, layout),
-          inserter(store, m.m, m.ef_construction),
+        : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
+          store(index, meta, layout), inserter(store, m.m, m.ef_construction),
           rng(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }

@@ -24,7 +24,7 @@ class Check {
   public:
     Check(ReturnSetInfo* result, Relation heap, Relation index)
         : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
-          layout_(meta_.layout()), store_(index, meta_, layout_),
+          layout_(index_, meta_), store_(index, meta_, layout_),
           reader_(opclass_of(index), layout_, meta_.rotation_seed), node_(layout_)
     {
     }
@@ -159,7 +159,7 @@ class Check {
             error = std::sqrt(error);
             norm = std::sqrt(norm);
         }
-        if (layout_.fine) {
+        if (layout_.fine()) {
             // Its fine code must be the vector's, too: rows are put in order by it.
             const graph::FineCode fine(layout_, code);
             double fine_error = 0;
@@ -203,7 +203,7 @@ class Check {
     ReturnSetInfo* result_;
     Relation heap_, index_;
     MetaData meta_;
-    graph::Layout layout_;
+    IndexLayout layout_;
     RelationStore store_;
     VectorReader reader_;
     graph::Node node_;

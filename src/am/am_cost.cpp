@@ -59,8 +59,12 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
                  (page / 4 + cpu_index_tuple_cost +
                   cpu_operator_cost * meta.layout().code_bytes / 256.0);
 
-    *startup = costs.indexStartupCost + first * visit;
-    *total = *startup + std::max(0.0, most - ef) * 1.2 * visit +
+    // Coarse codes: the rows that it keeps are read to be put in order.
+    const double ranked =
+        meta.layout().coarse() ? page + cpu_tuple_cost + 2 * cpu_operator_cost : 0.0;
+
+    *startup = costs.indexStartupCost + first * visit + std::min(rows, ef) * ranked;
+    *total = *startup + std::max(0.0, most - ef) * (1.2 * visit + ranked) +
              std::min(most, ef) * cpu_index_tuple_cost;
     *selectivity = most / rows;
     *correlation = 0;

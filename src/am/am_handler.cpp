@@ -3,6 +3,8 @@
 
 #include "am/am.hpp"
 
+#include <bit>
+
 extern "C" {
 #include "commands/progress.h"
 #include "nodes/pathnodes.h"
@@ -41,13 +43,15 @@ MetaData read_meta(Relation index)
                  errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
                         RelationGetRelationName(index), meta.version, graph::format_version),
                  errhint("REINDEX the index.")));
-    const graph::Layout l = meta.layout();
+    // What a layout divides by.
+    const bool sane = meta.bits <= 16 && std::has_single_bit(meta.bits);
+    const graph::Layout l = sane ? meta.layout() : graph::Layout{};
     if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse ||
         meta.metric < graph::Metric::l2 || meta.metric > graph::Metric::jaccard || meta.dims < 1 ||
         meta.dims > graph::max_dims_of(meta.form) || meta.degree < 4 ||
-        meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 ||
-        meta.fine > 1 || l.fine != (meta.fine == 1) || meta.m < 2 || meta.m > 100 ||
-        meta.ef_construction < 4 || meta.ef_construction > 1000 || meta.entry_level < -1 ||
+        meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 || !sane ||
+        l.bits != meta.bits || meta.m < 2 || meta.m > 100 || meta.ef_construction < 4 ||
+        meta.ef_construction > 1000 || meta.entry_level < -1 ||
         meta.entry_level > graph::max_level || meta.slots_per_page < 1 ||
         l.slot_bytes != meta.slot_bytes || meta.slots_per_page * meta.slot_bytes > usable_bytes)
         ereport(ERROR,
@@ -55,6 +59,25 @@ MetaData read_meta(Relation index)
                  errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),
                  errhint("REINDEX the index.")));
     return meta;
+}
+
+IndexLayout::IndexLayout(Relation index, const MetaData& meta) : IndexLayout(meta)
+{
+    if (!coarse())
+        return;
+    half stored[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
+    const Buffer buffer = ReadBuffer(index, meta_block);
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
+    std::memcpy(stored, codebook_in(BufferGetPage(buffer)),
+                quant::SharedCodebook::floats_of(subvector()) * sizeof(half));
+    UnlockReleaseBuffer(buffer);
+    set_codebook(stored);
+}
+
+void IndexLayout::set_codebook(const half* stored)
+{
+    own_.set(stored, subvector());
+    codebook = &own_;
 }
 
 }   // namespace quiver::am

@@ -121,7 +121,7 @@ QUIVER_FUNCTION(hnsw_meta)
     values[5] = Int32GetDatum(static_cast<int32>(meta.degree));
     values[6] = Int32GetDatum(static_cast<int32>(meta.layout().words * 64));
     nulls[7] = meta.form != graph::Form::dense;
-    values[7] = Int32GetDatum(meta.fine ? 16 : 8);
+    values[7] = Int32GetDatum(meta.bits);
     values[8] = Int32GetDatum(static_cast<int32>(meta.slot_bytes));
     values[9] = Int32GetDatum(static_cast<int32>(meta.slots_per_page));
     nulls[10] = nulls[11] = meta.entry == graph::no_slot;
@@ -167,8 +167,8 @@ QUIVER_FUNCTION(hnsw_stats)
     FreeAccessStrategy(strategy);
     const int64 pages = store.blocks();
     relation_close(index, AccessShareLock);
-    Datum values[13];
-    bool nulls[13] = {};
+    Datum values[17];
+    bool nulls[17] = {};
     values[0] = Int64GetDatum(pages);
     values[1] = Int64GetDatum(nodes);
     values[2] = Int64GetDatum(upper);
@@ -183,6 +183,16 @@ QUIVER_FUNCTION(hnsw_stats)
     values[11] = Int32GetDatum(meta.entry_level + 1);
     values[12] =
         Float8GetDatum(static_cast<double>(meta.slots_per_page * meta.slot_bytes) / BLCKSZ);
+    // (Overflow slots hold nothing but vectors.)
+    const auto slots = static_cast<double>(nodes + upper);
+    const double bytes[] = {
+        static_cast<double>(pages) * BLCKSZ,
+        slots * layout.code_bytes + static_cast<double>(overflow) * layout.overflow_bytes(),
+        slots * (layout.a - layout.ids), slots * (layout.slot_bytes - layout.a)};
+    for (int i = 0; i < 4; i++) {
+        nulls[13 + i] = rows == 0;
+        values[13 + i] = Float8GetDatum(bytes[i] / static_cast<double>(rows));
+    }
     PG_RETURN_DATUM(row(result_type(fcinfo), values, nulls));
 }
 

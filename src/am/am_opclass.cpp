@@ -172,13 +172,13 @@ using quiver::graph::Metric;
         PG_RETURN_POINTER(&opclass);                                                               \
     }
 
-OPCLASS(hnsw_vector_l2_support, Metric::l2, ElementType::f32, "vector", 6000)
-OPCLASS(hnsw_vector_ip_support, Metric::ip, ElementType::f32, "vector", 6000)
-OPCLASS(hnsw_vector_cosine_support, Metric::cosine, ElementType::f32, "vector", 6000)
+OPCLASS(hnsw_vector_l2_support, Metric::l2, ElementType::f32, "vector", 16000)
+OPCLASS(hnsw_vector_ip_support, Metric::ip, ElementType::f32, "vector", 16000)
+OPCLASS(hnsw_vector_cosine_support, Metric::cosine, ElementType::f32, "vector", 16000)
 OPCLASS(hnsw_vector_l1_support, Metric::l1, ElementType::f32, "vector", 6000)
-OPCLASS(hnsw_halfvec_l2_support, Metric::l2, ElementType::f16, "halfvec", 6000)
-OPCLASS(hnsw_halfvec_ip_support, Metric::ip, ElementType::f16, "halfvec", 6000)
-OPCLASS(hnsw_halfvec_cosine_support, Metric::cosine, ElementType::f16, "halfvec", 6000)
+OPCLASS(hnsw_halfvec_l2_support, Metric::l2, ElementType::f16, "halfvec", 16000)
+OPCLASS(hnsw_halfvec_ip_support, Metric::ip, ElementType::f16, "halfvec", 16000)
+OPCLASS(hnsw_halfvec_cosine_support, Metric::cosine, ElementType::f16, "halfvec", 16000)
 OPCLASS(hnsw_halfvec_l1_support, Metric::l1, ElementType::f16, "halfvec", 6000)
 OPCLASS(hnsw_bit_hamming_support, Metric::hamming, ElementType::bit, "bit", 64000)
 OPCLASS(hnsw_bit_jaccard_support, Metric::jaccard, ElementType::bit, "bit", 64000)

@@ -48,7 +48,8 @@ void define_options()
                       "dimensions, -1: no sketches)",
                       graph::choose_fold, graph::no_sketches, 64, AccessExclusiveLock);
     add_int_reloption(kind, "vector_bits",
-                      "Bits for each dimension of a node's own vector: 8 or 16 (0: chosen)",
+                      "Bits for each dimension of a node's own vector: 16, 8, or 4, 2, 1 by "
+                      "product quantization (0: chosen)",
                       graph::choose_bits, 0, 16, AccessExclusiveLock);
 
     DefineCustomIntVariable(

@@ -6,7 +6,10 @@
 #include "am/am.hpp"
 
 extern "C" {
+#include "access/tableam.h"
+#include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "executor/executor.h"
 #include "pgstat.h"
 }
 
@@ -17,21 +20,93 @@ uint64 last_scan_rows;
 
 namespace {
 
+// Exact distances, of rows that the scan's snapshot sees: what the executor would compute.
+class HeapRows : public graph::Rows {
+  public:
+    HeapRows() = default;
+    HeapRows(const HeapRows&) = delete;
+
+    void start(IndexScanDesc scan)
+    {
+        scan_ = scan;
+        if (fetch_) {
+            table_index_fetch_reset(fetch_);
+            return;
+        }
+        row_context_ =
+            AllocSetContextCreate(CurrentMemoryContext, "hnsw row", ALLOCSET_SMALL_SIZES);
+        info_ = BuildIndexInfo(scan->indexRelation);
+        if (info_->ii_Expressions)
+            executor_ = CreateExecutorState();
+        slot_ = table_slot_create(scan->heapRelation, nullptr);
+        fetch_ = table_index_fetch_begin(scan->heapRelation);
+    }
+
+    bool distance(graph::Tid tid, double* to) override
+    {
+        ItemPointerData at = from_tid(tid);   // becomes that of the version in the row's chain
+        bool again = false, all_dead = false;
+        if (!table_index_fetch_tuple(fetch_, &at, scan_->xs_snapshot, slot_, &again, &all_dead))
+            return false;
+        const MemoryContext old = MemoryContextSwitchTo(row_context_);
+        if (executor_)
+            GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
+        Datum value;
+        bool null;
+        FormIndexDatum(info_, slot_, executor_, &value, &null);
+        ScanKey query = scan_->orderByData;
+        if (!null)
+            *to = DatumGetFloat8(
+                FunctionCall2Coll(&query->sk_func, query->sk_collation, value, query->sk_argument));
+        MemoryContextSwitchTo(old);
+        MemoryContextReset(row_context_);
+        if (executor_)
+            ResetPerTupleExprContext(executor_);
+        return !null;
+    }
+
+    // Lets go of the page that was looked at last.
+    void pause()
+    {
+        if (fetch_) {
+            ExecClearTuple(slot_);
+            table_index_fetch_reset(fetch_);
+        }
+    }
+    void end()
+    {
+        if (!fetch_)
+            return;
+        table_index_fetch_end(fetch_);
+        ExecDropSingleTupleTableSlot(slot_);
+        if (executor_)
+            FreeExecutorState(executor_);
+    }
+
+  private:
+    IndexScanDesc scan_ = nullptr;
+    IndexFetchTableData* fetch_ = nullptr;
+    TupleTableSlot* slot_ = nullptr;
+    IndexInfo* info_ = nullptr;
+    EState* executor_ = nullptr;   // to compute what an index on an expression has
+    MemoryContext row_context_ = nullptr;
+};
+
 struct ScanState {
     MemoryContext context;
     MetaData meta;
-    graph::Layout layout;
+    IndexLayout layout;
     VectorReader reader;
     RelationStore store;
     graph::Scan<RelationStore> scan;
+    HeapRows rows;
     bool started = false;
     bool null_query = false;
     BlockNumber heap_blocks = 0;   // at least so many has the table
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(m.layout()),
-          reader(opclass_of(index), layout, m.rotation_seed), store(index, meta, layout),
-          scan(store)
+        : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
+          store(index, meta, layout), scan(store)
     {
     }
 };
@@ -56,9 +131,14 @@ void start(IndexScanDesc scan, ScanState& s)
         x = s.reader.zero();
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
-    s.scan.start(x, {static_cast<size_t>(settings.ef_search),
-                     static_cast<graph::Iterate>(settings.iterative_scan),
-                     static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)});
+    const bool rank = s.layout.coarse() && !s.null_query;
+    if (rank)
+        s.rows.start(scan);
+    s.scan.start(x,
+                 {static_cast<size_t>(settings.ef_search),
+                  static_cast<graph::Iterate>(settings.iterative_scan),
+                  static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
+                 rank ? &s.rows : nullptr);
     s.started = true;
     last_scan_rows = 0;
 }
@@ -112,10 +192,11 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     const MemoryContext old = MemoryContextSwitchTo(s.context);
     if (!s.started)
         start(scan, s);
-    graph::Tid tid;
+    graph::Tid tid{};
     double bound;
     bool in_order;
     const bool found = s.scan.next(&tid, &bound, &in_order);
+    s.rows.pause();
     MemoryContextSwitchTo(old);
     last_scan = s.scan.counters();
     if (!found)
@@ -134,7 +215,9 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
 
 void end_scan(IndexScanDesc scan)
 {
-    MemoryContextDelete(static_cast<ScanState*>(scan->opaque)->context);
+    auto& s = *static_cast<ScanState*>(scan->opaque);
+    s.rows.end();
+    MemoryContextDelete(s.context);
     scan->opaque = nullptr;
 }
 

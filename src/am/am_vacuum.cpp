@@ -31,7 +31,7 @@ class Vacuum {
   public:
     Vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
         : info_(info), stats_(stats), index_(info->index), meta_(read_meta(index_)),
-          layout_(meta_.layout()), store_(index_, meta_, layout_), repairer_(store_)
+          layout_(index_, meta_), store_(index_, meta_, layout_), repairer_(store_)
     {
     }
 
@@ -309,7 +309,7 @@ class Vacuum {
     IndexBulkDeleteResult* stats_;
     Relation index_;
     MetaData meta_;
-    graph::Layout layout_;
+    IndexLayout layout_;
     RelationStore store_;
     graph::Repairer<RelationStore> repairer_;
     graph::Bitmap gone_;

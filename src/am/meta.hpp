@@ -17,7 +17,7 @@ struct MetaData {
     uint32 version;
     graph::Metric metric;
     graph::Form form;
-    uint8 fine;   // 1: vectors of 16 bits a dimension
+    uint8 bits;   // of a dimension of a node's own vector
     uint8 unused;
     uint32 dims;
     uint32 m;
@@ -33,8 +33,27 @@ struct MetaData {
 
     graph::Layout layout() const
     {
-        return graph::Layout::make(form, metric, dims, degree, fold, fine != 0);
+        return graph::Layout::make(form, metric, dims, degree, fold, bits);
     }
+};
+
+// Behind it: the codebook, if there is one.
+inline half* codebook_in(Page page)
+{
+    return reinterpret_cast<half*>(PageGetContents(page) + sizeof(MetaData));
+}
+static_assert(sizeof(MetaData) % alignof(half) == 0);
+
+// The layout of an index, with its codebook.
+class IndexLayout : public graph::Layout {
+  public:
+    explicit IndexLayout(const MetaData& meta) : graph::Layout(meta.layout()) {}
+    IndexLayout(Relation index, const MetaData& meta);
+    IndexLayout(const IndexLayout&) = delete;
+    void set_codebook(const half* stored);
+
+  private:
+    quant::SharedCodebook own_;
 };
 
 // Ends every page. The id tells tools such as pg_filedump whose page it is.

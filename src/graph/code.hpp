@@ -31,8 +31,11 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
     switch (l.form) {
     case Form::dense: {
         buffer.resize(l.code_bytes);
+        if (l.coarse())
+            return {l.codebook->encode(x.dense, l.padded, buffer.data()), buffer.data(),
+                    l.code_bytes};
         Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.code_bytes};
-        if (l.fine) {
+        if (l.fine()) {
             uint8_t* after = buffer.data() + l.padded;
             const quant::FineParams p = quant::scalar_refine(x.dense, l.padded, c.params, c.bytes,
                                                              after + sizeof(quant::FineParams));
@@ -84,13 +87,21 @@ struct FineCode {
     }
 };
 
+inline void decode_dense(const Layout& l, const Code& c, float* to)
+{
+    if (l.coarse())
+        l.codebook->decode(c.params, c.bytes, l.padded, to);
+    else
+        quant::scalar_decode(c.params, c.bytes, l.padded, to);
+}
+
 // The vector that a code stands for; `scratch` holds what is decoded.
 inline Value decode(const Layout& l, const Code& c, Vec<float>& scratch)
 {
     Value x;
     if (l.form == Form::dense) {
         scratch.resize(l.padded);
-        quant::scalar_decode(c.params, c.bytes, l.padded, scratch.data());
+        decode_dense(l, c, scratch.data());
         x.dense = scratch.data();
     } else if (l.form == Form::bits)
         x.bits = c.bytes;
@@ -146,7 +157,8 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
         }
         return sum;
     }
-    const float ip = quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
+    const float ip = l.coarse() ? l.codebook->ip(x.params, x.bytes, y.params, y.bytes, l.padded)
+                                : quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
     return l.metric == Metric::ip ? -ip : x.params.norm2 + y.params.norm2 - 2 * ip;
 }
 

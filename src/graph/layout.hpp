@@ -15,10 +15,11 @@
 
 #include "quant/binary.hpp"
 #include "quant/scalar.hpp"
+#include "quant/shared.hpp"
 
 namespace quiver::graph {
 
-constexpr uint32_t format_version = 1;
+constexpr uint32_t format_version = 2;
 
 using SlotId = uint32_t;
 constexpr SlotId no_slot = UINT32_MAX;
@@ -38,7 +39,8 @@ enum class Metric : uint8_t {
 
 // What is indexed, and how a slot keeps it as the node's own code.
 enum class Form : uint8_t {
-    dense = 1,    // 8 bit a coordinate: of the rotated vector, or, for l1, of the vector itself
+    dense = 1,    // 8 bit a coordinate: of the rotated vector, or, for l1, of the vector itself;
+                  // of rotated ones also 16, or fewer (Layout::bits)
     bits = 2,     // the bits
     sparse = 3,   // ascending indices, then their values, 4 bytes each
 };
@@ -99,20 +101,27 @@ struct Layout {
     uint32_t dims;         // of the user's vectors
     uint32_t padded;       // coordinates (or bits) of a code: rotated ones a multiple of 64
     uint32_t code_bytes;   // room for the own code
-    bool fine;             // dense: after the 8 bits a coordinate, FineParams and 8 more bits
-    uint32_t degree;       // neighbours a slot has room for, a multiple of 4
-    uint32_t fold;         // coordinates a sketch bit stands for; 0: no sketches
-    uint32_t words;        // 64-bit words of a sketch; 0: neighbours are read to be scored
+    // Of a coordinate of the own code, dense. 8: scalar; 16: then FineParams and 8 more; 1, 2 or 4:
+    // product quantization by the codebook.
+    uint32_t bits;
+    quant::SharedCodebook* codebook;   // whoever makes the layout sets it
+    uint32_t degree;                   // neighbours a slot has room for, a multiple of 4
+    uint32_t fold;                     // coordinates a sketch bit stands for; 0: no sketches
+    uint32_t words;   // 64-bit words of a sketch; 0: neighbours are read to be scored
     uint32_t ids, a, b, sketches, slot_bytes;   // offsets and the size
     Form form;
     Metric metric;
 
     bool rotated() const { return form == Form::dense && metric != Metric::l1; }
     bool sketched() const { return words > 0; }
+    bool fine() const { return bits == 16; }
+    // Too coarse to put rows in order by: their distances are computed from the table's rows.
+    bool coarse() const { return bits < 8; }
+    uint32_t subvector() const { return 8 / bits; }   // coarse: coordinates of a byte
 
     // Sketches need rotated vectors; of bits there is only fold 1, the neighbour itself.
     static Layout make(Form form, Metric metric, uint32_t dims, uint32_t degree, uint32_t fold,
-                       bool fine)
+                       uint32_t bits)
     {
         Layout l{};
         l.form = form;
@@ -122,9 +131,11 @@ struct Layout {
         l.code_bytes = form == Form::dense  ? l.padded
                        : form == Form::bits ? l.padded / 8
                                             : sparse_inline_bytes;
-        l.fine = fine && l.rotated();
-        if (l.fine)
+        l.bits = l.rotated() ? bits : 8;
+        if (l.fine())
             l.code_bytes += static_cast<uint32_t>(sizeof(quant::FineParams)) + l.padded;
+        else if (l.coarse())
+            l.code_bytes = l.padded / l.subvector();
         l.degree = degree;
         l.fold = fold;
         if (fold > 0 && (l.rotated() || form == Form::bits))
@@ -154,7 +165,7 @@ constexpr int choose_bits = 0;
 struct LayoutWishes {
     uint32_t m;               // HNSW's
     int fold = choose_fold;   // or no_sketches
-    int bits = choose_bits;   // of a coordinate of the own vector: 8, or 16 (fine)
+    int bits = choose_bits;   // of a coordinate of the own vector: 1, 2, 4, 8 or 16
     uint32_t row_bytes = 0;   // of a vector in the table
 };
 
@@ -162,55 +173,80 @@ struct LayoutWishes {
 constexpr uint32_t toasted_row_bytes = 1950;
 
 // Degree and fold, so that slots tile a page of `usable` bytes: up to an eighth of the 2m neighbours
-// of layer 0 is given up where that fits one more slot into a page, and the sketch is folded where
-// the slot would not fit at all; bits of neighbours are kept where two slots fit a page.
+// of layer 0 is given up where that fits one more slot into a page, up to a quarter more are kept where
+// the page would not be full, and the sketch is folded where
+// the slot would not fit at all. Vectors too wide for that (above some 6,500 dimensions) get fewer bits
+// a coordinate; bits of neighbours are kept where two slots fit a page.
 // slot_bytes > usable in the result: no choice fits.
 inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const LayoutWishes& wishes,
                             uint32_t usable)
 {
     const uint32_t most = (2 * wishes.m + 3) / 4 * 4;
     const bool choose = wishes.fold == choose_fold;
-    const auto with = [&](uint32_t degree, uint32_t f, bool fine) {
-        return Layout::make(form, metric, dims, degree, f, fine);
+    const auto with = [&](uint32_t degree, uint32_t f, uint32_t bits) {
+        return Layout::make(form, metric, dims, degree, f, bits);
     };
     // The best degree for a fold.
-    const auto tiled = [&](uint32_t f, bool fine) {
-        Layout best = with(most, f, fine);
+    const auto tiled = [&](uint32_t f, uint32_t bits) {
+        Layout best = with(most, f, bits);
         for (uint32_t degree = most; degree >= 4 && degree * 8 >= most * 7; degree -= 4)
-            if (with(degree, f, fine).slots_per_page(usable) > best.slots_per_page(usable))
-                best = with(degree, f, fine);
+            if (with(degree, f, bits).slots_per_page(usable) > best.slots_per_page(usable))
+                best = with(degree, f, bits);
+        // Room that would stay empty holds more neighbours.
+        for (const uint32_t slots = best.slots_per_page(usable);
+             slots > 0 && slots * best.slot_bytes * 20 < usable * 17 &&
+             best.degree * 4 < most * 5 && best.degree + 4 <= max_degree;) {
+            const Layout more = with(best.degree + 4, f, bits);
+            if (more.slots_per_page(usable) < slots)
+                break;
+            best = more;
+        }
         return best;
     };
-    const uint32_t first = choose ? 1 : static_cast<uint32_t>(std::max(wishes.fold, 0));
-    Layout coarse = with(most, first, false);
-    if (coarse.sketched() && form == Form::bits && choose && coarse.slots_per_page(usable) < 2)
-        coarse = with(most, 0, false);
-    if (!coarse.sketched()) {
-        // Small slots, and few of them in the way: links go only where there is no room at all.
-        for (uint32_t degree = most; degree > 4 && coarse.slots_per_page(usable) == 0; degree -= 4)
-            coarse = with(degree - 4, 0, false);
-    } else {
-        const uint32_t last = choose && form == Form::dense ? 64 : first;
-        for (uint32_t f = first; f <= last; f *= 2) {
-            coarse = tiled(f, false);
-            if (coarse.slots_per_page(usable) > 0)
+    const uint32_t bits = wishes.bits == choose_bits ? 8 : static_cast<uint32_t>(wishes.bits);
+    const uint32_t at_first = std::min(bits, 8u);   // without fine codes
+    // Who wants small codes wants small sketches, too: half as wide they cost a sixth of the speed, on
+    // 100,000 text embeddings, and the index takes two thirds.
+    const uint32_t first = choose ? (wishes.bits != choose_bits && wishes.bits < 8 ? 2 : 1)
+                                  : static_cast<uint32_t>(std::max(wishes.fold, 0));
+    const auto fits = [&](const Layout& l) { return l.slots_per_page(usable) > 0; };
+    const auto plain_of = [&](uint32_t b) {
+        Layout l = with(most, first, b);
+        if (l.sketched() && form == Form::bits && choose && l.slots_per_page(usable) < 2)
+            l = with(most, 0, b);
+        if (!l.sketched()) {
+            // Small slots, and few of them in the way: links go only where there is no room at all.
+            for (uint32_t degree = most; degree > 4 && !fits(l); degree -= 4)
+                l = with(degree - 4, 0, b);
+            return l;
+        }
+        const uint32_t last = !choose || form != Form::dense         ? first
+                              : b == 8 && wishes.bits == choose_bits ? 32
+                                                                     : 64;
+        for (uint32_t f = first; f <= last; f++) {
+            l = tiled(f, b);
+            if (fits(l))
                 break;
         }
-    }
-    if (!coarse.rotated() || wishes.bits == 8 ||
+        return l;
+    };
+    Layout plain = plain_of(at_first);
+    for (uint32_t b = 4; b >= 1 && wishes.bits == choose_bits && plain.rotated() && !fits(plain);
+         b /= 2)
+        plain = plain_of(b);
+    if (!plain.rotated() || plain.coarse() || (bits <= 8 && wishes.bits != choose_bits) ||
         (wishes.bits == choose_bits && wishes.row_bytes <= toasted_row_bytes))
-        return coarse;
+        return plain;
     // Fine codes instead of wide sketches: by default as long as the index does not grow.
     const uint32_t last = choose ? 8 : first;
     for (uint32_t f = first; f <= last; f++)
-        if (const Layout l = tiled(f, true);
-            l.slots_per_page(usable) > 0 &&
-            l.slots_per_page(usable) >= coarse.slots_per_page(usable))
+        if (const Layout l = tiled(f, 16); l.slots_per_page(usable) > 0 &&
+                                           l.slots_per_page(usable) >= plain.slots_per_page(usable))
             return l;
     if (wishes.bits == choose_bits)
-        return coarse;
+        return plain;
     for (uint32_t f = first;; f *= 2)
-        if (const Layout l = tiled(f, true); l.slots_per_page(usable) > 0 || f >= 64 || !choose)
+        if (const Layout l = tiled(f, 16); l.slots_per_page(usable) > 0 || f >= 64 || !choose)
             return l;
 }
 

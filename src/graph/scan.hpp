@@ -1,5 +1,8 @@
 // A scan: rows in the order of lower bounds of their distances, as many as are asked for. The state
 // is kept, so the search goes on where it stopped when more rows are wanted.
+//
+// Coarse codes bound distances too loosely for that. There the exact distances of the ef nearest are
+// asked for, and rows come in their order.
 #pragma once
 
 #include "graph/search.hpp"
@@ -15,6 +18,16 @@ struct ScanLimits {
     size_t max_bytes;     // and when the state has grown to this
 };
 
+// Who knows the rows.
+class Rows {
+  public:
+    // The exact distance of a row, in the units of the operator; false if the scan does not see it.
+    virtual bool distance(Tid tid, double* to) = 0;
+
+  protected:
+    ~Rows() = default;
+};
+
 template <ReadStore S>
 class Scan {
   public:
@@ -23,9 +36,12 @@ class Scan {
     {
     }
 
-    void start(const Value& query, const ScanLimits& limits)
+    // rows: for coarse codes; else, or if null, rows come by bounds.
+    void start(const Value& query, const ScanLimits& limits, Rows* rows = nullptr)
     {
         limits_ = limits;
+        rows_ = l_.coarse() ? rows : nullptr;
+        ranked_.clear();
         // To put ten rows in exact order takes a few more than ten: an iterating scan that is given less
         // would only start again.
         ef_ = limits.iterate == Iterate::off ? limits.ef : std::max<size_t>(limits.ef, 20);
@@ -34,7 +50,7 @@ class Scan {
         items_.clear();
         pending_.clear();
         batch_.clear();
-        at_ = 0;
+        at_ = at_ranked_ = end_ranked_ = 0;
         last_ = reach_ = -INFINITY;
         settled_ = false;
         state_ = State::fresh;
@@ -45,6 +61,12 @@ class Scan {
     bool next(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
+            if (at_ranked_ < end_ranked_) {
+                const Ranked& r = ranked_[at_ranked_++];
+                *tid = r.tid;
+                *bound = last_ = r.distance;
+                return *in_order = true;
+            }
             if (at_ < batch_.size()) {
                 if (!settled_)
                     settle();
@@ -81,6 +103,11 @@ class Scan {
             return x.low != y.low ? x.low < y.low : x.item < y.item;
         }
     };
+    struct Ranked {
+        double distance;   // exact
+        Tid tid;
+        friend bool operator<(const Ranked& x, const Ranked& y) { return x.distance < y.distance; }
+    };
     enum class State : uint8_t { fresh, running, done };
 
     // Decides which row of the batch comes next, and whether its place is certain: fine codes of the
@@ -90,7 +117,7 @@ class Scan {
         const auto overlapped = [&] {
             return at_ + 1 < batch_.size() && batch_[at_ + 1].low < batch_[at_].high;
         };
-        if (l_.fine) {
+        if (l_.fine()) {
             for (;;) {
                 if (!batch_[at_].fine)
                     refine(at_);
@@ -105,7 +132,7 @@ class Scan {
         left_ = items_[e.item].tid_count;
         const bool last =
             at_ + 1 == batch_.size() && state_ != State::done;   // who knows what follows
-        in_order_ = l_.fine && left_ == 1 && e.low >= reach_ && !last && !overlapped();
+        in_order_ = l_.fine() && left_ == 1 && e.low >= reach_ && !last && !overlapped();
         if (!in_order_)
             reach_ = std::max(reach_, e.high);
         settled_ = true;
@@ -177,6 +204,10 @@ class Scan {
         // 10), as what the next batch finds nearer than rows that are gone can't be used; at an
         // iterating scan's end, all there are.
         std::sort(pending_.begin(), pending_.end());
+        if (rows_) {
+            rank(last);
+            return true;
+        }
         size_t n = pending_.size();
         if (!iterate || !last)
             n = std::min(n, limits_.iterate == Iterate::strict ? std::max<size_t>((ef_ + 1) / 2, 20)
@@ -197,12 +228,40 @@ class Scan {
         return true;
     }
 
+    // Coarse codes: the next rows by exact distance. Of what they are chosen from, ef are ranked; in
+    // strict order half of those wait for what the next batch finds.
+    void rank(bool last)
+    {
+        ranked_.erase(ranked_.begin(), ranked_.begin() + static_cast<ptrdiff_t>(at_ranked_));
+        const bool all = last && limits_.iterate != Iterate::off;
+        const size_t n = all ? pending_.size() : std::min(pending_.size(), ef_);
+        for (size_t i = 0; i < n; i++) {
+            const Item& item = items_[pending_[i].id()];
+            for (uint32_t t = 0; t < item.tid_count; t++) {
+                Ranked r{0, item.tids[t]};
+                if (rows_->distance(r.tid, &r.distance) &&
+                    (limits_.iterate != Iterate::strict || r.distance >= last_))
+                    ranked_.push_back(r);
+            }
+            store_.poll();
+        }
+        pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
+        std::sort(ranked_.begin(), ranked_.end());
+        at_ranked_ = 0;
+        end_ranked_ = ranked_.size();
+        if (!last && limits_.iterate == Iterate::strict)
+            end_ranked_ = std::min(end_ranked_, std::max<size_t>((end_ranked_ + 1) / 2, 20));
+    }
+
     S& store_;
     const Layout& l_;
     Query query_;
     LayerSearch<S> search_;
     ScanLimits limits_{};
-    size_t ef_ = 0;   // of the present batch
+    Rows* rows_ = nullptr;
+    Vec<Ranked> ranked_;
+    size_t at_ranked_ = 0, end_ranked_ = 0;   // those that may go out
+    size_t ef_ = 0;                           // of the present batch
     Counters counters_;
     Vec<Item> items_;          // visited
     Vec<Candidate> pending_;   // visited, not emitted: distance, item

@@ -34,7 +34,10 @@ class Query {
                 norm2_ = simd::kernels().f32.l1(x.dense, zero_.data(), l_.padded);
             } else {
                 norm2_ = static_cast<float>(simd::kernels().norm2_f32(x.dense, l_.padded));
-                scalar_.set(x.dense, l_.padded, norm2_);
+                if (l_.coarse())
+                    shared_.set(*l_.codebook, dense_.data(), l_.padded);
+                else
+                    scalar_.set(x.dense, l_.padded, norm2_);
             }
             if (l_.fold == 1)
                 binary_.set(x.dense, l_.words);
@@ -53,7 +56,8 @@ class Query {
     float distance(const Code& c) const
     {
         if (l_.rotated()) {
-            const float ip = scalar_.ip(c.params, c.bytes);
+            const float ip =
+                l_.coarse() ? shared_.ip(c.params, c.bytes) : scalar_.ip(c.params, c.bytes);
             return l_.metric == Metric::ip ? -ip : norm2_ + c.params.norm2 - 2 * ip;
         }
         if (l_.form == Form::bits)
@@ -92,7 +96,7 @@ class Query {
     // vectors' l2).
     Bounds bounds(double distance, double norm2, double error) const
     {
-        return bounds(distance, norm2, error, l_.rotated() ? scalar_.error() : 0.0f);
+        return bounds(distance, norm2, error, scalar_.error());
     }
 
     // The same from the fine code.
@@ -165,7 +169,8 @@ class Query {
     Vec<float> dense_, folded_, zero_;
     Vec<uint8_t> bytes_;          // of bits and sparse vectors, as encode() makes them
     float norm2_ = 0;             // as a code's
-    quant::ScalarQuery scalar_;   // rotated ones
+    quant::ScalarQuery scalar_;   // rotated ones, 8 or 16 bits a coordinate
+    quant::SharedQuery shared_;   // coarse ones
     quant::BinaryQuery binary_;
     Vec<float> estimate_;
     uint64_t near_[(max_degree + 63) / 64];
@@ -190,7 +195,7 @@ class SketchEncoder {
     {
         if (l_.form != Form::dense || !l_.sketched())
             return;
-        quant::scalar_decode(c.params, c.bytes, l_.padded, centre_.data());
+        decode_dense(l_, c, centre_.data());
         fold(centre_, folded_centre_);
         centre2_ = static_cast<float>(simd::kernels().norm2_f32(centre_.data(), l_.padded));
     }
@@ -205,7 +210,7 @@ class SketchEncoder {
             factors_ = {x.params.norm2, 0};
             return;
         }
-        quant::scalar_decode(x.params, x.bytes, l_.padded, x_.data());
+        decode_dense(l_, x, x_.data());
         fold(x_, folded_x_);
         float abs_sum, sign_dot;
         simd::kernels().sketches.encode(folded_x_.data(), folded_centre_.data(), l_.words,

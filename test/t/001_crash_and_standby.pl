@@ -78,7 +78,7 @@ is(problems($standby), '', 'and verifies');
 
 # An unlogged index is empty after a crash, and works.
 $standby->safe_psql('postgres',
-	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops); INSERT INTO u ' . vectors(1, 100));
+	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . vectors(1, 100));
 $standby->stop('immediate');
 $standby->start;
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 5) s'),

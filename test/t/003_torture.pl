@@ -36,7 +36,7 @@ $node->safe_psql('postgres', q{
 		'INSERT INTO items (v, b, s) SELECT random_vector(), random_bits(), random_sparse() FROM generate_series(1, k)';
 	SELECT add(300);
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24, vector_bits = 16);
-	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1);
+	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1, vector_bits = 2);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 6, ef_construction = 24);});
 

@@ -29,7 +29,7 @@ $node->safe_psql('postgres', q{
 		(SELECT '{' || string_agg(format('%s:%s', j * 4, 1 + (i * j) % 13), ',' ORDER BY j) || '}/300' FROM generate_series(1, 20 + i % 50) j)::sparsevec
 	FROM generate_series(1, 600) i;
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 8, vector_bits = 16);
-	CREATE INDEX items_ip ON items USING hnsw (v vector_ip_ops) WITH (m = 4, sketch_fold = -1);
+	CREATE INDEX items_ip ON items USING hnsw (v vector_ip_ops) WITH (m = 4, sketch_fold = -1, vector_bits = 2);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 8);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 8);
 	CHECKPOINT;});

@@ -13,7 +13,7 @@ $old->safe_psql('postgres', q{
 	CREATE TABLE items (id integer, v vector(20), h halfvec(20));
 	INSERT INTO items SELECT i, v, v::halfvec FROM
 		(SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 20) j)::vector(20) AS v FROM generate_series(1, 500) i) x;
-	CREATE INDEX items_v ON items USING hnsw (v vector_cosine_ops) WITH (m = 8, ef_construction = 40, sketch_fold = 2);
+	CREATE INDEX items_v ON items USING hnsw (v vector_cosine_ops) WITH (m = 8, ef_construction = 40, vector_bits = 2);
 	CREATE INDEX items_h ON items USING hnsw (h halfvec_l1_ops);
 	DELETE FROM items WHERE id % 10 = 0;
 	CREATE TABLE quantizers AS SELECT pq_train(v, 5) AS q FROM items;

@@ -26,7 +26,7 @@ constexpr uint32_t usable = 8160;
 Tid tid_of(size_t i) { return {static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1}; }
 size_t row_of(Tid t) { return static_cast<size_t>(t.block_high) << 16 | t.block_low; }
 
-struct Fixture {
+struct Fixture : Rows {
     Layout layout;
     quant::Rotation rotation;
     MemoryStore store;
@@ -38,12 +38,26 @@ struct Fixture {
     Vec<float> floats;
     Vec<uint8_t> bits;
     Vec<int32_t> indices;
+    quant::SharedCodebook codebook;
+    std::vector<float> asked;
 
     Fixture(Metric metric, uint32_t dims, uint32_t m = 16, int fold = choose_fold,
             uint32_t efc = 64, Form form = Form::dense, int vector_bits = 8)
         : layout(choose_layout(form, metric, dims, {m, fold, vector_bits}, usable)),
           rotation(dims, 1), store(layout), inserter(store, m, efc), scan(store)
     {
+        if (layout.coarse()) {
+            std::vector<half> stored(quant::SharedCodebook::floats_of(layout.subvector()));
+            quant::SharedTrainer(layout.subvector()).train(1, stored.data(), [] {});
+            codebook.set(stored.data(), layout.subvector());
+            layout.codebook = &codebook;
+        }
+    }
+    // For coarse codes.
+    bool distance(Tid tid, double* to) override
+    {
+        *to = exact(asked, row_of(tid));
+        return true;
     }
     // Of a bit string, the signs are bits; of a sparse vector, what is far enough from 0 is there.
     bool there(float x) const
@@ -124,7 +138,8 @@ struct Fixture {
     std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef,
                                                   size_t limit, Iterate iterate = Iterate::strict)
     {
-        scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30});
+        asked = q;
+        scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30}, this);
         std::vector<std::pair<size_t, double>> got;
         Tid t;
         double bound;
@@ -252,16 +267,19 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
                 certain++;
                 ASSERT_GE(distance, farthest);
                 farthest = distance;
-                for (size_t j = i; j < got.size(); j++)
+                if (f.layout.coarse()) {
+                    ASSERT_EQ(bound, distance);   // and bounds rise
+                }
+                for (size_t j = i; j < got.size() && f.layout.fine(); j++)
                     ASSERT_GE(f.exact(q, got[j].first), distance);
             } else
                 farthest = std::max(farthest, distance);
         }
-        if (f.layout.fine)
+        if (f.layout.fine())
             EXPECT_GT(static_cast<double>(certain),
                       0.8 * static_cast<double>(std::min<size_t>(got.size(), 20)));
         else
-            EXPECT_EQ(certain, 0u);
+            EXPECT_EQ(certain, f.layout.coarse() ? got.size() : 0u);
         EXPECT_GT(seen.size(), 100u);   // it went on beyond ef
     }
     // Without strict order nothing that can be reached is left out.
@@ -352,7 +370,8 @@ std::string name_of(const Case& c)
     static const char* const forms[] = {"", "", "_bits", "_sparse"};
     return std::string(metrics[static_cast<int>(c.metric)]) + forms[static_cast<int>(c.form)] +
            "_" + std::to_string(c.dims) + "_m" + std::to_string(c.m) + "_fold" +
-           (c.fold < 0 ? "none" : std::to_string(c.fold)) + (c.vector_bits == 16 ? "_fine" : "");
+           (c.fold < 0 ? "none" : std::to_string(c.fold)) +
+           (c.vector_bits == 8 ? "" : "_bits" + std::to_string(c.vector_bits));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -372,7 +391,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{Metric::l1, 300, 16, 0, Form::sparse}, Case{Metric::l2, 100, 16, 0, Form::dense, 16},
         Case{Metric::cosine, 768, 16, 0, Form::dense, 16},
         Case{Metric::ip, 1536, 16, 0, Form::dense, 16},
-        Case{Metric::l2, 3072, 16, 0, Form::dense, 16}),
+        Case{Metric::l2, 3072, 16, 0, Form::dense, 16},
+        Case{Metric::cosine, 384, 16, 0, Form::dense, 4},
+        Case{Metric::ip, 256, 16, 0, Form::dense, 2}, Case{Metric::l2, 768, 16, 6, Form::dense, 1},
+        Case{Metric::l2, 512, 16, no_sketches, Form::dense, 2}),
     [](const auto& info) { return name_of(info.param); });
 
 TEST(Graph, DegenerateInputs)
