@@ -20,6 +20,23 @@ uint64 last_scan_rows;
 
 namespace {
 
+// A damaged index must not send anybody beyond the table, which has at least
+// so many blocks.
+void check_row(IndexScanDesc scan, BlockNumber* heap_blocks, ItemPointer row)
+{
+    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
+    const Relation heap = scan->heapRelation;
+    if (block < *heap_blocks || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
+        return;
+    *heap_blocks = RelationGetNumberOfBlocks(heap);
+    if (block >= *heap_blocks)
+        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
+                               RelationGetRelationName(scan->indexRelation), block,
+                               RelationGetRelationName(heap), *heap_blocks),
+                        errhint("REINDEX the index.")));
+}
+
 // Exact distances, of rows that the scan's snapshot sees: what the executor would compute.
 class HeapRows : public graph::Rows {
   public:
@@ -45,6 +62,7 @@ class HeapRows : public graph::Rows {
     bool distance(graph::Tid tid, double* to) override
     {
         ItemPointerData at = from_tid(tid);   // becomes that of the version in the row's chain
+        check_row(scan_, &heap_blocks_, &at);
         bool again = false, all_dead = false;
         if (!table_index_fetch_tuple(fetch_, &at, scan_->xs_snapshot, slot_, &again, &all_dead))
             return false;
@@ -90,6 +108,7 @@ class HeapRows : public graph::Rows {
     IndexInfo* info_ = nullptr;
     EState* executor_ = nullptr;   // to compute what an index on an expression has
     MemoryContext row_context_ = nullptr;
+    BlockNumber heap_blocks_ = 0;
 };
 
 struct ScanState {
@@ -102,7 +121,7 @@ struct ScanState {
     HeapRows rows;
     bool started = false;
     bool null_query = false;
-    BlockNumber heap_blocks = 0;   // at least so many has the table
+    BlockNumber heap_blocks = 0;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
@@ -141,22 +160,6 @@ void start(IndexScanDesc scan, ScanState& s)
                  rank ? &s.rows : nullptr);
     s.started = true;
     last_scan_rows = 0;
-}
-
-// A damaged index must not send the executor beyond the table.
-void check_row(IndexScanDesc scan, ScanState& s, ItemPointer row)
-{
-    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
-    const Relation heap = scan->heapRelation;
-    if (block < s.heap_blocks || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
-        return;
-    s.heap_blocks = RelationGetNumberOfBlocks(heap);
-    if (block >= s.heap_blocks)
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
-                               RelationGetRelationName(scan->indexRelation), block,
-                               RelationGetRelationName(heap), s.heap_blocks),
-                        errhint("REINDEX the index.")));
 }
 
 }   // namespace
@@ -203,7 +206,7 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
         return false;
     last_scan_rows++;
     scan->xs_heaptid = from_tid(tid);
-    check_row(scan, s, &scan->xs_heaptid);
+    check_row(scan, &s.heap_blocks, &scan->xs_heaptid);
     scan->xs_recheck = false;
     // A row in its certain place needs no look at the table. Its bound then stands for its distance.
     scan->xs_recheckorderby = s.null_query || !in_order;
