@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
+#include "utils/memutils.h"
 #include "pgstat.h"
 }
 
@@ -101,6 +102,8 @@ class HeapRows : public graph::Rows {
             FreeExecutorState(executor_);
     }
 
+    bool used() const { return fetch_ != nullptr; }
+
   private:
     IndexScanDesc scan_ = nullptr;
     IndexFetchTableData* fetch_ = nullptr;
@@ -122,13 +125,57 @@ struct ScanState {
     bool started = false;
     bool null_query = false;
     BlockNumber heap_blocks = 0;
+    Oid oid;   // of the index, and its file
+    pg::FileNumber file;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), scan(store)
+          store(index, meta, layout), scan(store), oid(RelationGetRelid(index)),
+          file(pg::file_number(index))
     {
     }
+    bool is_of(Relation rel) const
+    {
+        const pg::FileNumber now = pg::file_number(rel);
+        return oid == RelationGetRelid(rel) && std::memcmp(&file, &now, sizeof file) == 0;
+    }
 };
+
+// States of scans that ended, each for the next scan of its index. To make one and to get its memory
+// from the kernel is a tenth of a short query. In use, a state belongs to its query and dies with it.
+class KeptStates {
+  public:
+    // Null if there is none.
+    ScanState* take(Relation index)
+    {
+        for (ScanState*& s : states_)
+            if (s && s->is_of(index)) {
+                ScanState* found = s;
+                s = nullptr;
+                MemoryContextSetParent(found->context, CurrentMemoryContext);
+                return found;
+            }
+        return nullptr;
+    }
+    void keep(ScanState* s)
+    {
+        constexpr Size most = 1 << 20;
+        if (s->rows.used() || MemoryContextMemAllocated(s->context, true) > most) {
+            MemoryContextDelete(s->context);
+            return;
+        }
+        MemoryContextSetParent(s->context, CacheMemoryContext);
+        std::swap(s, states_[next_]);
+        next_ = (next_ + 1) % std::size(states_);
+        if (s)
+            MemoryContextDelete(s->context);
+    }
+
+  private:
+    ScanState* states_[4] = {};
+    size_t next_ = 0;
+};
+KeptStates kept_states;
 
 void start(IndexScanDesc scan, ScanState& s)
 {
@@ -172,11 +219,17 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
         scan->xs_orderbynulls = static_cast<bool*>(palloc(sizeof(bool) * orderbys));
         std::fill_n(scan->xs_orderbynulls, orderbys, true);
     }
-    const MemoryContext context =
-        AllocSetContextCreate(CurrentMemoryContext, "hnsw scan", ALLOCSET_DEFAULT_SIZES);
-    const MemoryContext old = MemoryContextSwitchTo(context);
-    scan->opaque = new (palloc(sizeof(ScanState))) ScanState(index, read_meta(index), context);
-    MemoryContextSwitchTo(old);
+    ScanState* state = kept_states.take(index);
+    if (!state) {
+        const MemoryContext context =
+            AllocSetContextCreate(CurrentMemoryContext, "hnsw scan", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext old = MemoryContextSwitchTo(context);
+        state = new (palloc(sizeof(ScanState))) ScanState(index, read_meta(index), context);
+        MemoryContextSwitchTo(old);
+    }
+    state->started = false;
+    state->heap_blocks = 0;
+    scan->opaque = state;
     return scan;
 }
 
@@ -218,9 +271,9 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
 
 void end_scan(IndexScanDesc scan)
 {
-    auto& s = *static_cast<ScanState*>(scan->opaque);
-    s.rows.end();
-    MemoryContextDelete(s.context);
+    auto* s = static_cast<ScanState*>(scan->opaque);
+    s->rows.end();
+    kept_states.keep(s);
     scan->opaque = nullptr;
 }
 
