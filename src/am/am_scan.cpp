@@ -6,6 +6,7 @@
 #include "am/am.hpp"
 
 extern "C" {
+#include "access/heapam.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
@@ -37,6 +38,68 @@ void check_row(IndexScanDesc scan, BlockNumber* heap_blocks, ItemPointer row)
                                RelationGetRelationName(heap), *heap_blocks),
                         errhint("REINDEX the index.")));
 }
+
+// The executor reads a scan's rows one after the other, and each costs it some cache misses in a
+// row: the page's header, the row's place in it, the row. They are asked for together before.
+class RowPrefetch {
+  public:
+    void start()
+    {
+        heap_ = nullptr;
+        left_ = 0;
+    }
+
+    // For each row, before the executor sees it. Learns where that found the last one. The table has at
+    // least so many blocks.
+    template <class Scan>
+    void next(IndexScanDesc scan, BlockNumber heap_blocks, graph::Tid tid, const Scan& rows)
+    {
+        const Relation heap = scan->heapRelation;
+        if (heap_blocks == 0 || !scan->xs_heapfetch)   // not a heap, or nobody looks at its rows
+            return;
+        if (!heap_ && !(heap_ = RecentBuffers::of(heap, heap_blocks)))
+            return;
+        const Buffer last = reinterpret_cast<IndexFetchHeapData*>(scan->xs_heapfetch)->xs_cbuf;
+        if (BufferIsValid(last))
+            heap_->note(BufferGetBlockNumber(last), last);
+        if (left_ > 0) {
+            left_--;
+            return;
+        }
+        constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
+        size_t count = 0;
+        const char* line[at_once];
+        const char* page[at_once];
+        const auto look = [&](graph::Tid t) {
+            ItemPointerData at = from_tid(t);
+            const char* p = heap_->page(ItemPointerGetBlockNumberNoCheck(&at));
+            const Size place =
+                SizeOfPageHeaderData +
+                sizeof(ItemIdData) * (ItemPointerGetOffsetNumberNoCheck(&at) - Size{1});
+            if (!p || place > BLCKSZ - sizeof(ItemIdData))
+                return;
+            page[count] = p;
+            line[count++] = p + place;
+            quiver::prefetch(p, 1);
+            quiver::prefetch(p + place, 1);
+        };
+        look(tid);
+        rows.coming(at_once - 1, look);
+        // Nothing is pinned or locked: what is read is only where to look, and within the page.
+        for (size_t i = 0; i < count; i++) {
+            ItemIdData id;
+            std::memcpy(&id, line[i], sizeof id);
+            const Size bytes = std::min<Size>(id.lp_len, 2048);
+            if (id.lp_off + bytes <= BLCKSZ)
+                quiver::prefetch(page[i] + id.lp_off, bytes);
+        }
+        left_ = at_once - 1;
+    }
+
+  private:
+    RecentBuffers* heap_ = nullptr;
+    size_t left_ = 0;   // rows until the next are asked for
+};
 
 // Exact distances, of rows that the scan's snapshot sees: what the executor would compute.
 class HeapRows : public graph::Rows {
@@ -122,6 +185,7 @@ struct ScanState {
     RelationStore store;
     graph::Scan<RelationStore> scan;
     HeapRows rows;
+    RowPrefetch prefetch;
     bool started = false;
     bool null_query = false;
     BlockNumber heap_blocks = 0;
@@ -205,6 +269,7 @@ void start(IndexScanDesc scan, ScanState& s)
                   static_cast<graph::Iterate>(settings.iterative_scan),
                   static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
                  rank ? &s.rows : nullptr);
+    s.prefetch.start();
     s.started = true;
     last_scan_rows = 0;
 }
@@ -260,6 +325,7 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     last_scan_rows++;
     scan->xs_heaptid = from_tid(tid);
     check_row(scan, &s.heap_blocks, &scan->xs_heaptid);
+    s.prefetch.next(scan, s.heap_blocks, tid, s.scan);
     scan->xs_recheck = false;
     // A row in its certain place needs no look at the table. Its bound then stands for its distance.
     scan->xs_recheckorderby = s.null_query || !in_order;

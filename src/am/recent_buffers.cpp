@@ -12,14 +12,13 @@ extern "C" {
 
 namespace quiver::am {
 
-RecentBuffers* RecentBuffers::of(Relation index, BlockNumber blocks)
+RecentBuffers* RecentBuffers::of(Relation rel, BlockNumber blocks)
 {
-    constexpr BlockNumber most = 1 << 20;   // 4 MiB of hints for an index of 8 GiB
     static RecentBuffers cache[8];
     static uint64 clock;
-    if (RelationUsesLocalBuffers(index) || blocks > most)
+    if (RelationUsesLocalBuffers(rel))
         return nullptr;
-    const pg::FileNumber file = pg::file_number(index);
+    const pg::FileNumber file = pg::file_number(rel);
     RecentBuffers* found =
         std::find_if(std::begin(cache), std::end(cache), [&](const RecentBuffers& c) {
             return c.count_ > 0 && std::memcmp(&c.file_, &file, sizeof file) == 0;
@@ -30,9 +29,9 @@ RecentBuffers* RecentBuffers::of(Relation index, BlockNumber blocks)
             std::begin(cache), std::end(cache),
             [](const RecentBuffers& x, const RecentBuffers& y) { return x.used_ < y.used_; });
     found->used_ = ++clock;
-    if (same && found->count_ >= blocks)
+    if (same && found->count_ >= std::min(blocks, most))
         return found;
-    const BlockNumber count = blocks + blocks / 8 + 64;
+    const BlockNumber count = std::min(blocks + blocks / 8 + 64, most);
     auto* hints = static_cast<Buffer*>(MemoryContextAllocExtended(
         TopMemoryContext, count * sizeof(Buffer), MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM));
     if (!hints)

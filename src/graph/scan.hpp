@@ -85,6 +85,14 @@ class Scan {
         }
     }
 
+    // Calls f with up to `count` rows that next() will probably return next, unless it knows them.
+    template <class F>
+    void coming(size_t count, F&& f) const
+    {
+        for (size_t i = at_; i < batch_.size() && count > 0; i++, count--)
+            f(items_[batch_[i].item].tids[0]);
+    }
+
     const Counters& counters() const { return counters_; }
 
   private:
