@@ -42,6 +42,8 @@ TEST_P(Shared, ErrorsAreTrueAndSmall)
 {
     // What a byte for so many normally distributed coordinates can't beat is 2^(-16 / length).
     const double bound = std::pow(2.0, -16.0 / static_cast<double>(length));
+    // The best of many centroids in two dimensions are 2.02 times that (Zador 1982), in more less.
+    const double most = length == 2 ? 2.4 : 1.8;
     for (const bool trained : {false, true}) {
         std::vector<std::vector<float>> rows;
         for (int i = 0; i < 200 && trained; i++)
@@ -68,7 +70,7 @@ TEST_P(Shared, ErrorsAreTrueAndSmall)
                 error += e2 / x2;
                 norm += 1;
             }
-            EXPECT_LT(error / norm, 1.8 * bound) << n;
+            EXPECT_LT(error / norm, most * bound) << n;
             EXPECT_GT(error / norm, 0.7 * bound) << n;
         }
     }
