@@ -98,17 +98,15 @@ using Codebook = half[quant::SharedCodebook::floats_of(quant::SharedCodebook::ma
 static void write_empty(Relation index, ForkNumber fork, const MetaData& meta,
                         const Codebook* codebook)
 {
-    const graph::Layout layout = meta.layout();
-    const Size codebook_bytes =
-        layout.coarse() ? quant::SharedCodebook::floats_of(layout.subvector()) * sizeof(half) : 0;
+    const Size bytes = codebook_bytes(meta.layout());
     const Buffer buffer = pg::extend_relation(index, fork, false);
     const Page page = BufferGetPage(buffer);
     init_page(page, kind_meta);
     *reinterpret_cast<MetaData*>(PageGetContents(page)) = meta;
     if (codebook)
-        std::memcpy(codebook_in(page), *codebook, codebook_bytes);
+        std::memcpy(codebook_in(page), *codebook, bytes);
     reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(
-        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) + codebook_bytes - page);
+        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) + bytes - page);
     MarkBufferDirty(buffer);
     UnlockReleaseBuffer(buffer);
 }
@@ -217,8 +215,7 @@ void train(BuildState& b)
     b.layout.set_codebook(codebook);
     const Buffer buffer = ReadBuffer(b.index, meta_block);
     LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-    std::memcpy(codebook_in(BufferGetPage(buffer)), codebook,
-                quant::SharedCodebook::floats_of(b.layout.subvector()) * sizeof(half));
+    std::memcpy(codebook_in(BufferGetPage(buffer)), codebook, codebook_bytes(b.layout));
     MarkBufferDirty(buffer);
     UnlockReleaseBuffer(buffer);
     for (BuildState::Waiting& w : b.waiting) {

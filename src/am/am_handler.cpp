@@ -68,8 +68,7 @@ IndexLayout::IndexLayout(Relation index, const MetaData& meta) : IndexLayout(met
     half stored[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
     const Buffer buffer = ReadBuffer(index, meta_block);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    std::memcpy(stored, codebook_in(BufferGetPage(buffer)),
-                quant::SharedCodebook::floats_of(subvector()) * sizeof(half));
+    std::memcpy(stored, codebook_in(BufferGetPage(buffer)), codebook_bytes(*this));
     UnlockReleaseBuffer(buffer);
     set_codebook(stored);
 }

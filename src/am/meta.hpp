@@ -43,6 +43,10 @@ inline half* codebook_in(Page page)
     return reinterpret_cast<half*>(PageGetContents(page) + sizeof(MetaData));
 }
 static_assert(sizeof(MetaData) % alignof(half) == 0);
+inline Size codebook_bytes(const graph::Layout& l)
+{
+    return l.coarse() ? quant::SharedCodebook::floats_of(l.subvector()) * sizeof(half) : 0;
+}
 
 // The layout of an index, with its codebook.
 class IndexLayout : public graph::Layout {

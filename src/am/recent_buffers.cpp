@@ -14,7 +14,7 @@ namespace quiver::am {
 
 RecentBuffers* RecentBuffers::of(Relation rel, BlockNumber blocks)
 {
-    static RecentBuffers cache[8];
+    static RecentBuffers cache[16];   // of indexes and their tables
     static uint64 clock;
     if (RelationUsesLocalBuffers(rel))
         return nullptr;

@@ -174,8 +174,7 @@ constexpr uint32_t toasted_row_bytes = 1950;
 
 // Degree and fold, so that slots tile a page of `usable` bytes: up to an eighth of the 2m neighbours
 // of layer 0 is given up where that fits one more slot into a page, up to a quarter more are kept where
-// the page would not be full, and the sketch is folded where
-// the slot would not fit at all. Vectors too wide for that (above some 6,500 dimensions) get fewer bits
+// the page would not be full, and the sketch is folded where the slot would not fit at all. Vectors too wide for that (above some 6,500 dimensions) get fewer bits
 // a coordinate; bits of neighbours are kept where two slots fit a page.
 // slot_bytes > usable in the result: no choice fits.
 inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const LayoutWishes& wishes,
@@ -203,12 +202,13 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
         }
         return best;
     };
-    const uint32_t bits = wishes.bits == choose_bits ? 8 : static_cast<uint32_t>(wishes.bits);
-    const uint32_t at_first = std::min(bits, 8u);   // without fine codes
+    const bool bits_chosen = wishes.bits == choose_bits;
+    // Without fine codes
+    const uint32_t at_first = bits_chosen ? 8 : std::min(static_cast<uint32_t>(wishes.bits), 8u);
     // Who wants small codes wants small sketches, too: half as wide they cost a sixth of the speed, on
     // 100,000 text embeddings, and the index takes two thirds.
-    const uint32_t first = choose ? (wishes.bits != choose_bits && wishes.bits < 8 ? 2 : 1)
-                                  : static_cast<uint32_t>(std::max(wishes.fold, 0));
+    const uint32_t first =
+        choose ? (at_first < 8 ? 2 : 1) : static_cast<uint32_t>(std::max(wishes.fold, 0));
     const auto fits = [&](const Layout& l) { return l.slots_per_page(usable) > 0; };
     const auto plain_of = [&](uint32_t b) {
         Layout l = with(most, first, b);
@@ -220,9 +220,9 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
                 l = with(degree - 4, 0, b);
             return l;
         }
-        const uint32_t last = !choose || form != Form::dense         ? first
-                              : b == 8 && wishes.bits == choose_bits ? 32
-                                                                     : 64;
+        const uint32_t last = !choose || form != Form::dense ? first
+                              : b == 8 && bits_chosen        ? 32
+                                                             : 64;
         for (uint32_t f = first; f <= last; f++) {
             l = tiled(f, b);
             if (fits(l))
@@ -231,22 +231,22 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
         return l;
     };
     Layout plain = plain_of(at_first);
-    for (uint32_t b = 4; b >= 1 && wishes.bits == choose_bits && plain.rotated() && !fits(plain);
-         b /= 2)
+    for (uint32_t b = 4; b >= 1 && bits_chosen && plain.rotated() && !fits(plain); b /= 2)
         plain = plain_of(b);
-    if (!plain.rotated() || plain.coarse() || (bits <= 8 && wishes.bits != choose_bits) ||
-        (wishes.bits == choose_bits && wishes.row_bytes <= toasted_row_bytes))
+    const bool fine =
+        bits_chosen ? !plain.coarse() && wishes.row_bytes > toasted_row_bytes : wishes.bits == 16;
+    if (!plain.rotated() || !fine)
         return plain;
     // Fine codes instead of wide sketches: by default as long as the index does not grow.
     const uint32_t last = choose ? 8 : first;
     for (uint32_t f = first; f <= last; f++)
-        if (const Layout l = tiled(f, 16); l.slots_per_page(usable) > 0 &&
-                                           l.slots_per_page(usable) >= plain.slots_per_page(usable))
+        if (const Layout l = tiled(f, 16);
+            fits(l) && l.slots_per_page(usable) >= plain.slots_per_page(usable))
             return l;
-    if (wishes.bits == choose_bits)
+    if (bits_chosen)
         return plain;
     for (uint32_t f = first;; f *= 2)
-        if (const Layout l = tiled(f, 16); l.slots_per_page(usable) > 0 || f >= 64 || !choose)
+        if (const Layout l = tiled(f, 16); fits(l) || f >= 64 || !choose)
             return l;
 }
 

@@ -55,11 +55,13 @@ ScalarParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
     const size_t parts = n / length_;
     const double norm2 = simd::kernels().norm2_f32(x, n);
     const double scale = std::sqrt(norm2 / static_cast<double>(n));
-    const float inverse = scale > 0 ? static_cast<float>(1 / scale) : 0.0f;
+    float inverse = scale > 0 ? static_cast<float>(1 / scale) : 0.0f;
+    if (!std::isfinite(inverse))
+        inverse = 0;
     scaled_.resize(n);
     best_.resize(parts);
     for (size_t i = 0; i < n; i++)
-        scaled_[i] = std::isfinite(inverse) ? x[i] * inverse : 0.0f;
+        scaled_[i] = x[i] * inverse;
     nearest_.find(scaled_.data(), length_, parts, best_.data());
     for (size_t s = 0; s < parts; s++) {
         code[s] = static_cast<uint8_t>(best_[s]);

@@ -584,14 +584,7 @@ typename R::Reg load_some(const T* p, size_t n)
 struct ShortsSse2 {
     static constexpr size_t size = 8;
     using Reg = __m128i;
-    struct Acc {
-        __m128i v = _mm_setzero_si128();
-        Acc& operator+=(Acc other)
-        {
-            v = _mm_add_epi32(v, other.v);
-            return *this;
-        }
-    };
+    using Acc = BytesSse2::Acc;
     static Reg load(const int16_t* p)
     {
         return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -607,7 +600,7 @@ struct ShortsSse2 {
         return load_some<ShortsSse2>(p, n);
     }
     static void dot(Acc& acc, Reg x, Reg y) { acc.v = _mm_add_epi32(acc.v, _mm_madd_epi16(x, y)); }
-    static int32_t sum(Acc acc) { return static_cast<int32_t>(BytesSse2::sum32({acc.v})); }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(BytesSse2::sum32(acc)); }
 };
 
 template <>
@@ -620,14 +613,7 @@ template <>
 struct Shorts<Avx2> {
     static constexpr size_t size = 16;
     using Reg = __m256i;
-    struct Acc {
-        __m256i v = _mm256_setzero_si256();
-        Acc& operator+=(Acc other)
-        {
-            v = _mm256_add_epi32(v, other.v);
-            return *this;
-        }
-    };
+    using Acc = Bytes<Avx2>::Acc;
     static Reg load(const int16_t* p)
     {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -645,7 +631,7 @@ struct Shorts<Avx2> {
     {
         acc.v = _mm256_add_epi32(acc.v, _mm256_madd_epi16(x, y));
     }
-    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx2>::sum32({acc.v})); }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx2>::sum32(acc)); }
 };
 #endif
 
@@ -654,14 +640,7 @@ template <>
 struct Shorts<Avx512> {
     static constexpr size_t size = 32;
     using Reg = __m512i;
-    struct Acc {
-        __m512i v = _mm512_setzero_si512();
-        Acc& operator+=(Acc other)
-        {
-            v = _mm512_add_epi32(v, other.v);
-            return *this;
-        }
-    };
+    using Acc = Bytes<Avx512>::Acc;
     static Reg load(const int16_t* p) { return _mm512_loadu_si512(p); }
     static Reg load(const uint8_t* p)
     {
@@ -677,7 +656,7 @@ struct Shorts<Avx512> {
             _mm256_maskz_loadu_epi8(static_cast<__mmask32>((1ull << n) - 1), p));
     }
     static void dot(Acc& acc, Reg x, Reg y) { acc.v = _mm512_dpwssd_epi32(acc.v, x, y); }
-    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx512>::sum32({acc.v})); }
+    static int32_t sum(Acc acc) { return static_cast<int32_t>(Bytes<Avx512>::sum32(acc)); }
 };
 #endif
 
