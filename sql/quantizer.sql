@@ -17,10 +17,10 @@ SELECT name, round(avg(v <-> dequantize(q, code))::numeric / (SELECT avg(a.v <->
     min(pg_column_size(code)) AS bytes
 FROM q_codes JOIN q_quantizers USING (name) JOIN q_items USING (id) GROUP BY name ORDER BY name;
 
--- Distances between a query and codes are those to the decoded vectors.
+-- Distances between a query and codes are those to the decoded vectors (a scalar code is multiplied with 16-bit integers).
 SELECT name, max(abs((code <-> query) - (dequantize(q, code) <-> w))) < 1e-3 AS l2,
     max(abs((code <#> query) - (dequantize(q, code) <#> w))) < 1e-1 AS ip,
-    max(abs((code <=> query) - (dequantize(q, code) <=> w))) < 1e-5 AS cosine,
+    max(abs((code <=> query) - (dequantize(q, code) <=> w))) < 1e-4 AS cosine,
     bool_and(inner_product(code, query) = -(code <#> query)) AS same,
     bool_and(l2_distance(code, query) = (code <-> query) AND cosine_distance(code, query) = (code <=> query)) AS functions
 FROM q_codes JOIN (SELECT name, q, quantized_query(q, v) AS query, v AS w FROM q_quantizers, q_items WHERE id = 77) x USING (name)

@@ -103,8 +103,8 @@ class Query {
     Bounds fine_bounds(const Code& c) const
     {
         const FineCode fine(l_, c);
-        const double ip = quant::scalar_fine_ip(dense_.data(), scalar_.sum(), c.params, c.bytes,
-                                                fine.bytes, l_.padded);
+        const double ip =
+            quant::scalar_fine_ip(dense_.data(), c.params, c.bytes, fine.bytes, l_.padded);
         return bounds(l_.metric == Metric::ip
                           ? -ip
                           : static_cast<double>(norm2_) + fine.params.norm2 - 2 * ip,

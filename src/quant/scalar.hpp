@@ -71,22 +71,23 @@ inline float scalar_ip(const ScalarParams& x, const uint8_t* cx, const ScalarPar
 class ScalarQuery {
   public:
     // norm2: |q|^2
-    void set(const float* q, size_t n, float norm2)
+    void set(const float* q, size_t n, double norm2)
     {
-        float most;
-        simd::kernels().sum_and_max(q, n, &sum_, &most);
+        float sum, most;
+        simd::kernels().sum_and_max(q, n, &sum, &most);
         // As small a step as 16 bits allow, and such that the sums stay within 32 bits: no sum of
         // |code| is above |q| sqrt(n) / step + n / 2 (Cauchy and Schwarz; rounding).
         const double root = std::sqrt(static_cast<double>(n)), most_sum = 2147483647.0 / 255;
-        step_ = static_cast<float>(
-            std::max(most / 32766.0, std::sqrt(static_cast<double>(norm2)) * root * 1.001 /
-                                         (most_sum - static_cast<double>(n))));
+        step_ = static_cast<float>(std::max(
+            most / 32766.0, std::sqrt(norm2) * root * 1.001 / (most_sum - static_cast<double>(n))));
         float inverse = 1 / step_;
         // Half a step in each coordinate, and what floats round.
         error_ = static_cast<float>(root * (0.5 * step_ + 2e-7 * most));
-        // So short that it may as well be 0, or so long that its norm overflows.
-        if (!std::isfinite(inverse) || !std::isfinite(step_))
+        // So short that it is taken as 0, or not finite.
+        if (!std::isfinite(inverse) || !std::isfinite(step_)) {
             step_ = inverse = 0;
+            error_ = static_cast<float>(root * most);
+        }
         code_.resize(n);
         int32_t code_sum = 0;
         for (size_t i = 0; i < n; i++) {
@@ -103,12 +104,13 @@ class ScalarQuery {
             static_cast<float>(simd::kernels().i16_u8.ip(code_.data(), code, code_.size()));
         return step_ * (x.offset * code_sum_ + x.scale * sum);
     }
-    float sum() const { return sum_; }       // of q
+    float step() const { return step_; }
+    const int16_t* code() const { return code_.data(); }
     float error() const { return error_; }   // bounds |q - q'| from above
 
   private:
     Vec<int16_t> code_;
-    float step_ = 0, code_sum_ = 0, sum_ = 0, error_ = 0;
+    float step_ = 0, code_sum_ = 0, error_ = 0;
 };
 
 inline void scalar_decode(const ScalarParams& x, const uint8_t* cx, size_t n, float* to)
@@ -145,15 +147,21 @@ inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
             std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY)};
 }
 
-// <q, x''> of floats and both codes; q_sum = sum of q
-inline double scalar_fine_ip(const float* q, float q_sum, const ScalarParams& x,
-                             const uint8_t* code, const uint8_t* fine, size_t n)
+// <q, x''> of floats and both codes, decoded a piece at a time
+inline double scalar_fine_ip(const float* q, const ScalarParams& x, const uint8_t* code,
+                             const uint8_t* fine, size_t n)
 {
-    const auto& kernel = simd::kernels().f32_u8;
-    const double coarse = x.offset * static_cast<double>(q_sum) +
-                          static_cast<double>(x.scale) * kernel.ip(q, code, n);
-    return coarse + static_cast<double>(x.scale) / 256 *
-                        (kernel.ip(q, fine, n) - 127.5 * static_cast<double>(q_sum));
+    constexpr size_t piece = 256;
+    float decoded[piece];
+    double sum = 0;
+    for (size_t i = 0; i < n; i += piece) {
+        const size_t k = std::min(piece, n - i);
+        simd::kernels().decode_u8(code + i, x.offset, x.scale, decoded, k);
+        sum += simd::kernels().f32.ip(q + i, decoded, k);
+        simd::kernels().decode_u8(fine + i, -127.5f / 256 * x.scale, x.scale / 256, decoded, k);
+        sum += simd::kernels().f32.ip(q + i, decoded, k);
+    }
+    return sum;
 }
 
 // ---- trained: an offset and a scale for each dimension, shared by all vectors ----

@@ -32,11 +32,14 @@ struct Dense {
     void (*l2sq_4)(const A* a, const B* const b[4], size_t n, R out[4]);
     void (*ip_4)(const A* a, const B* const b[4], size_t n, R out[4]);
     void (*l1_4)(const A* a, const B* const b[4], size_t n, R out[4]);
+    void (*cosine_4)(const A* a, const B* const b[4], size_t n, CosineTerms<R> out[4]);
 
     // One query, `count` vectors whose first elements lie `stride` elements apart.
     void (*l2sq_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
     void (*ip_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
     void (*l1_many)(const A* a, const B* b, size_t stride, size_t count, size_t n, R* out);
+    void (*cosine_many)(const A* a, const B* b, size_t stride, size_t count, size_t n,
+                        CosineTerms<R>* out);
 };
 
 // Integers of 16 bits and codes of 8. Exact while 255 * sum |a[i]| < 2^31.
@@ -126,8 +129,7 @@ struct Kernels {
     Dense<float, float, float> f32;
     Dense<half, half, float> f16;
     Dense<float, half, float> f32_f16;      // float query, half vectors
-    Dense<float, uint8_t, float> f32_u8;    // float query, 8-bit codes (asymmetric)
-    ShortsAndBytes i16_u8;                  // query in 16 bits, 8-bit codes: twice as fast
+    ShortsAndBytes i16_u8;                  // query in 16 bits, 8-bit codes (asymmetric), exact
     Dense<uint8_t, uint8_t, uint32_t> u8;   // 8-bit codes on both sides (symmetric), exact
     Bits bits;
     Sparse sparse;

@@ -127,9 +127,10 @@ struct QuantizedQuery {
     uint8 unused[3];
     uint32 code_bytes;
     float norm2;       // |q|^2
-    float offset_ip;   // scalar: <q, offset>
+    float offset_ip;   // scalar: <q, offset>, and what the integers' rounding takes
+    float step;        // scalar: of the 16-bit integers
     // product: tables (ProductShape::table_floats) of squared distances, inner products and squared
-    // norms. scalar: of each dimension q - offset, scale, q * scale and -offset.
+    // norms. scalar: of each dimension q - offset, scale, -offset, and q * scale as a 16-bit integer.
     float parts[FLEXIBLE_ARRAY_MEMBER];
 
     static QuantizedQuery* make(const Quantizer* by, const float* q)
@@ -152,12 +153,20 @@ struct QuantizedQuery {
             quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
         } else {
             query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
+            Vec<float> scaled(each);
             for (Size j = 0; j < each; j++) {
                 parts[j] = q[j] - by->offset()[j];
                 parts[each + j] = by->scale()[j];
-                parts[2 * each + j] = q[j] * by->scale()[j];
-                parts[3 * each + j] = -by->offset()[j];
+                parts[2 * each + j] = -by->offset()[j];
+                scaled[j] = q[j] * by->scale()[j];
             }
+            quant::ScalarQuery shorts;
+            shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
+            query->step = shorts.step();
+            // What rounding changes, at the middle of the codes.
+            for (Size j = 0; j < each; j++)
+                query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
+            std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
         }
         return query;
     }
@@ -180,11 +189,14 @@ struct QuantizedPair {
     {
         if (query->kind == Kind::product)
             return look_up(1);
-        return query->offset_ip + simd::kernels().f32_u8.ip(part(2), code.bytes, code.count);
+        return query->offset_ip +
+               static_cast<double>(query->step) *
+                   simd::kernels().i16_u8.ip(reinterpret_cast<const int16_t*>(part(3)), code.bytes,
+                                             code.count);
     }
     double cosine() const
     {
-        const double norm2 = query->kind == Kind::product ? look_up(2) : apart(3);
+        const double norm2 = query->kind == Kind::product ? look_up(2) : apart(2);
         return cosine_distance_of(ip() / std::sqrt(norm2 * query->norm2));
     }
 
