@@ -26,6 +26,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
         *selectivity = 0;
         *correlation = 0;
         *pages = 0;
+        pg::never_choose(&path->path);
         return;
     }
     GenericCosts costs{};

@@ -11,6 +11,7 @@ extern "C" {
 #include "commands/vacuum.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -102,6 +103,15 @@ inline void count_index_search(IndexScanDesc scan)
 #if PG_VERSION_NUM >= 180000
     if (scan->instrument)
         scan->instrument->nsearches++;
+#endif
+}
+
+// A path that must not run. Its cost alone does not say so any more since 18, where a path that a
+// setting (enable_seqscan) disables comes after all others, whatever they cost.
+inline void never_choose([[maybe_unused]] Path* path)
+{
+#if PG_VERSION_NUM >= 180000
+    path->disabled_nodes = 1000000;
 #endif
 }
 
