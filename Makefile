@@ -36,7 +36,12 @@ src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
 endif
 src/graph/%.o src/quant/%.o src/am/%.o: override CXXFLAGS += -O3
 
-# SANITIZE=1: AddressSanitizer and UBSan in all but the kernels, whose unit tests have them and which
+# ASSERTIONS=1: checks of our own reasoning (src/core/assert.hpp), and of the bounds of each vector.
+ifneq ($(ASSERTIONS)$(SANITIZE),)
+override CXXFLAGS += -DQUIVER_ASSERTIONS -D_GLIBCXX_ASSERTIONS
+endif
+
+# SANITIZE=1: assertions, AddressSanitizer and UBSan in all but the kernels, whose unit tests have them and which
 # would take minutes to compile. The server must have both preloaded: ./check sanitize.
 ifdef SANITIZE
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

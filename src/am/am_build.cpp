@@ -90,8 +90,6 @@ static MetaData new_meta(Relation index)
     return meta;
 }
 
-static void poll() { CHECK_FOR_INTERRUPTS(); }
-
 using Codebook = half[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
 
 // The meta page; with room for a codebook, if there is to be one.
@@ -210,7 +208,7 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 void train(BuildState& b)
 {
     Codebook codebook;
-    b.trainer->train(b.meta.rotation_seed, codebook, poll);
+    b.trainer->train(b.meta.rotation_seed, codebook, pg::poll);
     b.trainer = nullptr;
     b.layout.set_codebook(codebook);
     const Buffer buffer = ReadBuffer(b.index, meta_block);
@@ -292,7 +290,7 @@ void build_empty(Relation index)
     const MetaData meta = new_meta(index);
     Codebook codebook;
     if (const graph::Layout layout = meta.layout(); layout.coarse())
-        quant::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook, poll);
+        quant::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook, pg::poll);
     write_empty(index, INIT_FORKNUM, meta, &codebook);
     log_newpage_range(index, INIT_FORKNUM, 0, 1, true);
 }

@@ -5,6 +5,7 @@
 #include "am/recent_buffers.hpp"
 #include "core/error.hpp"
 #include "core/prefetch.hpp"
+#include "pg/entry.hpp"
 
 namespace quiver::am {
 
@@ -205,7 +206,7 @@ class RelationStore {
             a.buffer = InvalidBuffer;
         }
     }
-    void poll() { CHECK_FOR_INTERRUPTS(); }
+    void poll() { pg::poll(); }
 
     // Calls look(buffer, page, block) for each page of slots under a lock of that mode, then after()
     // without. Pages that come meanwhile are looked at, too.
@@ -234,7 +235,10 @@ class RelationStore {
     }
     char* slot_in(Page page, graph::SlotId id) const
     {
-        return static_cast<char*>(PageGetContents(page)) + size_t{id % per_page_} * l_.slot_bytes;
+        char* slot =
+            static_cast<char*>(PageGetContents(page)) + size_t{id % per_page_} * l_.slot_bytes;
+        QUIVER_ASSERT(slot + l_.slot_bytes <= static_cast<char*>(page) + BLCKSZ);
+        return slot;
     }
 
   private:

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/assert.hpp"
 #include "quant/binary.hpp"
 #include "quant/scalar.hpp"
 #include "quant/shared.hpp"
@@ -174,8 +175,9 @@ constexpr uint32_t toasted_row_bytes = 1950;
 
 // Degree and fold, so that slots tile a page of `usable` bytes: up to an eighth of the 2m neighbours
 // of layer 0 is given up where that fits one more slot into a page, up to a quarter more are kept where
-// the page would not be full, and the sketch is folded where the slot would not fit at all. Vectors too wide for that (above some 6,500 dimensions) get fewer bits
-// a coordinate; bits of neighbours are kept where two slots fit a page.
+// the page would not be full, and the sketch is folded where the slot would not fit at all. Vectors too
+// wide for that (above some 6,500 dimensions) get fewer bits a coordinate; bits of neighbours are kept
+// where two slots fit a page.
 // slot_bytes > usable in the result: no choice fits.
 inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const LayoutWishes& wishes,
                             uint32_t usable)
@@ -257,7 +259,10 @@ class BasicSlot {
     template <class T>
     using Part = std::conditional_t<std::is_const_v<Byte>, const T, T>;
 
-    BasicSlot(const Layout& layout, Byte* base) : l_(layout), p_(base) {}
+    BasicSlot(const Layout& layout, Byte* base) : l_(layout), p_(base)
+    {
+        QUIVER_ASSERT(reinterpret_cast<uintptr_t>(base) % alignof(uint64_t) == 0);
+    }
     operator BasicSlot<const char>() const { return {l_, p_}; }
 
     Part<SlotHeader>& header() const { return *reinterpret_cast<Part<SlotHeader>*>(p_); }

@@ -78,6 +78,7 @@ class Query {
         if (l_.form == Form::bits)
             return distances_to_bits(slot, n, limit);
         // The stride is the layout's degree, so all of it is scored.
+        QUIVER_ASSERT(l_.degree % 4 == 0);
         simd::kernels().sketches.score(slot.sketches(), l_.words, l_.degree, binary_.planes(),
                                        score_.data());
         // Inner product: only what of the query is across the node is estimated, so that neither

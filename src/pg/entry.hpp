@@ -5,6 +5,7 @@
 
 #include "pg/pg.hpp"
 
+#include "core/assert.hpp"
 #include "core/error.hpp"
 
 namespace quiver::pg {
@@ -47,6 +48,13 @@ auto guarded(Body&& body) -> decltype(body())
         ereport(ERROR, (errcode(state), errmsg("%s", text), errhint("REINDEX the index.")));
     ereport(ERROR, (errcode(state), errmsg("%s", text)));
     pg_unreachable();
+}
+
+// A place to be interrupted. Under a lock it would be none: nothing is locked here.
+inline void poll()
+{
+    QUIVER_ASSERT(InterruptHoldoffCount == 0 && CritSectionCount == 0);
+    CHECK_FOR_INTERRUPTS();
 }
 
 }   // namespace quiver::pg

@@ -484,8 +484,6 @@ Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
     PG_RETURN_POINTER(t);
 }
 
-void poll() { CHECK_FOR_INTERRUPTS(); }
-
 Datum train_final(FunctionCallInfo fcinfo)
 {
     if (PG_ARGISNULL(0))
@@ -493,7 +491,7 @@ Datum train_final(FunctionCallInfo fcinfo)
     const auto* t = reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
     Quantizer* q = Quantizer::make(t->kind, t->dims, t->subvectors, t->bits);
     if (t->kind == Kind::product)
-        quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, poll);
+        quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
     else
         quant::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
                                     q->parameters + t->dims);

@@ -52,6 +52,9 @@ my %scripts = (
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY s <-> (SELECT random_sparse()) LIMIT 10) s;\n",
 	'vacuum@2' => "VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) items;\n",
 	'checkpoint@1' => "CHECKPOINT;\n",
+	'copy@2' => "COPY items (v, b, s) FROM '$dir/rows' WHERE random() < 0.05;\n",
+	'create@1' => "CREATE INDEX IF NOT EXISTS extra_:client_id ON items USING hnsw (v vector_ip_ops) WITH (m = 5, ef_construction = 20, vector_bits = 4);\n",
+	'drop@1' => "DROP INDEX IF EXISTS extra_:client_id;\n",
 	'reindex@1' => "\\set i random(0, 3)\nSELECT ('{items_v,items_c,items_b,items_s}'::text[])[:i + 1] AS index \\gset\nREINDEX INDEX CONCURRENTLY :index;\n",
 );
 my @files;
@@ -66,6 +69,7 @@ my ($bad, $lost, $rows, $start) = (0, 0, 0, time);
 for my $crash (1 .. $crashes)
 {
 	my ($out, $err) = ('', '');
+	$node->safe_psql('postgres', "COPY (SELECT random_vector(), random_bits(), random_sparse() FROM generate_series(1, 1000)) TO '$dir/rows'");
 	my $load = IPC::Run::start(
 		[ 'pgbench', '-n', '-c', '6', '-T', '60', '--random-seed', int(rand(1 << 30)), @files, $node->connstr('postgres') ],
 		'>', \$out, '2>', \$err);

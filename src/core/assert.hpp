@@ -1,0 +1,24 @@
+// Checks of our own reasoning, in builds with QUIVER_ASSERTIONS (./check asan, sanitize). Never for what a
+// user or a damaged page can bring about: that is an error in every build.
+#pragma once
+
+#ifdef QUIVER_ASSERTIONS
+#include <stdio.h>
+#include <stdlib.h>
+
+namespace quiver {
+
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line)
+{
+    fprintf(stderr, "quiver: assertion failed: %s, %s:%d\n", condition, file, line);
+    abort();
+}
+
+}   // namespace quiver
+
+#define QUIVER_ASSERT(condition)                                                                   \
+    (static_cast<bool>(condition) ? void()                                                         \
+                                  : ::quiver::assertion_failed(#condition, __FILE__, __LINE__))
+#else
+#define QUIVER_ASSERT(condition) (void())
+#endif
