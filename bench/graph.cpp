@@ -80,12 +80,14 @@ int main(int argc, char** argv)
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start),
                 store.size(), static_cast<double>(inserter.counters().visited) / n);
 
+    start = Clock::now();
     connect_all(store, inserter, store.size());
+    std::printf("connected in %.1f s\n", since(start));
     // CHURN=3: so often, half of the rows are deleted and inserted again.
     for (int round = 0; std::getenv("CHURN") && round < std::atoi(std::getenv("CHURN")); round++) {
         start = Clock::now();
-        const Bitmap gone = [&] {
-            Bitmap b(store.size());
+        const std::vector<bool> gone = [&] {
+            std::vector<bool> b(store.size());
             for (SlotId id = 0; id < store.size(); id++) {
                 SlotHeader& h = store.slot(id).header();
                 b[id] = h.state == SlotState::live && (h.level == 0 ? rng.next() % 2 : b[h.down]);

@@ -312,7 +312,7 @@ class Vacuum {
     IndexLayout layout_;
     RelationStore store_;
     graph::Repairer<RelationStore> repairer_;
-    graph::Bitmap gone_;
+    std::vector<bool, Allocator<bool>> gone_;
     size_t deleted_ = 0;
     Vec<Upper> upper_;
     uint64 horizon_ = 0;

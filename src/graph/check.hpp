@@ -172,13 +172,13 @@ class Checker {
         const Entry e = store_.entry();
         if (!e.empty() && (!is_node(e.id) || kinds_[e.id].level != e.level))
             report(e.id, text("the entry is not a node of level %d", e.level));
-        const Bitmap reached = reachable(store_, count_, true);
+        const Vec<uint8_t> known = ways(store_, count_, true);
         for (SlotId id = 0; id < count_; id++) {
             if (kinds_[id].state != SlotState::live)
                 continue;
             if (kinds_[id].level > e.level)
                 report(id, text("level %d is above the entry's", kinds_[id].level));
-            else if (kinds_[id].level == 0 && !reached[id])
+            else if (kinds_[id].level == 0 && known[id] == no_way)
                 report(id, "no path leads here from the entry");
         }
     }

@@ -6,55 +6,65 @@
 
 namespace quiver::graph {
 
-using Bitmap = std::vector<bool, Allocator<bool>>;
+// Ways to a slot: how many links lead there from nodes that can be reached from the entry, as far as
+// that matters. The entry, and what is below a node of an upper layer, needs no links.
+constexpr uint8_t no_way = 0, one_way = 1, more_ways = 2;
 
-// The slots among 0 .. count - 1 to which links and steps down lead from the entry; deleted nodes
-// lead on if `through_deleted`.
+// Of the slots 0 .. count - 1. Deleted nodes lead on if `through_deleted`.
 template <ReadStore S>
-Bitmap reachable(S& store, SlotId count, bool through_deleted)
+Vec<uint8_t> ways(S& store, SlotId count, bool through_deleted)
 {
     struct Step {
         SlotId id;
         int level;
     };
-    Bitmap reached(count);
+    constexpr uint8_t looked_at = 4;
+    Vec<uint8_t> found(count);
     Vec<Step> todo;
-    const auto go = [&](SlotId id, int level) {
-        if (id < count && !reached[id])
+    const auto go = [&](SlotId id, int level, int more) {
+        if (id >= count)
+            return;
+        const int known = found[id] & ~looked_at;
+        found[id] =
+            static_cast<uint8_t>((found[id] & looked_at) | std::min<int>(known + more, more_ways));
+        if (!(found[id] & looked_at))
             todo.push_back({id, level});
     };
     const Entry entry = store.entry();
     if (!entry.empty())
-        go(entry.id, entry.level);
+        go(entry.id, entry.level, more_ways);
     while (!todo.empty()) {
         store.poll();
         const Step at = todo.back();
         todo.pop_back();
-        if (reached[at.id])
+        if (found[at.id] & looked_at)
             continue;
         store.read(at.id, [&](const Slot& slot) {
             const SlotHeader& h = slot.header();
             if (h.level != at.level ||
                 !(h.state == SlotState::live || (through_deleted && h.state == SlotState::deleted)))
                 return;
-            reached[at.id] = true;
+            found[at.id] |= looked_at;
             if (h.level > 0)
-                go(h.down, h.level - 1);
+                go(h.down, h.level - 1, more_ways);
             const uint32_t degree = std::min<uint32_t>(h.degree, slot.layout().degree);
             for (uint32_t i = 0; i < degree; i++)
-                go(slot.ids()[i], h.level);
+                go(slot.ids()[i], h.level, 1);
         });
     }
-    return reached;
+    for (uint8_t& f : found)
+        f = f & looked_at ? f & ~looked_at : no_way;
+    return found;
 }
 
-// Links to the live nodes of layer 0 that are not `known`. How many there were.
+// Has others lead to the live nodes of layer 0 to which there are fewer ways than `enough`. How many
+// there were.
 template <Store S>
-size_t connect(S& store, Inserter<S>& inserter, const Bitmap& known)
+size_t connect(S& store, Inserter<S>& inserter, const Vec<uint8_t>& known, uint8_t enough)
 {
     size_t connected = 0;
     for (SlotId id = 0; id < known.size(); id++) {
-        if (known[id])
+        if (known[id] >= enough)
             continue;
         bool live = false;
         store.read(id, [&](const Slot& slot) {
@@ -66,13 +76,16 @@ size_t connect(S& store, Inserter<S>& inserter, const Bitmap& known)
     return connected;
 }
 
-// Until all can be reached: a new link may push another one out.
+// Every node can be reached, and found by its own vector: where one link leads to a node, it may be from
+// far away, as newcomers lead to those whose places they take. A new link may push another one out, so
+// that is looked at again.
 template <Store S>
 void connect_all(S& store, Inserter<S>& inserter, SlotId count)
 {
-    for (int round = 0; round < 5 && connect(store, inserter, reachable(store, count, false)) > 0;
-         round++)
-        ;
+    uint8_t enough = more_ways;
+    for (int round = 0;
+         round < 5 && connect(store, inserter, ways(store, count, false), enough) > 0; round++)
+        enough = one_way;
 }
 
 }   // namespace quiver::graph

@@ -73,7 +73,7 @@ class Inserter {
         }
     }
 
-    // Has another node lead to node `id` of layer 0, to which none does.
+    // Has another node lead to node `id` of layer 0, if a search for its vector does not find it.
     bool link_to(SlotId id)
     {
         if (!node_.read(store_, id))
@@ -83,7 +83,9 @@ class Inserter {
         own_ = {code.params, code_.data(), code.length};
         query_.set(decode(l_, own_, decoded_));
         find(store_.entry(), 0);
-        return make_known(id);
+        return std::none_of(found_.begin(), found_.end(),
+                            [&](const Found& f) { return f.id == id; }) &&
+               make_known(id);
     }
 
     const Counters& counters() const { return counters_; }
@@ -109,6 +111,7 @@ class Inserter {
         for (auto& links : links_)
             links.clear();
         same_.clear();
+        found_.clear();
         if (entry.empty())
             return false;
         if (links_.size() <= static_cast<size_t>(max_level)) {

@@ -462,6 +462,53 @@ void delete_rows(Fixture& f, std::mt19937& rng, double share, std::set<size_t>& 
     ASSERT_EQ(f.check(), "");
 }
 
+// Rows that their own vector does not lead to.
+size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < f.rows.size(); i++) {
+        if (dead.count(i))
+            continue;
+        const auto got = f.search(f.rows[i], ef, ef, Iterate::off);
+        lost += std::none_of(got.begin(), got.end(), [&](const auto& g) { return g.first == i; });
+    }
+    return lost;
+}
+
+// Small degrees, and ever new rows for old ones: what leads to a row may be displaced again and again,
+// till all of it is far away.
+TEST(Graph, ChurnHidesNobody)
+{
+    for (const bool sparse : {false, true}) {
+        const uint32_t dims = sparse ? 500 : 24;
+        Fixture f(Metric::l2, dims, 6, choose_fold, 24, sparse ? Form::sparse : Form::dense);
+        std::mt19937 rng(10);
+        std::uniform_real_distribution<float> uniform(0, 1);
+        const auto row = [&] {
+            std::vector<float> x(dims);
+            if (sparse)
+                for (uint32_t i = 0; i < 60; i++)
+                    x[static_cast<size_t>(static_cast<float>(dims) *
+                                          std::pow(uniform(rng), 3.0f))] = 1 + uniform(rng);
+            else
+                for (float& v : x)
+                    v = uniform(rng);
+            return x;
+        };
+        std::set<size_t> dead;
+        for (int round = 0; round < 6; round++) {
+            for (int i = 0; i < 600; i++)
+                f.add(row());
+            delete_rows(f, rng, 0.5, dead);
+        }
+        const double live = static_cast<double>(f.rows.size() - dead.size());
+        const double lost = static_cast<double>(lost_rows(f, dead, sparse ? 200 : 40));
+
+        // Sparse rows that have little in common are all equally far from each other.
+        EXPECT_LE(lost / live, sparse ? 0.02 : 0.001);
+    }
+}
+
 // Three rounds of deleting half and inserting as many.
 TEST(Graph, RepairKeepsRecall)
 {
