@@ -1,6 +1,6 @@
 # Builds the extension with PGXS. `make help` lists the targets.
 EXTENSION   = quiver
-QUIVER_VERSION = 0.1.0
+QUIVER_VERSION = 0.2.0
 MODULE_big  = quiver
 DATA        = $(wildcard quiver--*.sql)
 # No source lists: every .cpp of every room.

@@ -39,8 +39,14 @@ const char* metric_name(graph::Metric metric)
     return "?";
 }
 
-Datum row(TupleDesc desc, Datum* values, bool* nulls)
+template <size_t Columns>
+Datum row(TupleDesc desc, Datum (&values)[Columns], bool (&nulls)[Columns])
 {
+    if (desc->natts != static_cast<int>(Columns))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the SQL objects of extension \"quiver\" are of another version "
+                               "than its library"),
+                        errhint("ALTER EXTENSION quiver UPDATE.")));
     return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 

@@ -45,9 +45,10 @@ uint32_t least_useful(const Vec<uint32_t>& turned_down, uint32_t count, Spared&&
     return spared(count - 1) ? count - 2 : count - 1;
 }
 
-// The neighbours of one slot and a newcomer, known from their sketches alone. Bits are the
-// neighbours themselves. Of vectors, the angle between two residuals is pi times the share of bits in which they differ (Charikar, "Similarity estimation
-// techniques from rounding algorithms", 2002), their lengths follow from the factors.
+// The neighbours of one slot and a newcomer, known from their sketches alone. Bits are the neighbours
+// themselves. Of vectors, the angle between two residuals is pi times the share of bits in which they
+// differ (Charikar, "Similarity estimation techniques from rounding algorithms", 2002), their lengths
+// follow from the factors.
 class SketchedNeighbours {
   public:
     explicit SketchedNeighbours(const Layout& layout)

@@ -38,7 +38,7 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24, vector_bits = 16);
 	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1, vector_bits = 2);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
-	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 6, ef_construction = 24);});
+	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 16, ef_construction = 40);});
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my %scripts = (
@@ -102,7 +102,8 @@ for my $crash (1 .. $crashes)
 		diag("crash $crash (seed $seed): $check");
 	}
 	# By the index: each of 50 rows is the nearest to itself. (Sparse vectors that have little in common
-	# are all equally far from each other, so a search may not get to one of them: most are enough.)
+	# are all equally far from each other, so a search may not get to one of them: most are enough.
+	# Of such rows in one table, at m 16 and ef_search 200, pgvector does not find 55 of 1,500, quiver 7.)
 	if ($crash % 2)
 	{
 		my $missing = $node->safe_psql('postgres', q{
@@ -113,7 +114,7 @@ for my $crash (1 .. $crashes)
 				(SELECT a.b <~> b.b FROM items b ORDER BY a.b <~> b.b LIMIT 1) AS b
 				FROM (SELECT * FROM items ORDER BY random() LIMIT 50) a) x});
 		my ($v, $s, $b) = split /\|/, $missing;
-		if ($v + $b > 0 || $s > 15)
+		if ($v + $b > 0 || $s > 5)
 		{
 			$lost++;
 			diag("crash $crash (seed $seed): of 50 rows $missing not found by vector, sparsevec, bit");
