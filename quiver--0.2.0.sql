@@ -753,6 +753,12 @@ CREATE AGGREGATE sq_train(vector) (
 COMMENT ON AGGREGATE sq_train(vector) IS
     'a scalar quantizer: one byte a dimension, between the least and the greatest value of that dimension';
 
+CREATE FUNCTION sq_quantizer(dims integer) RETURNS quantizer
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sq_quantizer(integer) IS
+    'a scalar quantizer that needs no training: each code has the offset and the scale of its vector, 12 bytes and one a dimension';
+
 CREATE FUNCTION quantize(quantizer, vector) RETURNS quantized
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
@@ -778,7 +784,7 @@ CREATE FUNCTION quantizer_info(quantizer, OUT fingerprint text, OUT kind text, O
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION quantizer_info(quantizer) IS
-    'what a quantizer is: product or scalar, dimensions, subvectors, bits of each, bytes of a code, its own bytes';
+    'what a quantizer is: product, scalar or "scalar, per vector", dimensions, subvectors, bits of each, bytes of a code, its own bytes';
 CREATE FUNCTION l2_distance(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME', 'quantized_l2_distance'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;

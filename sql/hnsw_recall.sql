@@ -63,4 +63,7 @@ SET ROLE regress_r;
 SELECT * FROM hnsw_recall('r_l2');
 RESET ROLE;
 DROP ROLE regress_r;
+-- The verifier has the last word.
+SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw',
+    LATERAL hnsw_check(c.oid, true) k WHERE c.relkind = 'i';
 DROP TABLE r, r2, r3, found, exact;

@@ -9,6 +9,7 @@ INSERT INTO q_quantizers SELECT 'pq8', pq_train(v, 8) FROM q_items;
 INSERT INTO q_quantizers SELECT 'pq4', pq_train(v, 16, 4) FROM q_items;
 INSERT INTO q_quantizers SELECT 'odd', pq_train(v, 5, 4) FROM q_items;
 INSERT INTO q_quantizers SELECT 'sq', sq_train(v) FROM q_items;
+INSERT INTO q_quantizers VALUES ('own', sq_quantizer(32));
 SELECT name, kind, dims, subvectors, bits, code_bytes, bytes FROM q_quantizers, quantizer_info(q) ORDER BY name;
 
 -- How far a code's vector is from the row, beside the rows' spread; and the code's size as stored.
@@ -64,6 +65,9 @@ SELECT pq_train(NULL::vector, 8) IS NULL AS nothing FROM q_items;
 SELECT dequantize(q, quantize(q, '[1,2,3]')) FROM (SELECT pq_train(v, 2) AS q FROM (VALUES ('[1,2,3]'::vector), (NULL), ('[4,5,6]')) x(v)) y;
 SELECT dequantize(q, quantize(q, '[1,2,3]')) FROM (SELECT sq_train('[1,2,3]'::vector) AS q) y;
 SELECT dequantize(q, quantize(q, '[-1,9,3]')) FROM (SELECT sq_train(v) AS q FROM (VALUES ('[0,0,3]'::vector), ('[255,5.1,3]')) x(v)) y;
+-- Without training: an offset and a scale in each code
+SELECT v, dequantize(q, quantize(q, v)), round((quantize(q, v) <-> quantized_query(q, '[1,2,3]'))::numeric, 4) AS l2
+FROM (SELECT sq_quantizer(3) AS q) x, (VALUES ('[1,2,3]'::vector), ('[0,0,0]'), ('[-7,-7,-7]'), ('[0,255,5.1]'), ('[1e-30,0,2e-30]')) y(v);
 -- The zero vector has no direction: as for vectors.
 SELECT quantize(q, '[0,0]') <=> quantized_query(q, '[1,1]') AS zero, '[0,0]'::vector <=> '[1,1]' AS zero_vector
 FROM (SELECT pq_train(v, 1) AS q FROM (VALUES ('[0,0]'::vector), ('[1,1]')) x(v)) y;
@@ -81,6 +85,11 @@ FROM q_items a, q_items b WHERE a.id <= 20 AND b.id BETWEEN 100 AND 110;
 \set VERBOSITY default
 \set SHOW_CONTEXT never
 SELECT binary_inner_product(B'1010', '[1,2,4]');
+SELECT sq_quantizer(0);
+SELECT sq_quantizer(16001);
+SELECT quantize(sq_quantizer(2), '[3e38,-3e38]');
+SELECT quantize(sq_quantizer(2), '[1,2,3]');
+SELECT dequantize(q, overlay(code::text PLACING '7fc00000' FROM 11 FOR 8)::quantized) FROM (SELECT q, quantize(q, '[1,2]') AS code FROM (SELECT sq_quantizer(2) AS q) x) y;
 SELECT pq_train(v, 0) FROM q_items;
 SELECT pq_train(v, 33) FROM q_items;
 SELECT pq_train(v, 8, 5) FROM q_items;
@@ -109,6 +118,7 @@ SELECT '\x00'::quantizer;
 SELECT 'pq'::quantized_query;
 SELECT '\x000000000201080000100001'::quantizer;
 SELECT '\x000000000103080000100010'::quantizer;
+SELECT '\x000000000104080000100010'::quantizer;
 SELECT '\x000000000101050000100010'::quantizer;
 SELECT '\x000000000101080000100020'::quantizer;
 SELECT '\x000000000101080000000000'::quantizer;

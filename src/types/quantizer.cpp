@@ -1,5 +1,5 @@
 // quantizer: what was learnt from vectors (product: a codebook; scalar: an offset and a scale for
-// each dimension). quantized: a vector's code. quantized_query: what a query needs to know to be
+// each dimension; own_scalar: nothing, as each code has its own). quantized: a vector's code. quantized_query: what a query needs to know to be
 // compared with many codes. A code and a query carry the fingerprint of their quantizer, so that
 // they are never taken for another's.
 #include "types/dense.hpp"
@@ -12,7 +12,35 @@
 namespace quiver {
 namespace {
 
-enum class Kind : uint8 { product = 1, scalar = 2 };
+enum class Kind : uint8 { product = 1, scalar = 2, own_scalar = 3 };
+
+// What a code of that kind begins with, in network byte order as codes are sent as they are.
+struct OwnScalar {
+    float offset, scale, norm2;   // norm2: |x'|^2
+
+    static constexpr Size bytes = 3 * sizeof(float);
+
+    static OwnScalar read(const uint8* from)
+    {
+        OwnScalar own;
+        for (float* f : {&own.offset, &own.scale, &own.norm2}) {
+            uint32 u;
+            std::memcpy(&u, from, sizeof u);
+            *f = std::bit_cast<float>(pg_ntoh32(u));
+            from += sizeof u;
+        }
+        return own;
+    }
+    void write(uint8* to) const
+    {
+        for (const float f : {offset, scale, norm2}) {
+            const uint32 u = pg_hton32(std::bit_cast<uint32>(f));
+            std::memcpy(to, &u, sizeof u);
+            to += sizeof u;
+        }
+    }
+    quant::ScalarParams params() const { return {offset, scale, norm2, 0, 0}; }
+};
 
 // Stored as it is sent, but for the byte order of the numbers.
 struct Quantizer {
@@ -23,7 +51,7 @@ struct Quantizer {
     uint8 bits;   // of one number of a code
     uint8 unused;
     uint16 dims;
-    uint16 subvectors;   // scalar: dims
+    uint16 subvectors;   // of scalar ones: dims
     float parameters[FLEXIBLE_ARRAY_MEMBER];
 
     static constexpr uint8 current_version = 1;
@@ -35,9 +63,16 @@ struct Quantizer {
     // Of a quantizer of this shape
     Size floats() const
     {
-        return kind == Kind::product ? shape().codebook_floats() : Size{2} * dims;
+        return kind == Kind::product  ? shape().codebook_floats()
+               : kind == Kind::scalar ? Size{2} * dims
+                                      : 0;
     }
-    Size code_bytes() const { return kind == Kind::product ? shape().code_bytes() : dims; }
+    Size code_bytes() const
+    {
+        return kind == Kind::product  ? shape().code_bytes()
+               : kind == Kind::scalar ? Size{dims}
+                                      : Size{dims} + OwnScalar::bytes;
+    }
 
     static Quantizer* make(Kind kind, int dims, int subvectors, int bits)
     {
@@ -116,7 +151,13 @@ void decode(const Quantizer* q, const uint8* code, float* x)
 {
     if (q->kind == Kind::product)
         quant::product_decode(q->shape(), q->parameters, code, x);
-    else
+    else if (q->kind == Kind::own_scalar) {
+        const OwnScalar own = OwnScalar::read(code);
+        if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
+            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                            errmsg("quantized value has an offset or a scale that is not finite")));
+        quant::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
+    } else
         quant::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
 }
 
@@ -131,13 +172,14 @@ struct QuantizedQuery {
     float step;        // scalar: of the 16-bit integers
     // product: tables (ProductShape::table_floats) of squared distances, inner products and squared
     // norms. scalar: of each dimension q - offset, scale, -offset, and q * scale as a 16-bit integer.
+    // own_scalar: q.
     float parts[FLEXIBLE_ARRAY_MEMBER];
 
     static QuantizedQuery* make(const Quantizer* by, const float* q)
     {
         const bool product = by->kind == Kind::product;
         const Size each = product ? by->shape().table_floats() : Size{by->dims};
-        const Size count = (product ? 3 : 4) * each;
+        const Size count = (product ? 3 : by->kind == Kind::scalar ? 4 : 1) * each;
         const Size bytes = offsetof(QuantizedQuery, parts) + count * sizeof(float);
         auto* query = static_cast<QuantizedQuery*>(palloc0(bytes));
         SET_VARSIZE(query, bytes);
@@ -151,6 +193,8 @@ struct QuantizedQuery {
             quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
             quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
             quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
+        } else if (by->kind == Kind::own_scalar) {
+            std::memcpy(parts, q, each * sizeof(float));
         } else {
             query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
             Vec<float> scaled(each);
@@ -184,24 +228,57 @@ struct QuantizedPair {
         code.check(query->fingerprint, query->code_bytes);
     }
 
-    double l2sq() const { return query->kind == Kind::product ? look_up(0) : apart(0); }
+    double l2sq() const
+    {
+        switch (query->kind) {
+        case Kind::product: return look_up(0);
+        case Kind::scalar: return apart(0);
+        case Kind::own_scalar: break;
+        }
+        return decoded(simd::kernels().f32.l2sq);
+    }
     double ip() const
     {
-        if (query->kind == Kind::product)
-            return look_up(1);
-        return query->offset_ip +
-               static_cast<double>(query->step) *
-                   simd::kernels().i16_u8.ip(reinterpret_cast<const int16_t*>(part(3)), code.bytes,
-                                             code.count);
+        switch (query->kind) {
+        case Kind::product: return look_up(1);
+        case Kind::scalar:
+            return query->offset_ip +
+                   static_cast<double>(query->step) *
+                       simd::kernels().i16_u8.ip(reinterpret_cast<const int16_t*>(part(3)),
+                                                 code.bytes, code.count);
+        case Kind::own_scalar: break;
+        }
+        return decoded(simd::kernels().f32.ip);
     }
-    double cosine() const
-    {
-        const double norm2 = query->kind == Kind::product ? look_up(2) : apart(2);
-        return cosine_distance_of(ip() / std::sqrt(norm2 * query->norm2));
-    }
+    double cosine() const { return cosine_distance_of(ip() / std::sqrt(norm2() * query->norm2)); }
 
   private:
+    double norm2() const
+    {
+        switch (query->kind) {
+        case Kind::product: return look_up(2);
+        case Kind::scalar: return apart(2);
+        case Kind::own_scalar: break;
+        }
+        return OwnScalar::read(code.bytes).norm2;
+    }
     const float* part(Size i) const { return query->parts + i * code.count; }   // scalar
+    // own_scalar: the sum of a kernel over the vector, decoded a piece at a time
+    double decoded(float (*kernel)(const float*, const float*, size_t)) const
+    {
+        constexpr Size piece = 256;
+        float x[piece];
+        double sum = 0;
+        const quant::ScalarParams own = OwnScalar::read(code.bytes).params();
+        const uint8* numbers = code.bytes + OwnScalar::bytes;
+        const Size n = code.count - OwnScalar::bytes;
+        for (Size i = 0; i < n; i += piece) {
+            const Size k = std::min(piece, n - i);
+            quant::scalar_decode(own, numbers + i, k, x);
+            sum += kernel(query->parts + i, x, k);
+        }
+        return sum;
+    }
     double look_up(Size table) const
     {
         float sum;
@@ -245,6 +322,15 @@ class Prepared {
         if (quantizer_->kind == Kind::scalar) {
             quant::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
                                          quantizer_->scale(), code);
+            return;
+        }
+        if (quantizer_->kind == Kind::own_scalar) {
+            const quant::ScalarParams p =
+                quant::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
+            if (!std::isfinite(p.norm2))
+                ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                                errmsg("the norm of the vector is out of range for a quantizer")));
+            OwnScalar{p.offset, p.scale, p.norm2}.write(code);
             return;
         }
         const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers stay
@@ -320,7 +406,7 @@ Quantizer* read_quantizer(StringInfo message, int code)
     if (dims < 1 || dims > max_dims || subvectors < 1 || subvectors > dims)
         bad("Its dimensions make no sense.");
     if (!(kind == Kind::product && (bits == 4 || bits == 8)) &&
-        !(kind == Kind::scalar && bits == 8 && subvectors == dims))
+        !((kind == Kind::scalar || kind == Kind::own_scalar) && bits == 8 && subvectors == dims))
         bad("There is no such kind of quantizer.");
     Quantizer shape{};
     shape.kind = kind;
@@ -360,7 +446,7 @@ bytea* send_quantizer(const Quantizer* q)
 bytea* read_code(StringInfo message, int code)
 {
     const int left = message->len - message->cursor;
-    if (left < 5 || left - 4 > max_dims)
+    if (left < 5 || left - 4 > max_dims + static_cast<int>(OwnScalar::bytes))
         invalid("quantized", code, "It is too short or too long.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
     uint8* bytes;
@@ -547,6 +633,17 @@ QUIVER_FUNCTION(pq_train_accum) { return train_accum(fcinfo, Kind::product); }
 QUIVER_FUNCTION(sq_train_accum) { return train_accum(fcinfo, Kind::scalar); }
 QUIVER_FUNCTION(quantizer_train_final) { return train_final(fcinfo); }
 
+QUIVER_FUNCTION(sq_quantizer)
+{
+    const int dims = PG_GETARG_INT32(0);
+    if (dims < 1 || dims > max_dims)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("a quantizer has 1 to %d dimensions, not %d", max_dims, dims)));
+    Quantizer* q = Quantizer::make(Kind::own_scalar, dims, dims, 8);
+    q->fingerprint = q->compute_fingerprint();
+    PG_RETURN_POINTER(q);
+}
+
 QUIVER_FUNCTION(quantize)
 {
     Prepared& q = Prepared::of(fcinfo);
@@ -611,7 +708,9 @@ QUIVER_FUNCTION(quantizer_info)
     const Quantizer* q = get_quantizer(fcinfo, 0);
     Datum values[7] = {
         CStringGetTextDatum(psprintf("%08x", q->fingerprint)),
-        CStringGetTextDatum(q->kind == Kind::product ? "product" : "scalar"),
+        CStringGetTextDatum(q->kind == Kind::product  ? "product"
+                            : q->kind == Kind::scalar ? "scalar"
+                                                      : "scalar, per vector"),
         Int32GetDatum(q->dims),
         Int32GetDatum(q->subvectors),
         Int32GetDatum(q->bits),
