@@ -82,6 +82,9 @@ CREATE FUNCTION pq_train_accum(internal, vector, integer) RETURNS internal
 CREATE FUNCTION pq_train_accum(internal, vector, integer, integer) RETURNS internal
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION pq_train_accum(internal, vector, integer, integer, boolean) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE PARALLEL SAFE;
 CREATE FUNCTION sq_train_accum(internal, vector) RETURNS internal
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -102,6 +105,13 @@ CREATE AGGREGATE pq_train(vector, integer, integer) (
 );
 COMMENT ON AGGREGATE pq_train(vector, integer, integer) IS
     'pq_train(v, subvectors, bits): a product quantizer of 8 or 4 bits a subvector';
+CREATE AGGREGATE pq_train(vector, integer, integer, boolean) (
+    SFUNC = pq_train_accum,
+    STYPE = internal,
+    FINALFUNC = quantizer_train_final
+);
+COMMENT ON AGGREGATE pq_train(vector, integer, integer, boolean) IS
+    'pq_train(v, subvectors, bits, rotate): the same, after a rotation that lets the code lose less (optimized product quantization, doi 10.1109/TPAMI.2013.240); dimensions^2 floats more';
 CREATE AGGREGATE sq_train(vector) (
     SFUNC = sq_train_accum,
     STYPE = internal,
@@ -141,7 +151,7 @@ CREATE FUNCTION quantizer_info(quantizer, OUT fingerprint text, OUT kind text, O
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION quantizer_info(quantizer) IS
-    'what a quantizer is: product, scalar or "scalar, per vector", dimensions, subvectors, bits of each, bytes of a code, its own bytes';
+    'what a quantizer is: product (rotated or not) or scalar (trained or per vector), dimensions, subvectors, bits of each, bytes of a code, its own bytes';
 CREATE FUNCTION l2_distance(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME', 'quantized_l2_distance'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;

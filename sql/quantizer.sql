@@ -10,6 +10,7 @@ INSERT INTO q_quantizers SELECT 'pq4', pq_train(v, 16, 4) FROM q_items;
 INSERT INTO q_quantizers SELECT 'odd', pq_train(v, 5, 4) FROM q_items;
 INSERT INTO q_quantizers SELECT 'sq', sq_train(v) FROM q_items;
 INSERT INTO q_quantizers VALUES ('own', sq_quantizer(32));
+INSERT INTO q_quantizers SELECT 'opq', pq_train(v, 5, 4, true) FROM q_items;
 SELECT name, kind, dims, subvectors, bits, code_bytes, bytes FROM q_quantizers, quantizer_info(q) ORDER BY name;
 
 -- How far a code's vector is from the row, beside the rows' spread; and the code's size as stored.
@@ -94,6 +95,8 @@ SELECT pq_train(v, 0) FROM q_items;
 SELECT pq_train(v, 33) FROM q_items;
 SELECT pq_train(v, 8, 5) FROM q_items;
 SELECT pq_train(v, NULL) FROM q_items;
+SELECT pq_train(v, 5, 8, NULL) FROM q_items;
+SELECT pq_train(array_fill(i, '{4097}')::vector, 5, 8, true) FROM generate_series(1, 3) i;
 SELECT pq_train(v, 1) FROM (VALUES ('[1,2]'::vector), ('[1,2,3]')) x(v);
 SELECT quantize(q, '[1,2,3]') FROM q_quantizers WHERE name = 'pq8';
 SELECT quantized_query(q, '[1,2,3]') FROM q_quantizers WHERE name = 'pq8';

@@ -81,10 +81,11 @@ void seed(const float* x, size_t rows, size_t dims, size_t k, Rng& rng, float* c
 
 }   // namespace
 
-void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, Rng& rng,
+void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, Rng* rng,
             float* centroids, void (*poll)())
 {
-    seed(x, rows, dims, k, rng, centroids);
+    if (rng)
+        seed(x, rows, dims, k, *rng, centroids);
     NearestCentroid nearest;
     Vec<uint32_t> best(rows), members(k);
     Vec<float> gap(rows);

@@ -27,9 +27,9 @@ class NearestCentroid {
 };
 
 // The k centroids of `rows` x `dims` floats, transposed. k is a multiple of 16; with fewer rows than
-// k, some are the same. Stops after `iterations` or when one gains less than 0.01 %. poll() is
-// called between iterations and may throw (or jump).
-void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, Rng& rng,
+// k, some are the same. Stops after `iterations` or when one gains less than 0.01 %. Without `rng` it
+// begins with what is in `centroids`. poll() is called between iterations and may throw (or jump).
+void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, Rng* rng,
             float* centroids, void (*poll)());
 
 }   // namespace quiver::quant

@@ -30,6 +30,17 @@ struct ProductShape {
 void product_train(const ProductShape& shape, const float* x, size_t rows, uint64_t seed,
                    float* codebook, void (*poll)());
 
+// A rotation after which product quantization loses less: directions that vary together come into one
+// subvector, and each subvector gets its share of what there is (Ge, He, Ke, Sun 2013, "Optimized product
+// quantization", section 3.1). Row j of the dims x dims floats is the new axis j. Takes seconds for
+// hundreds of dimensions and grows with their square or cube.
+void product_train_rotation(const ProductShape& shape, const float* x, size_t rows, uint64_t seed,
+                            float* rotation, void (*poll)());
+// y (rows x dims): x in the new axes.
+void product_rotate(const float* rotation, uint32_t dims, const float* x, size_t rows, float* y);
+// And back, one row.
+void product_rotate_back(const float* rotation, uint32_t dims, const float* y, float* x);
+
 class ProductEncoder {
   public:
     // The codebook is copied.

@@ -149,7 +149,7 @@ void SharedTrainer::train(uint64_t seed, half* stored, void (*poll)())
         parts_.push_back(static_cast<float>(std::sqrt(-2 * std::log(rng.unit())) *
                                             std::cos(6.283185307179586 * rng.unit())));
     Vec<float> found(SharedCodebook::floats_of(length_));
-    kmeans(parts_.data(), parts_.size() / length_, length_, SharedCodebook::centroids, 25, rng,
+    kmeans(parts_.data(), parts_.size() / length_, length_, SharedCodebook::centroids, 25, &rng,
            found.data(), poll);
     for (size_t i = 0; i < SharedCodebook::centroids; i++)
         for (size_t j = 0; j < length_; j++)

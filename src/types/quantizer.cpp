@@ -48,22 +48,27 @@ struct Quantizer {
     uint32 fingerprint;
     uint8 version;   // of this format: 1
     Kind kind;
-    uint8 bits;   // of one number of a code
-    uint8 unused;
+    uint8 bits;      // of one number of a code
+    uint8 rotated;   // product: 1 if a rotation comes after the codebook
     uint16 dims;
     uint16 subvectors;   // of scalar ones: dims
     float parameters[FLEXIBLE_ARRAY_MEMBER];
 
     static constexpr uint8 current_version = 1;
+    static constexpr int max_rotated_dims = 4096;   // 64 MB
     static constexpr Size header = 16;   // bytes sent before the parameters, without vl_len_
 
     quant::ProductShape shape() const { return {dims, subvectors, bits}; }
     const float* offset() const { return parameters; }
     const float* scale() const { return parameters + dims; }
+    const float* rotation() const
+    {
+        return rotated ? parameters + shape().codebook_floats() : nullptr;
+    }
     // Of a quantizer of this shape
     Size floats() const
     {
-        return kind == Kind::product  ? shape().codebook_floats()
+        return kind == Kind::product ? shape().codebook_floats() + (rotated ? Size{dims} * dims : 0)
                : kind == Kind::scalar ? Size{2} * dims
                                       : 0;
     }
@@ -74,11 +79,12 @@ struct Quantizer {
                                       : Size{dims} + OwnScalar::bytes;
     }
 
-    static Quantizer* make(Kind kind, int dims, int subvectors, int bits)
+    static Quantizer* make(Kind kind, int dims, int subvectors, int bits, bool rotated = false)
     {
         Quantizer shape{};
         shape.kind = kind;
         shape.bits = static_cast<uint8>(bits);
+        shape.rotated = rotated;
         shape.dims = static_cast<uint16>(dims);
         shape.subvectors = static_cast<uint16>(subvectors);
         const Size bytes = offsetof(Quantizer, parameters) + shape.floats() * sizeof(float);
@@ -87,6 +93,7 @@ struct Quantizer {
         q->version = current_version;
         q->kind = shape.kind;
         q->bits = shape.bits;
+        q->rotated = shape.rotated;
         q->dims = shape.dims;
         q->subvectors = shape.subvectors;
         return q;
@@ -95,8 +102,8 @@ struct Quantizer {
     // The same for the same values on every machine. Never 0.
     uint32 compute_fingerprint() const
     {
-        uint64 h = Rng(uint64{bits} << 48 | static_cast<uint64>(kind) << 32 | uint32{dims} << 16 |
-                       subvectors)
+        uint64 h = Rng(uint64{rotated} << 56 | uint64{bits} << 48 |
+                       static_cast<uint64>(kind) << 32 | uint32{dims} << 16 | subvectors)
                        .next();
         for (Size i = 0; i < floats(); i++)
             h = Rng(h ^ std::bit_cast<uint32>(parameters[i])).next();
@@ -149,9 +156,13 @@ struct Code {
 
 void decode(const Quantizer* q, const uint8* code, float* x)
 {
-    if (q->kind == Kind::product)
-        quant::product_decode(q->shape(), q->parameters, code, x);
-    else if (q->kind == Kind::own_scalar) {
+    if (q->kind == Kind::product) {
+        if (!q->rotated)
+            return quant::product_decode(q->shape(), q->parameters, code, x);
+        Vec<float> y(q->dims);
+        quant::product_decode(q->shape(), q->parameters, code, y.data());
+        quant::product_rotate_back(q->rotation(), q->dims, y.data(), x);
+    } else if (q->kind == Kind::own_scalar) {
         const OwnScalar own = OwnScalar::read(code);
         if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
             ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
@@ -190,6 +201,12 @@ struct QuantizedQuery {
         float* parts = query->parts;
         if (product) {
             auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
+            Vec<float> y;
+            if (by->rotated) {
+                y.resize(by->dims);
+                quant::product_rotate(by->rotation(), by->dims, q, 1, y.data());
+                q = y.data();
+            }
             quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
             quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
             quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
@@ -337,6 +354,12 @@ class Prepared {
         if (!encoder_)
             encoder_ = new (palloc(sizeof(quant::ProductEncoder)))
                 quant::ProductEncoder(quantizer_->shape(), quantizer_->parameters);
+        if (quantizer_->rotated) {
+            if (!rotated_)
+                rotated_ = static_cast<float*>(palloc(quantizer_->dims * sizeof(float)));
+            quant::product_rotate(quantizer_->rotation(), quantizer_->dims, x, 1, rotated_);
+            x = rotated_;
+        }
         encoder_->encode(x, 1, code);
         MemoryContextSwitchTo(old);
     }
@@ -360,6 +383,7 @@ class Prepared {
     varlena* key_;
     const Quantizer* quantizer_;
     quant::ProductEncoder* encoder_ = nullptr;
+    float* rotated_ = nullptr;
 };
 
 // ---- text is the hexadecimal form of what is sent ----
@@ -398,24 +422,27 @@ Quantizer* read_quantizer(StringInfo message, int code)
     const auto version = static_cast<uint8>(pq_getmsgint(message, 1));
     const auto kind = static_cast<Kind>(pq_getmsgint(message, 1));
     const auto bits = static_cast<uint8>(pq_getmsgint(message, 1));
-    pq_getmsgint(message, 1);
+    const auto rotated = static_cast<uint8>(pq_getmsgint(message, 1));
     const auto dims = static_cast<uint16>(pq_getmsgint(message, 2));
     const auto subvectors = static_cast<uint16>(pq_getmsgint(message, 2));
     if (version != Quantizer::current_version)
         bad("It has a format that this version of quiver does not know.");
     if (dims < 1 || dims > max_dims || subvectors < 1 || subvectors > dims)
         bad("Its dimensions make no sense.");
+    if (rotated > (kind == Kind::product && dims <= Quantizer::max_rotated_dims ? 1 : 0))
+        bad("It can't have a rotation.");
     if (!(kind == Kind::product && (bits == 4 || bits == 8)) &&
         !((kind == Kind::scalar || kind == Kind::own_scalar) && bits == 8 && subvectors == dims))
         bad("There is no such kind of quantizer.");
     Quantizer shape{};
     shape.kind = kind;
     shape.bits = bits;
+    shape.rotated = rotated;
     shape.dims = dims;
     shape.subvectors = subvectors;
     if (static_cast<Size>(message->len - message->cursor) != shape.floats() * sizeof(float))
         bad("Its length does not fit its dimensions.");
-    Quantizer* q = Quantizer::make(kind, dims, subvectors, bits);
+    Quantizer* q = Quantizer::make(kind, dims, subvectors, bits, rotated);
     for (Size i = 0; i < q->floats(); i++) {
         q->parameters[i] = pq_getmsgfloat4(message);
         if (!std::isfinite(q->parameters[i]))
@@ -435,7 +462,7 @@ bytea* send_quantizer(const Quantizer* q)
     pq_sendint8(&message, q->version);
     pq_sendint8(&message, static_cast<uint8>(q->kind));
     pq_sendint8(&message, q->bits);
-    pq_sendint8(&message, 0);
+    pq_sendint8(&message, q->rotated);
     pq_sendint16(&message, q->dims);
     pq_sendint16(&message, q->subvectors);
     for (Size i = 0; i < q->floats(); i++)
@@ -483,12 +510,14 @@ int compare_codes(FunctionCallInfo fcinfo)
 struct Training {
     Kind kind;
     int dims, subvectors, bits;
+    bool rotated;
     int64 seen = 0;
     Size kept = 0, room = 0, most;   // rows
     float* rows = nullptr;
     Rng rng{1};
 
-    Training(Kind k, int d, int s, int b) : kind(k), dims(d), subvectors(s), bits(b)
+    Training(Kind k, int d, int s, int b, bool r)
+        : kind(k), dims(d), subvectors(s), bits(b), rotated(r)
     {
         // 256 rows a centroid is where more stop to help; what fits maintenance_work_mem.
         const Size wanted = k == Kind::product ? std::max<Size>(Size{256} << b, 16384) : 2;
@@ -544,13 +573,17 @@ Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
     const auto* v = Vector::from(PG_GETARG_DATUM(1));
     if (!t) {
         int subvectors = v->dim, bits = 8;
+        bool rotated = false;
         if (kind == Kind::product) {
-            if (PG_ARGISNULL(2) || (PG_NARGS() > 3 && PG_ARGISNULL(3)))
-                ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                                errmsg("subvectors and bits must not be null")));
+            for (int i = 2; i < PG_NARGS(); i++)
+                if (PG_ARGISNULL(i))
+                    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                                    errmsg("subvectors, bits and rotate must not be null")));
             subvectors = PG_GETARG_INT32(2);
             if (PG_NARGS() > 3)
                 bits = PG_GETARG_INT32(3);
+            if (PG_NARGS() > 4)
+                rotated = PG_GETARG_BOOL(4);
             if (subvectors < 1 || subvectors > v->dim)
                 ereport(ERROR,
                         (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -559,9 +592,13 @@ Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
             if (bits != 4 && bits != 8)
                 ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                                 errmsg("bits must be 4 or 8, not %d", bits)));
+            if (rotated && v->dim > Quantizer::max_rotated_dims)
+                ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                                errmsg("a rotation has at most %d dimensions, not %d",
+                                       Quantizer::max_rotated_dims, v->dim)));
         }
         t = new (MemoryContextAlloc(context, sizeof(Training)))
-            Training(kind, v->dim, subvectors, bits);
+            Training(kind, v->dim, subvectors, bits, rotated);
     }
     check_typmod(t->dims, v->dim);
     const MemoryContext old = MemoryContextSwitchTo(context);
@@ -575,8 +612,22 @@ Datum train_final(FunctionCallInfo fcinfo)
     if (PG_ARGISNULL(0))
         PG_RETURN_NULL();
     const auto* t = reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
-    Quantizer* q = Quantizer::make(t->kind, t->dims, t->subvectors, t->bits);
-    if (t->kind == Kind::product)
+    Quantizer* q = Quantizer::make(t->kind, t->dims, t->subvectors, t->bits, t->rotated);
+    if (t->rotated) {
+        // The rows are the transition state's, which may be finished again: they stay as they are.
+        float* rotation = q->parameters + q->shape().codebook_floats();
+        quant::product_train_rotation(q->shape(), t->rows, t->kept, 1, rotation, pg::poll);
+        auto* rows = static_cast<float*>(MemoryContextAllocHuge(
+            CurrentMemoryContext, t->kept * static_cast<Size>(t->dims) * sizeof(float)));
+        constexpr Size at_once = 256;
+        for (Size i = 0; i < t->kept; i += at_once) {
+            pg::poll();
+            quant::product_rotate(rotation, q->dims, t->rows + i * q->dims,
+                                  std::min(at_once, t->kept - i), rows + i * q->dims);
+        }
+        quant::product_train(q->shape(), rows, t->kept, 1, q->parameters, pg::poll);
+        pfree(rows);
+    } else if (t->kind == Kind::product)
         quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
     else
         quant::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
@@ -708,9 +759,10 @@ QUIVER_FUNCTION(quantizer_info)
     const Quantizer* q = get_quantizer(fcinfo, 0);
     Datum values[7] = {
         CStringGetTextDatum(psprintf("%08x", q->fingerprint)),
-        CStringGetTextDatum(q->kind == Kind::product  ? "product"
-                            : q->kind == Kind::scalar ? "scalar"
-                                                      : "scalar, per vector"),
+        CStringGetTextDatum(q->rotated                 ? "product, rotated"
+                            : q->kind == Kind::product ? "product"
+                            : q->kind == Kind::scalar  ? "scalar"
+                                                       : "scalar, per vector"),
         Int32GetDatum(q->dims),
         Int32GetDatum(q->subvectors),
         Int32GetDatum(q->bits),

@@ -217,4 +217,65 @@ TEST(TrainedScalar, EncodesWithinHalfAStep)
     EXPECT_TRUE(std::isfinite(scale));
 }
 
+// Few directions matter, and none of them is an axis: rotated, the same bytes hold more.
+TEST(Product, ARotationHelps)
+{
+    for (const uint32_t bits : {8u, 4u}) {
+        const ProductShape shape{32, 8, bits};
+        constexpr size_t rows = 6000, dims = 32;
+        std::mt19937 rng(6);
+        std::normal_distribution<float> normal;
+        std::vector<float> mix(dims * dims), x(rows * dims), y(rows * dims);
+        for (float& v : mix)
+            v = normal(rng);
+        for (size_t i = 0; i < rows; i++) {
+            float z[dims];
+            for (size_t k = 0; k < dims; k++)
+                z[k] = normal(rng) * std::pow(0.75f, static_cast<float>(k));
+            for (size_t j = 0; j < dims; j++)
+                for (size_t k = 0; k < dims; k++)
+                    x[i * dims + j] += mix[j * dims + k] * z[k];
+        }
+        std::vector<float> rotation(dims * dims);
+        polls = 0;
+        product_train_rotation(shape, x.data(), rows, 1, rotation.data(), poll);
+        EXPECT_GT(polls, 20);
+        for (size_t i = 0; i < dims; i++)
+            for (size_t j = 0; j <= i; j++) {
+                double dot = 0;
+                for (size_t k = 0; k < dims; k++)
+                    dot += static_cast<double>(rotation[i * dims + k]) * rotation[j * dims + k];
+                ASSERT_NEAR(dot, i == j, 1e-4);
+            }
+        product_rotate(rotation.data(), dims, x.data(), rows, y.data());
+        const auto error = [&](const std::vector<float>& of) {
+            std::vector<float> codebook(shape.codebook_floats()), decoded(dims);
+            std::vector<uint8_t> codes(rows * shape.code_bytes());
+            product_train(shape, of.data(), rows, 1, codebook.data(), poll);
+            ProductEncoder(shape, codebook.data()).encode(of.data(), rows, codes.data());
+            double total = 0;
+            for (size_t i = 0; i < rows; i++) {
+                product_decode(shape, codebook.data(), codes.data() + i * shape.code_bytes(),
+                               decoded.data());
+                total += squared_distance(decoded.data(), of.data() + i * dims, dims);
+            }
+            return total;
+        };
+        EXPECT_LT(error(y), 0.6 * error(x));
+        std::vector<float> back(dims);
+        product_rotate_back(rotation.data(), dims, y.data(), back.data());
+        for (size_t j = 0; j < dims; j++)
+            EXPECT_NEAR(back[j], x[j], 1e-3);
+    }
+    // Nothing to learn from: as it was.
+    float rotation[9];
+    const float equal[6] = {1, 2, 3, 1, 2, 3};
+    product_train_rotation({3, 1, 4}, equal, 2, 1, rotation, poll);
+    for (size_t i = 0; i < 9; i++)
+        EXPECT_NEAR(rotation[i], i % 4 == 0, 1e-3);
+    product_train_rotation({3, 1, 4}, equal, 0, 1, rotation, poll);
+    for (size_t i = 0; i < 9; i++)
+        EXPECT_EQ(rotation[i], i % 4 == 0);
+}
+
 }   // namespace
