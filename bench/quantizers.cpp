@@ -13,6 +13,12 @@ void pq_train(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* x,
     product_train({dims, subvectors, bits}, x, rows, 1, codebook, [] {});
 }
 
+void pq_train_rotation(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* x,
+                       size_t rows, float* rotation)
+{
+    quant::product_train_rotation({dims, subvectors, bits}, x, rows, 1, rotation, [] {});
+}
+
 void pq_encode(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* codebook,
                const float* x, size_t rows, uint8_t* codes)
 {
