@@ -82,10 +82,12 @@ is(state_of('items_v', 'items'), '', 'the index works after all of them');
 # ---- memory: a limit on new backends' address space ----
 
 my $pid = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+SKIP: {
+skip 'AddressSanitizer needs all of the address space', 3 if $ENV{QUIVER_SANITIZED};
 my $vm = slurp_file("/proc/$pid/status") =~ /VmSize:\s+(\d+) kB/ ? $1 : die;
 system('prlimit', "--pid=$pid", '--as=' . ($vm + 30_000) * 1024 . ':') == 0 or die 'prlimit';
 $node->safe_psql('postgres', 'CREATE TABLE large (id integer, v vector(1000)); INSERT INTO large SELECT i, random_vector(1000) FROM generate_series(1, 6000) i');
-my ($out, $err) = ('', '');
+my $err = '';
 $node->psql('postgres', q{SET maintenance_work_mem = '1GB';
 	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 32)}, stderr => \$err);
 like($err, qr/out of memory/, 'a build without memory: an error');
@@ -96,6 +98,7 @@ system('prlimit', "--pid=$pid", '--as=unlimited:') == 0 or die 'prlimit';
 $node->safe_psql('postgres', q{SET maintenance_work_mem = '8MB';
 	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 20)});
 is(state_of('large_v', 'large'), '', 'within its memory it is built');
+}
 
 # ---- disk: files may not grow beyond what the index has now, and a little ----
 
@@ -104,7 +107,7 @@ $size = 17_000_000 if $size < 17_000_000;   # WAL files have 16 MB
 $node->safe_psql('postgres', 'CREATE TABLE small (id serial, v vector(4)); CREATE TABLE filler (t text)');
 $node->safe_psql('postgres', 'CREATE INDEX small_v ON small USING hnsw (v vector_l2_ops) WITH (m = 100, ef_construction = 200)');
 system('prlimit', "--pid=$pid", "--fsize=$size:") == 0 or die 'prlimit';
-$err = '';
+my $err = '';
 for (1 .. 40)
 {
 	$node->psql('postgres', 'INSERT INTO small (v) SELECT random_vector(4) FROM generate_series(1, 500)', stderr => \$err);
