@@ -39,6 +39,23 @@ void check_row(IndexScanDesc scan, BlockNumber* heap_blocks, ItemPointer row)
                         errhint("REINDEX the index.")));
 }
 
+// Pins the page of a row where the block was found last time, which spares a search in the buffer
+// manager's hash table; the table's access method, asked for the row next, keeps a page that it has.
+// Does what it does for a page that it has not.
+void pin_page(RecentBuffers& recent, Relation heap, IndexFetchTableData* fetch, ItemPointer row)
+{
+    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
+    Buffer& held = reinterpret_cast<IndexFetchHeapData*>(fetch)->xs_cbuf;
+    if (BufferIsValid(held)) {
+        if (BufferGetBlockNumber(held) == block)
+            return;
+        ReleaseBuffer(held);
+        held = InvalidBuffer;
+    }
+    held = recent.read(heap, block);
+    heap_page_prune_opt(heap, held);
+}
+
 // The executor reads a scan's rows one after the other, and each costs it some cache misses in a
 // row: the page's header, the row's place in it, the row. They are asked for together before.
 class RowPrefetch {
@@ -49,8 +66,7 @@ class RowPrefetch {
         left_ = 0;
     }
 
-    // For each row, before the executor sees it. Learns where that found the last one. The table has at
-    // least so many blocks.
+    // For each row, before the executor sees it. The table has at least so many blocks.
     template <class Scan>
     void next(IndexScanDesc scan, BlockNumber heap_blocks, graph::Tid tid, const Scan& rows)
     {
@@ -59,14 +75,22 @@ class RowPrefetch {
             return;
         if (!heap_ && !(heap_ = RecentBuffers::of(heap, heap_blocks)))
             return;
-        const Buffer last = reinterpret_cast<IndexFetchHeapData*>(scan->xs_heapfetch)->xs_cbuf;
-        if (BufferIsValid(last))
-            heap_->note(BufferGetBlockNumber(last), last);
-        if (left_ > 0) {
+        if (left_ > 0)
             left_--;
-            return;
+        else {
+            ask(tid, rows);
+            left_ = at_once - 1;
         }
-        constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
+        ItemPointerData at = from_tid(tid);
+        pin_page(*heap_, heap, scan->xs_heapfetch, &at);
+    }
+
+  private:
+    static constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
+
+    template <class Scan>
+    void ask(graph::Tid tid, const Scan& rows)
+    {
         size_t count = 0;
         const char* line[at_once];
         const char* page[at_once];
@@ -93,10 +117,8 @@ class RowPrefetch {
             if (id.lp_off + bytes <= BLCKSZ)
                 quiver::prefetch(page[i] + id.lp_off, bytes);
         }
-        left_ = at_once - 1;
     }
 
-  private:
     RecentBuffers* heap_ = nullptr;
     size_t left_ = 0;   // rows until the next are asked for
 };
@@ -110,6 +132,8 @@ class HeapRows : public graph::Rows {
     void start(IndexScanDesc scan)
     {
         scan_ = scan;
+        recent_ =
+            RecentBuffers::of(scan->heapRelation, RelationGetNumberOfBlocks(scan->heapRelation));
         if (fetch_) {
             table_index_fetch_reset(fetch_);
             return;
@@ -127,6 +151,8 @@ class HeapRows : public graph::Rows {
     {
         ItemPointerData at = from_tid(tid);   // becomes that of the version in the row's chain
         check_row(scan_, &heap_blocks_, &at);
+        if (heap_blocks_ > 0 && recent_)
+            pin_page(*recent_, scan_->heapRelation, fetch_, &at);
         bool again = false, all_dead = false;
         if (!table_index_fetch_tuple(fetch_, &at, scan_->xs_snapshot, slot_, &again, &all_dead))
             return false;
@@ -174,6 +200,7 @@ class HeapRows : public graph::Rows {
     IndexInfo* info_ = nullptr;
     EState* executor_ = nullptr;   // to compute what an index on an expression has
     MemoryContext row_context_ = nullptr;
+    RecentBuffers* recent_ = nullptr;
     BlockNumber heap_blocks_ = 0;
 };
 

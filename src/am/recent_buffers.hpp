@@ -14,16 +14,14 @@ class RecentBuffers {
     static RecentBuffers* of(Relation rel, BlockNumber blocks);
 
     // As ReadBuffer().
-    Buffer read(Relation index, BlockNumber block)
+    Buffer read(Relation rel, BlockNumber block)
     {
         Buffer& hint = hint_of(block);
-        if (hint != InvalidBuffer && pg::read_recent_buffer(index, block, hint))
+        if (hint != InvalidBuffer && pg::read_recent_buffer(rel, block, hint))
             return hint;
-        return hint = ReadBuffer(index, block);
+        return hint = ReadBuffer(rel, block);
     }
 
-    // Block `block` is in `buffer`.
-    void note(BlockNumber block, Buffer buffer) { hint_of(block) = buffer; }
     // The page where the block was last; by now it may be another's. Null if there is no hint.
     const char* page(BlockNumber block) const
     {

@@ -29,9 +29,10 @@ void Rotation::apply(const float* from, float* to) const
     std::memset(to + dims_, 0, (padded_ - dims_) * sizeof(float));
     const auto hadamard = simd::kernels().hadamard;
     const float scale = 1.0f / std::sqrt(static_cast<float>(window_));
+    const size_t padded = padded_;   // which what is written below can't change: a loop of vectors
     for (size_t r = 0; r < rounds; r++) {
         const uint32_t* sign = signs_.data() + r * padded_;
-        for (size_t i = 0; i < padded_; i++)
+        for (size_t i = 0; i < padded; i++)
             to[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(to[i]) ^ sign[i]);
         hadamard(r % 2 ? to + (padded_ - window_) : to, window_, scale);
     }
