@@ -8,17 +8,41 @@
     bench/ann --scale 10000,30000,100000 ...        how cost grows with the number of rows
     SHARED_BUFFERS=16MB bench/ann ...               an index that does not fit the server's buffers
 
-Engines are PostgreSQL servers (the name says which extension: quiver, or pgvector and anything else
-for `vector`) and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). All take turns in
+Engines are PostgreSQL servers and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). A
+server's name, up to the first "-", says which index it builds: quiver, pgvector, ivfflat (pgvector's),
+vectorchord, vectorchord_graph, pgvectorscale. --ef sets what each calls the effort of a search:
+ef_search, probes, query_search_list_size. All take turns in
 each measurement, so that ratios hold on a noisy machine. Results are JSON lines, one for each
 measurement; what is there already is not measured again. report.html shows them.
 """
-import argparse, glob, gzip, html, importlib, json, os, re, subprocess, sys, tempfile, time
+import argparse, contextlib, glob, gzip, html, importlib, json, os, re, subprocess, sys, tempfile, time
+from typing import NamedTuple
 
 import numpy as np
 import psycopg
 
 OPERATOR = {"cosine": ("<=>", "vector_cosine_ops"), "l2": ("<->", "vector_l2_ops"), "ip": ("<#>", "vector_ip_ops")}
+
+
+class Kind(NamedTuple):
+    """An index of an extension, as its documentation says to build it."""
+    extension: str
+    index: str               # what follows CREATE INDEX ... USING
+    effort: tuple            # settings that --ef sets
+    iterate: str = ""        # the setting that makes a scan go on until LIMIT is met, in quiver's default mode
+
+
+# One list for a thousand rows, as pgvector's documentation has it, and VectorChord's alike.
+HNSW = "hnsw (v {opclass}) WITH (m = {m}, ef_construction = {ef_construction})"
+KINDS = {
+    "quiver": Kind("quiver", HNSW, ("hnsw.ef_search",)),
+    "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",), "hnsw.iterative_scan = strict_order"),
+    "ivfflat": Kind("vector", "ivfflat (v {opclass}) WITH (lists = {lists})", ("ivfflat.probes",), "ivfflat.iterative_scan = relaxed_order"),
+    "vectorchord": Kind("vchord", "vchordrq (v {opclass}) WITH (options = $$residual_quantization = {l2}\n[build.internal]\n"
+                        "lists = [{lists}]\nspherical_centroids = {not_l2}$$)", ("vchordrq.probes",)),
+    "vectorchord_graph": Kind("vchord", "vchordg (v {opclass})", ("vchordg.ef_search",)),
+    "pgvectorscale": Kind("vectorscale", "diskann (v {opclass})", ("diskann.query_search_list_size", "diskann.query_rescore")),
+}
 
 
 # ---- data -------------------------------------------------------------------------------------
@@ -116,21 +140,25 @@ class OneCpu:
 
 
 class Server:
-    """A PostgreSQL server with quiver or pgvector; a database of its own there."""
+    """A PostgreSQL server with an extension; a database of its own there."""
 
     def __init__(self, name, dsn, args):
         self.name, self.args = name, args
-        self.extension = "quiver" if name.startswith("quiver") else "vector"
+        kind = name.split("-")[0]
+        if kind not in KINDS:
+            sys.exit(f"Unknown engine {name}: its name must begin with one of {', '.join(KINDS)}")
+        self.kind = KINDS[kind]
         self.operator, self.opclass = OPERATOR[args.metric]
-        self.database = "ann_" + re.sub(r"\W", "_", args.name)
+        # Two kinds may share a server, but not an index.
+        self.database = "ann_" + re.sub(r"\W", "_", args.name) + ("" if kind in ("quiver", "pgvector") else f"_{kind}")
         with psycopg.connect(dsn, autocommit=True) as c:
             if not c.execute("SELECT 1 FROM pg_database WHERE datname = %s", (self.database,)).fetchone():
                 c.execute(f"CREATE DATABASE {self.database}")
         self.dsn = psycopg.conninfo.make_conninfo(dsn, dbname=self.database)
         self.c = psycopg.connect(self.dsn, autocommit=True)
-        self.c.execute(f"CREATE EXTENSION IF NOT EXISTS {self.extension}")
-        version = self.c.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (self.extension,)).fetchone()[0]
-        self.about = (f"{self.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}, "
+        self.c.execute(f"CREATE EXTENSION IF NOT EXISTS {self.kind.extension} CASCADE")
+        version = self.c.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (self.kind.extension,)).fetchone()[0]
+        self.about = (f"{self.kind.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}, "
                       f"shared_buffers {self.value('SHOW shared_buffers')}")
 
     def value(self, sql, *args):
@@ -172,15 +200,27 @@ class Server:
         self.c.execute(f"SET maintenance_work_mem = '{self.args.maintenance_work_mem}'")
         memory = PeakMemory(self.value("SELECT pg_backend_pid()"))
         lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
-        self.c.execute(f"CREATE INDEX items_v ON items USING hnsw (v {self.opclass}) "
-                       f"WITH (m = {self.args.m}, ef_construction = {self.args.ef_construction})")
+        l2 = self.args.metric == "l2"
+        index = self.kind.index.format(opclass=self.opclass, m=self.args.m, ef_construction=self.args.ef_construction,
+                                       lists=max(1, self.value("SELECT count(*) FROM items") // 1000),
+                                       l2=str(l2).lower(), not_l2=str(not l2).lower())
+        self.c.execute(f"CREATE INDEX items_v ON items USING {index}")
         seconds = time.time() - start
         return {"seconds": seconds, **memory.grown(), "bytes": self.value("SELECT pg_relation_size('items_v')"),
                 "wal_bytes": int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn))}
 
     def settings(self, ef):
-        return [f"SET hnsw.ef_search = {ef}", "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
+        return [*(f"SET {effort} = {ef}" for effort in self.kind.effort), "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
                 "SET enable_material = off", "SET max_parallel_workers_per_gather = 0"]
+
+    @contextlib.contextmanager
+    def iterating(self):
+        """Scans go on until they have the rows that are asked for, where that is not the default."""
+        if self.kind.iterate:
+            self.c.execute(f"SET {self.kind.iterate}")
+        yield
+        if self.kind.iterate:
+            self.c.execute(f"RESET {self.kind.iterate.split()[0]}")
 
     def search(self, ef, where="true", k=None):
         """Ids of the nearest, by query."""
@@ -311,6 +351,9 @@ class Library:
         self.index.expansion_search = ef
         return self.index.search(self.queries, k, threads=1).keys
 
+    def iterating(self):
+        return contextlib.nullcontext()
+
     def search(self, ef, k=None):
         return dict(enumerate(self.ask(ef, k).tolist()))
 
@@ -392,11 +435,8 @@ def measure(args, base, queries, engines, results):
         limit = exact(args.metric, kept, queries, depth)
         for e in engines:
             if not results.get(**key, engine=e.name, what="recall", k=depth):
-                if isinstance(e, Server) and e.extension == "vector":
-                    e.c.execute("SET hnsw.iterative_scan = strict_order")   # quiver's default
-                row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, k=depth), depth)}
-                if isinstance(e, Server) and e.extension == "vector":
-                    e.c.execute("RESET hnsw.iterative_scan")
+                with e.iterating():
+                    row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, k=depth), depth)}
                 results.add(**key, engine=e.name, what="recall", k=depth, ef=40, **row)
     servers = [e for e in engines if isinstance(e, Server)]
     # One client at each setting, on any CPU and all on one; more of them at one setting.
@@ -423,12 +463,9 @@ def measure(args, base, queries, engines, results):
         for e in servers:
             if results.get(**key, engine=e.name, what="filter", percent=percent):
                 continue
-            if e.extension == "vector":
-                e.c.execute("SET hnsw.iterative_scan = strict_order")   # quiver's default
             where = f"part < {percent}"
-            row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, where), k), "qps": e.speed(40, where)}
-            if e.extension == "vector":
-                e.c.execute("RESET hnsw.iterative_scan")
+            with e.iterating():
+                row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, where), k), "qps": e.speed(40, where)}
             results.add(**key, engine=e.name, what="filter", percent=percent, ef=40, **row)
     for e in servers:
         if len(spare) and not results.get(**key, engine=e.name, what="insert"):
