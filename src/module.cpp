@@ -67,6 +67,7 @@ void _PG_init(void)
             pfree};
 #endif
         quiver::am::define_options();
+        quiver::am::hook_planner();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "auto takes the best that the CPU has; a lower one serves tests and comparisons.",

@@ -29,6 +29,7 @@ struct Settings {
 extern Settings settings;
 
 void define_options();
+void hook_planner();   // am_plan.cpp
 Options options_of(Relation index);
 bytea* parse_options(Datum reloptions, bool validate);
 
@@ -119,6 +120,8 @@ class AsOwner {
     Oid user_;
     int context_, nest_;
 };
+
+bool is_of_hnsw(const IndexOptInfo* index);
 
 // The last scan of this backend.
 extern graph::Counters last_scan;

@@ -198,3 +198,9 @@ QUIVER_FUNCTION(hnswhandler)
     am->amparallelrescan = nullptr;
     PG_RETURN_POINTER(am);
 }
+
+bool quiver::am::is_of_hnsw(const IndexOptInfo* index)
+{
+    return reinterpret_cast<void (*)()>(index->amcostestimate) ==
+           reinterpret_cast<void (*)()>(hnsw_costestimate);
+}
