@@ -403,7 +403,20 @@ void hamming_many(const uint8_t* a, const uint8_t* b, size_t stride, size_t coun
                   uint64_t* out)
 {
     if (in_few_words(nbytes, hamming_words_in_a_row, [&](auto words) {
-            for (size_t i = 0; i < count; i++)
+            size_t i = 0;
+#if defined(__AVX512BW__)
+            if constexpr (words <= 8 && (words & (words - 1)) == 0)
+                if (stride == nbytes) {
+                    uint8_t repeated[64];
+                    for (size_t at = 0; at < sizeof repeated; at += nbytes)
+                        std::memcpy(repeated + at, a, nbytes);
+                    const __m512i query = _mm512_loadu_si512(repeated);
+                    for (; i + 8 <= count; i += 8)
+                        _mm512_storeu_si512(out + i,
+                                            hamming_of_eight<words>(query, b + i * nbytes));
+                }
+#endif
+            for (; i < count; i++)
                 out[i] = hamming_of_words<words>(a, b + i * stride);
         }))
         return;

@@ -989,6 +989,22 @@ struct Lanes64<Avx512> {
         _mm512_mask_cvtepi64_storeu_epi32(out, lanes, sum);
     }
 };
+
+// Hamming distances of a to 8 codes of `Words` words (a power of two up to 8) that follow each other.
+template <size_t Words>
+inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
+{
+    if constexpr (Words == 1)
+        return _mm512_popcnt_epi64(_mm512_xor_si512(a, _mm512_loadu_si512(codes)));
+    else {
+        const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                      odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+        const __m512i x = hamming_of_eight<Words / 2>(a, codes),
+                      y = hamming_of_eight<Words / 2>(a, codes + 32 * Words);
+        return _mm512_add_epi64(_mm512_permutex2var_epi64(x, even, y),
+                                _mm512_permutex2var_epi64(x, odd, y));
+    }
+}
 #endif
 
 }   // namespace

@@ -199,7 +199,7 @@ TEST_P(Kernels, Bits)
 {
     std::mt19937 rng(7);
     for (size_t n : dimensions()) {
-        constexpr size_t rows = 6;
+        constexpr size_t rows = 19;
         GuardedBuffer<uint8_t> a(n), b(n * rows);
         fill(a, rng);
         fill(b, rng);
