@@ -167,7 +167,7 @@ int main(int argc, char** argv)
                 Tid tid;
                 double bound;
                 bool in_order;
-                while (got.size() < 10 && scan.next(&tid, &bound, &in_order)) {
+                while (got.size() < 10 && scan.next_by_bound(&tid, &bound, &in_order)) {
                     pulled++;
                     const int i = tid.block_high << 16 | tid.block_low;
                     const double d = metric == Metric::ip   ? distance(q, i)

@@ -4,6 +4,7 @@ INSERT INTO p SELECT i, i % 2, ARRAY[i, i % 7, i % 11]::vector FROM generate_ser
 CREATE INDEX p_v ON p USING hnsw (v vector_l2_ops);
 VACUUM ANALYZE p;
 SET enable_seqscan = off;
+SET enable_incremental_sort = off;
 
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
@@ -19,9 +20,12 @@ SELECT id, rank() OVER (ORDER BY v <-> '[100,3,5]') FROM p ORDER BY v <-> '[100,
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
 SELECT DISTINCT ON (v <-> '[100,3,5]') id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
+SELECT id FROM p ORDER BY v <-> '[100,3,5]', v <-> '[0,0,0]' LIMIT 3;
 
--- Row locks look at rows again.
+-- Row locks look at rows again, and need to know which they are. (Not so before the releases of late 2026 of PostgreSQL, where
+-- the executor puts rows in order.)
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3 FOR UPDATE;
+SELECT ctid = (SELECT ctid FROM p q WHERE q.id = p.id) AS same, id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3 FOR UPDATE;
 
 -- Subqueries: each is as a query of its own; what reads one in its order does not need the distance.
@@ -34,7 +38,7 @@ SELECT count(*) > 1950 AS nearly_all FROM (SELECT id FROM p ORDER BY v <-> '[100
 CREATE TABLE copied AS SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
 INSERT INTO copied SELECT id FROM p ORDER BY v <-> '[500,3,5]' LIMIT 3;
 SELECT * FROM copied;
-DELETE FROM p WHERE id IN (SELECT id FROM p ORDER BY v <-> '[300,3,5]' LIMIT 2) RETURNING id;
+DELETE FROM p WHERE id IN (SELECT id FROM p ORDER BY v <-> '[299.9,3,5]' LIMIT 2) RETURNING id;
 
 -- Without LIMIT, as a cursor reads it.
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]';

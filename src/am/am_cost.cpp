@@ -20,8 +20,9 @@ namespace quiver::am {
 void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
                    Selectivity* selectivity, double* correlation, double* pages)
 {
-    // Only the order is worth anything.
-    if (path->indexorderbys == NIL) {
+    // Only the order is worth anything, by one distance: rows of the same one would have to be put in
+    // order by the next.
+    if (list_length(path->indexorderbys) != 1) {
         *startup = *total = get_float8_infinity();
         *selectivity = 0;
         *correlation = 0;

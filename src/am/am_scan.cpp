@@ -1,6 +1,5 @@
-// Index scans: rows by lower bounds of their distances; the executor computes the exact distances
-// from the table's rows and puts them in exact order, as it does for GiST, but for rows whose place
-// is certain.
+// Index scans: rows in the order of their exact distances, which are computed from the table's rows
+// but for those whose place is certain by their bounds.
 #include "pg/pg.hpp"
 
 #include "am/am.hpp"
@@ -22,108 +21,11 @@ uint64 last_scan_rows;
 
 namespace {
 
-// A damaged index must not send anybody beyond the table, which has at least
-// so many blocks.
-void check_row(IndexScanDesc scan, BlockNumber* heap_blocks, ItemPointer row)
-{
-    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
-    const Relation heap = scan->heapRelation;
-    if (block < *heap_blocks || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
-        return;
-    *heap_blocks = RelationGetNumberOfBlocks(heap);
-    if (block >= *heap_blocks)
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
-                               RelationGetRelationName(scan->indexRelation), block,
-                               RelationGetRelationName(heap), *heap_blocks),
-                        errhint("REINDEX the index.")));
-}
-
-// Pins the page of a row where the block was found last time, which spares a search in the buffer
-// manager's hash table; the table's access method, asked for the row next, keeps a page that it has.
-// Does what it does for a page that it has not.
-void pin_page(RecentBuffers& recent, Relation heap, IndexFetchTableData* fetch, ItemPointer row)
-{
-    const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
-    Buffer& held = reinterpret_cast<IndexFetchHeapData*>(fetch)->xs_cbuf;
-    if (BufferIsValid(held)) {
-        if (BufferGetBlockNumber(held) == block)
-            return;
-        ReleaseBuffer(held);
-        held = InvalidBuffer;
-    }
-    held = recent.read(heap, block);
-    heap_page_prune_opt(heap, held);
-}
-
-// The executor reads a scan's rows one after the other, and each costs it some cache misses in a
-// row: the page's header, the row's place in it, the row. They are asked for together before.
-class RowPrefetch {
-  public:
-    void start()
-    {
-        heap_ = nullptr;
-        left_ = 0;
-    }
-
-    // For each row, before the executor sees it. The table has at least so many blocks.
-    template <class Scan>
-    void next(IndexScanDesc scan, BlockNumber heap_blocks, graph::Tid tid, const Scan& rows)
-    {
-        const Relation heap = scan->heapRelation;
-        if (heap_blocks == 0 || !scan->xs_heapfetch)   // not a heap, or nobody looks at its rows
-            return;
-        if (!heap_ && !(heap_ = RecentBuffers::of(heap, heap_blocks)))
-            return;
-        if (left_ > 0)
-            left_--;
-        else {
-            ask(tid, rows);
-            left_ = at_once - 1;
-        }
-        ItemPointerData at = from_tid(tid);
-        pin_page(*heap_, heap, scan->xs_heapfetch, &at);
-    }
-
-  private:
-    static constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
-
-    template <class Scan>
-    void ask(graph::Tid tid, const Scan& rows)
-    {
-        size_t count = 0;
-        const char* line[at_once];
-        const char* page[at_once];
-        const auto look = [&](graph::Tid t) {
-            ItemPointerData at = from_tid(t);
-            const char* p = heap_->page(ItemPointerGetBlockNumberNoCheck(&at));
-            const Size place =
-                SizeOfPageHeaderData +
-                sizeof(ItemIdData) * (ItemPointerGetOffsetNumberNoCheck(&at) - Size{1});
-            if (!p || place > BLCKSZ - sizeof(ItemIdData))
-                return;
-            page[count] = p;
-            line[count++] = p + place;
-            quiver::prefetch(p, 1);
-            quiver::prefetch(p + place, 1);
-        };
-        look(tid);
-        rows.coming(at_once - 1, look);
-        // Nothing is pinned or locked: what is read is only where to look, and within the page.
-        for (size_t i = 0; i < count; i++) {
-            ItemIdData id;
-            std::memcpy(&id, line[i], sizeof id);
-            const Size bytes = std::min<Size>(id.lp_len, 2048);
-            if (id.lp_off + bytes <= BLCKSZ)
-                quiver::prefetch(page[i] + id.lp_off, bytes);
-        }
-    }
-
-    RecentBuffers* heap_ = nullptr;
-    size_t left_ = 0;   // rows until the next are asked for
-};
-
-// Exact distances, of rows that the scan's snapshot sees: what the executor would compute.
+// The rows of the table, for the scan and, after it, for the executor.
+//
+// To read one costs some cache misses in a row: the buffer manager's hash table, the page's header, the
+// row's place in it, the row. The last three are asked for together, for many rows at once; and a
+// page is pinned where it was found last time, for the table's access method keeps a page that it has.
 class HeapRows : public graph::Rows {
   public:
     HeapRows() = default;
@@ -132,36 +34,47 @@ class HeapRows : public graph::Rows {
     void start(IndexScanDesc scan)
     {
         scan_ = scan;
-        recent_ =
-            RecentBuffers::of(scan->heapRelation, RelationGetNumberOfBlocks(scan->heapRelation));
-        if (fetch_) {
+        recent_ = nullptr;
+        heap_blocks_ = 0;
+        left_ = 0;
+        if (fetch_)
             table_index_fetch_reset(fetch_);
-            return;
-        }
-        row_context_ =
-            AllocSetContextCreate(CurrentMemoryContext, "hnsw row", ALLOCSET_SMALL_SIZES);
-        info_ = BuildIndexInfo(scan->indexRelation);
-        if (info_->ii_Expressions)
-            executor_ = CreateExecutorState();
-        slot_ = table_slot_create(scan->heapRelation, nullptr);
-        fetch_ = table_index_fetch_begin(scan->heapRelation);
     }
 
+    // For each row as it comes out of the index. `scan` knows which are coming.
+    template <class Scan>
+    void coming(graph::Tid tid, const Scan& scan)
+    {
+        check(tid);
+        if (left_ > 0)
+            left_--;
+        else if (recent_ && scan_->xs_heapfetch) {   // or nobody looks at its rows
+            ask(tid, scan);
+            left_ = at_once - 1;
+        }
+    }
+
+    // What the executor would compute, of a row that the scan's snapshot sees.
     bool distance(graph::Tid tid, double* to) override
     {
+        check(tid);
+        if (!fetch_)
+            open();
         ItemPointerData at = from_tid(tid);   // becomes that of the version in the row's chain
-        check_row(scan_, &heap_blocks_, &at);
-        if (heap_blocks_ > 0 && recent_)
-            pin_page(*recent_, scan_->heapRelation, fetch_, &at);
+        pin(fetch_, &at);
         bool again = false, all_dead = false;
         if (!table_index_fetch_tuple(fetch_, &at, scan_->xs_snapshot, slot_, &again, &all_dead))
             return false;
         const MemoryContext old = MemoryContextSwitchTo(row_context_);
-        if (executor_)
-            GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
         Datum value;
         bool null;
-        FormIndexDatum(info_, slot_, executor_, &value, &null);
+        const AttrNumber column = scan_->indexRelation->rd_index->indkey.values[0];
+        if (column != 0)
+            value = slot_getattr(slot_, column, &null);
+        else {
+            GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
+            FormIndexDatum(info_, slot_, executor_, &value, &null);
+        }
         ScanKey query = scan_->orderByData;
         if (!null)
             *to = DatumGetFloat8(
@@ -173,6 +86,14 @@ class HeapRows : public graph::Rows {
         return !null;
     }
 
+    // For the executor, which reads it next.
+    void give(graph::Tid tid)
+    {
+        scan_->xs_heaptid = from_tid(tid);
+        if (scan_->xs_heapfetch)
+            pin(scan_->xs_heapfetch, &scan_->xs_heaptid);
+    }
+
     // Lets go of the page that was looked at last.
     void pause()
     {
@@ -181,27 +102,111 @@ class HeapRows : public graph::Rows {
             table_index_fetch_reset(fetch_);
         }
     }
-    void end()
+    // True: as good as new.
+    bool end()
     {
         if (!fetch_)
-            return;
+            return true;
         table_index_fetch_end(fetch_);
+        fetch_ = nullptr;
         ExecDropSingleTupleTableSlot(slot_);
-        if (executor_)
-            FreeExecutorState(executor_);
+        if (!executor_)
+            return true;
+        FreeExecutorState(executor_);
+        return false;
     }
 
-    bool used() const { return fetch_ != nullptr; }
-
   private:
+    static constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
+
+    // A damaged index must not send anybody beyond the table.
+    void check(graph::Tid tid)
+    {
+        ItemPointerData at = from_tid(tid);
+        const BlockNumber block = ItemPointerGetBlockNumberNoCheck(&at);
+        const Relation heap = scan_->heapRelation;
+        if (block < heap_blocks_ || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
+            return;
+        heap_blocks_ = RelationGetNumberOfBlocks(heap);
+        if (block >= heap_blocks_)
+            ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                            errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
+                                   RelationGetRelationName(scan_->indexRelation), block,
+                                   RelationGetRelationName(heap), heap_blocks_),
+                            errhint("REINDEX the index.")));
+        recent_ = RecentBuffers::of(heap, heap_blocks_);
+    }
+
+    void open()
+    {
+        if (!row_context_)
+            row_context_ =
+                AllocSetContextCreate(CurrentMemoryContext, "hnsw row", ALLOCSET_SMALL_SIZES);
+        if (scan_->indexRelation->rd_index->indkey.values[0] == 0) {
+            info_ = BuildIndexInfo(scan_->indexRelation);
+            executor_ = CreateExecutorState();
+        }
+        slot_ = table_slot_create(scan_->heapRelation, nullptr);
+        fetch_ = table_index_fetch_begin(scan_->heapRelation);
+    }
+
+    template <class Scan>
+    void ask(graph::Tid tid, const Scan& scan)
+    {
+        size_t count = 0;
+        const char* line[at_once];
+        const char* page[at_once];
+        const auto look = [&](graph::Tid t) {
+            ItemPointerData at = from_tid(t);
+            const char* p = recent_->page(ItemPointerGetBlockNumberNoCheck(&at));
+            const Size place =
+                SizeOfPageHeaderData +
+                sizeof(ItemIdData) * (ItemPointerGetOffsetNumberNoCheck(&at) - Size{1});
+            if (!p || place > BLCKSZ - sizeof(ItemIdData))
+                return;
+            page[count] = p;
+            line[count++] = p + place;
+            quiver::prefetch(p, 1);
+            quiver::prefetch(p + place, 1);
+        };
+        look(tid);
+        scan.coming(at_once - 1, look);
+        // Nothing is pinned or locked: what is read is only where to look, and within the page.
+        for (size_t i = 0; i < count; i++) {
+            ItemIdData id;
+            std::memcpy(&id, line[i], sizeof id);
+            const Size bytes = std::min<Size>(id.lp_len, 2048);
+            if (id.lp_off + bytes <= BLCKSZ)
+                quiver::prefetch(page[i] + id.lp_off, bytes);
+        }
+    }
+
+    // Does what the table's access method would do for a row on a page that it has not.
+    void pin(IndexFetchTableData* fetch, ItemPointer row)
+    {
+        if (!recent_)   // not a heap, or a temporary one
+            return;
+        const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
+        Buffer& held = reinterpret_cast<IndexFetchHeapData*>(fetch)->xs_cbuf;
+        if (BufferIsValid(held)) {
+            if (BufferGetBlockNumber(held) == block)
+                return;
+            ReleaseBuffer(held);
+            held = InvalidBuffer;
+        }
+        held = recent_->read(scan_->heapRelation, block);
+        heap_page_prune_opt(scan_->heapRelation, held);
+    }
+
     IndexScanDesc scan_ = nullptr;
+    BlockNumber heap_blocks_ = 0;   // the table has at least so many
+    RecentBuffers* recent_ = nullptr;
+    size_t left_ = 0;   // rows until the next are asked for
     IndexFetchTableData* fetch_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
-    IndexInfo* info_ = nullptr;
-    EState* executor_ = nullptr;   // to compute what an index on an expression has
+    IndexInfo* info_ = nullptr;    // of an index on an expression,
+    EState* executor_ = nullptr;   // and what computes that
     MemoryContext row_context_ = nullptr;
-    RecentBuffers* recent_ = nullptr;
-    BlockNumber heap_blocks_ = 0;
 };
 
 struct ScanState {
@@ -212,10 +217,8 @@ struct ScanState {
     RelationStore store;
     graph::Scan<RelationStore> scan;
     HeapRows rows;
-    RowPrefetch prefetch;
     bool started = false;
     bool null_query = false;
-    BlockNumber heap_blocks = 0;
     Oid oid;   // of the index, and its file
     pg::FileNumber file;
 
@@ -251,7 +254,7 @@ class KeptStates {
     void keep(ScanState* s)
     {
         constexpr Size most = 1 << 20;
-        if (s->rows.used() || MemoryContextMemAllocated(s->context, true) > most) {
+        if (!s->rows.end() || MemoryContextMemAllocated(s->context, true) > most) {
             MemoryContextDelete(s->context);
             return;
         }
@@ -288,15 +291,12 @@ void start(IndexScanDesc scan, ScanState& s)
         x = s.reader.zero();
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
-    const bool rank = s.layout.coarse() && !s.null_query;
-    if (rank)
-        s.rows.start(scan);
+    s.rows.start(scan);
     s.scan.start(x,
                  {static_cast<size_t>(settings.ef_search),
                   static_cast<graph::Iterate>(settings.iterative_scan),
                   static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
-                 rank ? &s.rows : nullptr);
-    s.prefetch.start();
+                 s.null_query ? nullptr : &s.rows);
     s.started = true;
     last_scan_rows = 0;
 }
@@ -320,7 +320,6 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
         MemoryContextSwitchTo(old);
     }
     state->started = false;
-    state->heap_blocks = 0;
     scan->opaque = state;
     return scan;
 }
@@ -341,31 +340,27 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     if (!s.started)
         start(scan, s);
     graph::Tid tid{};
-    double bound;
-    bool in_order;
-    const bool found = s.scan.next(&tid, &bound, &in_order);
+    double distance;
+    const bool found =
+        s.scan.next(&tid, &distance, [&](graph::Tid t) { s.rows.coming(t, s.scan); });
     s.rows.pause();
     MemoryContextSwitchTo(old);
     last_scan = s.scan.counters();
     if (!found)
         return false;
     last_scan_rows++;
-    scan->xs_heaptid = from_tid(tid);
-    check_row(scan, &s.heap_blocks, &scan->xs_heaptid);
-    s.prefetch.next(scan, s.heap_blocks, tid, s.scan);
-    scan->xs_recheck = false;
-    // A row in its certain place needs no look at the table. Its bound then stands for its distance.
-    scan->xs_recheckorderby = s.null_query || !in_order;
-    // Without a distance, the bound is one that every row has: NULL is above all numbers.
-    scan->xs_orderbynulls[0] = false;
-    scan->xs_orderbyvals[0] = Float8GetDatum(s.null_query ? -INFINITY : bound);
+    s.rows.give(tid);
+    // Rows come in exact order. The executor, which could put them in order, loses their ctid where it
+    // does, before the releases of late 2026 (so FOR UPDATE fails).
+    scan->xs_recheck = scan->xs_recheckorderby = false;
+    scan->xs_orderbynulls[0] = s.null_query;
+    scan->xs_orderbyvals[0] = Float8GetDatum(distance);
     return true;
 }
 
 void end_scan(IndexScanDesc scan)
 {
     auto* s = static_cast<ScanState*>(scan->opaque);
-    s->rows.end();
     kept_states.keep(s);
     scan->opaque = nullptr;
 }

@@ -1,8 +1,9 @@
-// A scan: rows in the order of lower bounds of their distances, as many as are asked for. The state
-// is kept, so the search goes on where it stopped when more rows are wanted.
+// A scan: rows in the order of their distances, as many as are asked for. The state is kept, so the
+// search goes on where it stopped when more rows are wanted.
 //
-// Coarse codes bound distances too loosely for that. There the exact distances of the ef nearest are
-// asked for, and rows come in their order.
+// The search gives bounds of the distances. Rows come by the lower ones; where those overlap, exact
+// distances are asked for, and a row waits until no other can be nearer. Coarse codes bound distances
+// too loosely for that. There the exact distances of the ef nearest are asked for at once.
 #pragma once
 
 #include "graph/search.hpp"
@@ -36,11 +37,11 @@ class Scan {
     {
     }
 
-    // rows: for coarse codes; else, or if null, rows come by bounds.
+    // Without `rows`, rows come in the order of lower bounds.
     void start(const Value& query, const ScanLimits& limits, Rows* rows = nullptr)
     {
         limits_ = limits;
-        rows_ = l_.coarse() ? rows : nullptr;
+        rows_ = rows;
         ranked_.clear();
         // To put ten rows in exact order takes a few more than ten: an iterating scan that is given less
         // would only start again.
@@ -54,11 +55,50 @@ class Scan {
         last_ = reach_ = -INFINITY;
         settled_ = false;
         state_ = State::fresh;
+        waiting_.clear();
+        more_rows_ = true;
+        ahead_ = false;
+    }
+
+    // The next row, and its distance, or for a row that is surely in its place, a lower bound of it.
+    // on_row(tid) sees each row before it is asked for.
+    template <class OnRow>
+    bool next(Tid* tid, double* distance, OnRow&& on_row)
+    {
+        for (;;) {
+            if (!ahead_ && more_rows_) {
+                ahead_ = next_by_bound(&next_.tid, &next_.distance, &next_in_order_);
+                more_rows_ = ahead_;
+                if (ahead_)
+                    on_row(next_.tid);
+            }
+            if (!waiting_.empty() && (!ahead_ || waiting_.front().distance <= next_.distance)) {
+                *tid = waiting_.front().tid;
+                *distance = waiting_.front().distance;
+                std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+                waiting_.pop_back();
+                return true;
+            }
+            if (!ahead_)
+                return false;
+            ahead_ = false;
+            if (next_in_order_ || !rows_) {
+                *tid = next_.tid;
+                *distance = next_.distance;
+                return true;
+            }
+            Ranked r{0, next_.tid};
+            if (rows_->distance(r.tid, &r.distance)) {
+                waiting_.push_back(r);
+                std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+            }
+            store_.poll();
+        }
     }
 
     // The next row, and a bound that its exact distance is not below. in_order: it is surely not
     // nearer than those before it, nor farther than those that follow.
-    bool next(Tid* tid, double* bound, bool* in_order)
+    bool next_by_bound(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
             if (at_ranked_ < end_ranked_) {
@@ -115,6 +155,7 @@ class Scan {
         double distance;   // exact
         Tid tid;
         friend bool operator<(const Ranked& x, const Ranked& y) { return x.distance < y.distance; }
+        friend bool operator>(const Ranked& x, const Ranked& y) { return y < x; }
     };
     enum class State : uint8_t { fresh, running, done };
 
@@ -212,7 +253,7 @@ class Scan {
         // 10), as what the next batch finds nearer than rows that are gone can't be used; at an
         // iterating scan's end, all there are.
         std::sort(pending_.begin(), pending_.end());
-        if (rows_) {
+        if (rows_ && l_.coarse()) {
             rank(last);
             return true;
         }
@@ -267,6 +308,9 @@ class Scan {
     LayerSearch<S> search_;
     ScanLimits limits_{};
     Rows* rows_ = nullptr;
+    Vec<Ranked> waiting_;   // a heap: rows that others may come before
+    Ranked next_{};         // by its bound, if ahead_
+    bool ahead_ = false, next_in_order_ = false, more_rows_ = false;
     Vec<Ranked> ranked_;
     size_t at_ranked_ = 0, end_ranked_ = 0;   // those that may go out
     size_t ef_ = 0;                           // of the present batch

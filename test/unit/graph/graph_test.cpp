@@ -145,7 +145,7 @@ struct Fixture : Rows {
         double bound;
         bool in_order;
         certain.clear();
-        while (got.size() < limit && scan.next(&t, &bound, &in_order)) {
+        while (got.size() < limit && scan.next_by_bound(&t, &bound, &in_order)) {
             got.emplace_back(row_of(t), bound);
             certain.push_back(in_order);
         }
@@ -577,7 +577,7 @@ TEST(Graph, ScansAreBoundedEachForItself)
         Tid t;
         double bound;
         bool in_order;
-        while (f.scan.next(&t, &bound, &in_order))
+        while (f.scan.next_by_bound(&t, &bound, &in_order))
             n++;
         return n;
     };
