@@ -200,14 +200,17 @@ class Server:
         self.c.execute(f"SET maintenance_work_mem = '{self.args.maintenance_work_mem}'")
         memory = PeakMemory(self.value("SELECT pg_backend_pid()"))
         lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
-        l2 = self.args.metric == "l2"
-        index = self.kind.index.format(opclass=self.opclass, m=self.args.m, ef_construction=self.args.ef_construction,
-                                       lists=max(1, self.value("SELECT count(*) FROM items") // 1000),
-                                       l2=str(l2).lower(), not_l2=str(not l2).lower())
-        self.c.execute(f"CREATE INDEX items_v ON items USING {index}")
+        self.create_index("items")
         seconds = time.time() - start
         return {"seconds": seconds, **memory.grown(), "bytes": self.value("SELECT pg_relation_size('items_v')"),
                 "wal_bytes": int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn))}
+
+    def create_index(self, table):
+        l2 = self.args.metric == "l2"
+        index = self.kind.index.format(opclass=self.opclass, m=self.args.m, ef_construction=self.args.ef_construction,
+                                       lists=max(1, self.value(f"SELECT count(*) FROM {table}") // 1000),
+                                       l2=str(l2).lower(), not_l2=str(not l2).lower())
+        self.c.execute(f"CREATE INDEX {table}_v ON {table} USING {index}")
 
     def settings(self, ef):
         return [*(f"SET {effort} = {ef}" for effort in self.kind.effort), "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
@@ -274,8 +277,15 @@ class Server:
         return {"qps": float(re.search(r"tps = ([\d.]+)", out.stdout)[1]),
                 **{f"p{p}_ms": float(np.percentile(times, p)) / 1000 for p in (50, 95, 99)}}
 
-    def query_sql(self):
-        return (f"SELECT id FROM items ORDER BY v {self.operator} (SELECT v FROM queries WHERE id = :i) LIMIT {self.args.k}")
+    def query_sql(self, table="items"):
+        return (f"SELECT id FROM {table} ORDER BY v {self.operator} (SELECT v FROM queries WHERE id = :i) LIMIT {self.args.k}")
+
+    def few_rows(self):
+        """A table, few, with an index of almost nothing: what a query costs before there is anything to search."""
+        self.c.execute("DROP TABLE IF EXISTS few")
+        self.c.execute(f"CREATE TABLE few AS SELECT * FROM items LIMIT {2 * self.args.k}")
+        self.create_index("few")
+        self.c.execute("VACUUM ANALYZE few")
 
     def insert(self, rows, first):
         """Half of the rows with full_page_writes off (it is the server's superuser that connects), so that
@@ -450,10 +460,13 @@ def measure(args, base, queries, engines, results):
                 runs[e.name].append(e.client(e.query_sql(), ef, args.client_seconds, n, what == "one cpu"))
         for e in todo:
             results.add(**key, engine=e.name, what=what, ef=ef, clients=n, **max(runs[e.name], key=lambda r: r["qps"]))
-    for what in ("primary key", "primary key, one cpu") if args.one_cpu else ("primary key",):
+    for what in ("primary key", "few rows", *(("primary key, one cpu", "few rows, one cpu") if args.one_cpu else ())):
         for e in servers:
             if args.client_seconds and not results.get(**key, engine=e.name, what=what):
-                runs = [e.client("SELECT id FROM items WHERE id = :i", 40, args.client_seconds, 1, "one cpu" in what) for _ in range(args.rounds)]
+                if "few" in what:
+                    e.few_rows()
+                sql = e.query_sql("few") if "few" in what else "SELECT id FROM items WHERE id = :i"
+                runs = [e.client(sql, args.ef[0], args.client_seconds, 1, "one cpu" in what) for _ in range(args.rounds)]
                 results.add(**key, engine=e.name, what=what, clients=1, **max(runs, key=lambda r: r["qps"]))
     for percent in args.filter:
         part = np.arange(len(kept)) * 7919 % 100 < percent
@@ -497,7 +510,9 @@ def summary(args, results, engines):
         for what, title in (("search", "inside the server"), ("client", "through pgbench"), ("one cpu", "through pgbench, on one CPU")):
             lines.append((f"queries/s at recall {wanted}, {title}", [at_recall(points(e.name, what), wanted) for e in engines]))
     lines.append(("primary key look-ups/s through pgbench", [one(e.name, "primary key", "qps") for e in engines]))
+    lines.append((f"queries/s of {2 * args.k} rows, through pgbench", [one(e.name, "few rows", "qps") for e in engines]))
     lines.append(("primary key look-ups/s, on one CPU", [one(e.name, "primary key, one cpu", "qps") for e in engines]))
+    lines.append((f"queries/s of {2 * args.k} rows, on one CPU", [one(e.name, "few rows, one cpu", "qps") for e in engines]))
     for n in args.clients[1:]:
         lines.append((f"queries/s at ef_search 40, {n} clients", [next((r["qps"] for r in rows if r["engine"] == e.name and r["what"] == "client" and
                                                                         r["ef"] == 40 and r["clients"] == n), None) for e in engines]))
