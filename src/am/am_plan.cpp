@@ -22,15 +22,26 @@ namespace {
 
 create_upper_paths_hook_type next_hook;
 
-// The target with NULL for what is only there to be sorted by; null if there is no such thing.
+// Is the column there to be sorted by only?
+bool hidden(PlannerInfo* root, Index ref)
+{
+    ListCell* cell;
+    foreach (cell, root->processed_tlist) {
+        const auto* entry = static_cast<TargetEntry*>(lfirst(cell));
+        if (ref != 0 && entry->ressortgroupref == ref)
+            return entry->resjunk;
+    }
+    return false;
+}
+
+// The target with NULL for such columns; null if there are none.
 PathTarget* without_order(PlannerInfo* root, const PathTarget* target)
 {
     PathTarget* result = nullptr;
     for (int i = 0; i < list_length(target->exprs); i++) {
         auto* expr = static_cast<Node*>(list_nth(target->exprs, i));
-        const Index ref = get_pathtarget_sortgroupref(target, i);
-        if (ref == 0 || !get_sortgroupref_tle(ref, root->processed_tlist)->resjunk ||
-            expression_returns_set(expr) || contain_volatile_functions(expr))
+        if (!hidden(root, get_pathtarget_sortgroupref(target, i)) || expression_returns_set(expr) ||
+            contain_volatile_functions(expr))
             continue;
         if (!result)
             result = copy_pathtarget(const_cast<PathTarget*>(target));
