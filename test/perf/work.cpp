@@ -69,7 +69,7 @@ extern "C" {
         Tid tid;
         double bound = 0;
         bool in_order;
-        for (int k = 0; k < 12 && g.scan.next(&tid, &bound, &in_order); k++)
+        for (int k = 0; k < 12 && g.scan.next_by_bound(&tid, &bound, &in_order); k++)
             ;
         sink += bound;
     }
