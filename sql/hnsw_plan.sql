@@ -4,7 +4,6 @@ INSERT INTO p SELECT i, i % 2, ARRAY[i, i % 7, i % 11]::vector FROM generate_ser
 CREATE INDEX p_v ON p USING hnsw (v vector_l2_ops);
 VACUUM ANALYZE p;
 SET enable_seqscan = off;
-SET enable_incremental_sort = off;
 
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
@@ -17,7 +16,6 @@ SELECT id, (v <-> '[100,3,5]')::numeric(8, 3) AS other FROM p WHERE tag = 0 ORDE
 EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]' FETCH FIRST 3 ROWS WITH TIES;
 SELECT id FROM p ORDER BY v <-> '[100.5,3,5]' FETCH FIRST 1 ROWS WITH TIES;
 SELECT id, rank() OVER (ORDER BY v <-> '[100,3,5]') FROM p ORDER BY v <-> '[100,3,5]' LIMIT 3;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
 SELECT DISTINCT ON (v <-> '[100,3,5]') id FROM p ORDER BY v <-> '[100,3,5]', id LIMIT 3;
 SELECT id FROM p ORDER BY v <-> '[100,3,5]', v <-> '[0,0,0]' LIMIT 3;
