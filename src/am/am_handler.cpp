@@ -43,6 +43,8 @@ MetaData read_meta(Relation index)
                  errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
                         RelationGetRelationName(index), meta.version, graph::format_version),
                  errhint("REINDEX the index.")));
+    // Unknown where the column's type lost them after the index was built.
+    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
     // What a layout divides by.
     const bool sane = meta.bits <= 16 && std::has_single_bit(meta.bits);
     const graph::Layout l = sane ? meta.layout() : graph::Layout{};
@@ -53,7 +55,8 @@ MetaData read_meta(Relation index)
         l.bits != meta.bits || meta.m < 2 || meta.m > 100 || meta.ef_construction < 4 ||
         meta.ef_construction > 1000 || meta.entry_level < -1 ||
         meta.entry_level > graph::max_level || meta.slots_per_page < 1 ||
-        l.slot_bytes != meta.slot_bytes || meta.slots_per_page * meta.slot_bytes > usable_bytes)
+        l.slot_bytes != meta.slot_bytes || meta.slots_per_page * meta.slot_bytes > usable_bytes ||
+        (dims > 0 && meta.dims != static_cast<uint32>(dims)))
         ereport(ERROR,
                 (errcode(ERRCODE_INDEX_CORRUPTED),
                  errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(index)),
