@@ -53,7 +53,6 @@ struct Fixture : Rows {
             layout.codebook = &codebook;
         }
     }
-    // For coarse codes.
     bool distance(Tid tid, double* to) override
     {
         *to = exact(asked, row_of(tid));
@@ -134,7 +133,7 @@ struct Fixture : Rows {
                : layout.metric == Metric::l2 ? std::sqrt(l2)
                                              : l2 / 2;
     }
-    // Rows and bounds, as the executor gets them.
+    // Rows and bounds, before exact distances are asked for.
     std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef,
                                                   size_t limit, Iterate iterate = Iterate::strict)
     {
@@ -562,6 +561,42 @@ TEST(Graph, RepairSurvivesDecimation)
         EXPECT_GE(f.recall(200, 20, dead), fresh.recall(200, 20, none) - (m == 4 ? 0.08 : 0.01))
             << m;
     }
+}
+
+// Where bounds overlap, exact distances are asked for: rows come in their order, each once, and a row
+// that is surely in its place is not asked for.
+TEST(Graph, RowsComeInExactOrder)
+{
+    for (const Metric metric : {Metric::l2, Metric::cosine, Metric::ip, Metric::l1})
+        for (const int bits : {8, 16}) {
+            if (metric == Metric::l1 && bits == 16)
+                continue;
+            const bool unit = metric == Metric::cosine;
+            Fixture f(metric, 24, 16, choose_fold, 64, Form::dense, bits);
+            std::mt19937 rng(21);
+            for (int i = 0; i < 2000; i++)
+                f.add(gaussian(rng, 24, unit));
+            for (int query = 0; query < 20; query++) {
+                f.asked = gaussian(rng, 24, unit);
+                f.scan.start(f.value(f.asked), {40, Iterate::strict, 1000000, size_t{1} << 30}, &f);
+                std::set<size_t> met, seen;
+                double before = -INFINITY;
+                Tid t;
+                double distance;
+                while (seen.size() < 100 &&
+                       f.scan.next(&t, &distance, [&](Tid tid) { met.insert(row_of(tid)); })) {
+                    const size_t row = row_of(t);
+                    EXPECT_TRUE(seen.insert(row).second);
+                    EXPECT_TRUE(met.count(row));
+                    const double exact = f.exact(f.asked, row);
+                    // As far as the exact sum here and the bounds of floats can tell.
+                    EXPECT_GE(exact, before - 1e-5);
+                    EXPECT_LE(distance, exact + 1e-5);
+                    before = std::max(before, exact);
+                }
+                EXPECT_EQ(seen.size(), 100u);
+            }
+        }
 }
 
 // What a scan may take is its own affair: one that took all of it leaves the next one as much.
