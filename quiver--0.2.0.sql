@@ -1023,6 +1023,8 @@ DECLARE
     total float8;
     start timestamptz;
     candidates text[];
+    layout text;
+    seen text[] := '{}';
 BEGIN
     SELECT t.typname INTO kind FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
@@ -1059,7 +1061,7 @@ BEGIN
 
     candidates := '{"","m = 8","m = 24, ef_construction = 128"}';
     IF kind IN ('vector', 'halfvec') AND opclass NOT LIKE '%\_l1\_ops' THEN
-        candidates := candidates || '{"vector_bits = 16","sketch_fold = 2","sketch_fold = 4","sketch_fold = -1","vector_bits = 4","vector_bits = 2","vector_bits = 2, sketch_fold = 6, m = 8"}'::text[];
+        candidates := candidates || '{"vector_bits = 32","vector_bits = 16","vector_bits = 12","vector_bits = 8","sketch_fold = 2","sketch_fold = -1","vector_bits = 4","vector_bits = 2","vector_bits = 2, sketch_fold = 6, m = 8"}'::text[];
     END IF;
     FOREACH options IN ARRAY candidates LOOP
         DECLARE
@@ -1068,6 +1070,14 @@ BEGIN
             start := clock_timestamp();
             EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s)', class) || clause;
             build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * total / found;
+            -- A default by its name
+            EXECUTE format('SELECT concat_ws('','', m, ef_construction, max_neighbours, sketch_bits, vector_bits) FROM %I.hnsw_meta(''pg_temp.hnsw_advise_index'')', ours)
+                INTO layout;
+            IF layout = ANY (seen) THEN
+                DROP INDEX pg_temp.hnsw_advise_index;
+                CONTINUE;
+            END IF;
+            seen := seen || layout;
             index_bytes := pg_relation_size('pg_temp.hnsw_advise_index') * total / found;
             EXECUTE format('WITH r AS MATERIALIZED (SELECT * FROM %I.hnsw_recall(''pg_temp.hnsw_advise_index'', $1, 100)),
                     best AS (SELECT * FROM r WHERE recall >= $2 ORDER BY ef_search LIMIT 1)

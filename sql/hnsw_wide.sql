@@ -7,10 +7,12 @@ INSERT INTO w (v, h, x) SELECT wide_vector(i, 768), wide_vector(i, 1536)::halfve
 CREATE INDEX w_l2 ON w USING hnsw (v vector_l2_ops);
 CREATE INDEX w_ip ON w USING hnsw (v vector_ip_ops) WITH (vector_bits = 16);
 CREATE INDEX w_8 ON w USING hnsw ((v::halfvec(768)) halfvec_l2_ops) WITH (vector_bits = 8);
+CREATE INDEX w_12 ON w USING hnsw (((v + v)::vector(768)) vector_l2_ops) WITH (vector_bits = 12);
+CREATE INDEX w_full ON w USING hnsw (((v * v)::vector(768)) vector_cosine_ops) WITH (vector_bits = 32);
 CREATE INDEX w_h ON w USING hnsw (h halfvec_cosine_ops);
 CREATE INDEX w_x ON w USING hnsw (x vector_cosine_ops);
-SELECT i, vector_bits, sketch_bits, slots_per_page FROM unnest('{w_l2,w_ip,w_8,w_h,w_x}'::regclass[]) i, hnsw_meta(i) ORDER BY i;
-SELECT i, max(recall) FROM unnest('{w_l2,w_ip,w_8,w_h,w_x}'::regclass[]) i, hnsw_recall(i, 10, 30) GROUP BY i ORDER BY i;
+SELECT i, vector_bits, sketch_bits, slots_per_page FROM unnest('{w_l2,w_ip,w_8,w_12,w_full,w_h,w_x}'::regclass[]) i, hnsw_meta(i) ORDER BY i;
+SELECT i, max(recall) FROM unnest('{w_l2,w_ip,w_8,w_12,w_full,w_h,w_x}'::regclass[]) i, hnsw_recall(i, 10, 30) GROUP BY i ORDER BY i;
 
 -- The order is exact, through all rows.
 SET enable_seqscan = off;
@@ -22,6 +24,8 @@ BEGIN
 END $$;
 SELECT * FROM in_order('SELECT v <-> wide_vector(1000, 768) AS d FROM w ORDER BY v <-> wide_vector(1000, 768) LIMIT 50');
 SELECT * FROM in_order('SELECT v <#> wide_vector(1000, 768) AS d FROM w ORDER BY v <#> wide_vector(1000, 768) LIMIT 50');
+SELECT * FROM in_order('SELECT (v + v)::vector(768) <-> wide_vector(1000, 768) AS d FROM w ORDER BY (v + v)::vector(768) <-> wide_vector(1000, 768) LIMIT 50');
+SELECT * FROM in_order('SELECT (v * v)::vector(768) <=> wide_vector(1000, 768) AS d FROM w ORDER BY (v * v)::vector(768) <=> wide_vector(1000, 768) LIMIT 50');
 SELECT * FROM in_order('SELECT h <=> wide_vector(1000, 1536)::halfvec AS d FROM w ORDER BY h <=> wide_vector(1000, 1536)::halfvec LIMIT 50');
 SELECT * FROM in_order('SELECT x <=> wide_vector(1000, 3072) AS d FROM w ORDER BY x <=> wide_vector(1000, 3072) LIMIT 50');
 -- The same rows as by exact search.
@@ -56,8 +60,8 @@ SELECT l.* FROM unnest('{64,96,128,256,384,512,768,1024,1536,2000,3072,4096,6000
 DROP FUNCTION layout_of;
 
 \set VERBOSITY default
-CREATE INDEX ON w USING hnsw (v vector_l2_ops) WITH (vector_bits = 12);
 CREATE INDEX ON w USING hnsw (v vector_l2_ops) WITH (vector_bits = 17);
+CREATE INDEX ON w USING hnsw (v vector_l2_ops) WITH (vector_bits = 33);
 CREATE INDEX ON w USING hnsw (v vector_l1_ops) WITH (vector_bits = 16);
 CREATE INDEX ON widest USING hnsw (v vector_l2_ops) WITH (vector_bits = 8);
 CREATE INDEX ON widest USING hnsw (v vector_l1_ops);

@@ -51,11 +51,11 @@ static MetaData new_meta(Relation index)
                         errmsg("this operator class has no sketches of %d coordinates a bit",
                                options.sketch_fold),
                         errhint("Leave sketch_fold at its default.")));
-    if (options.vector_bits != 0 &&
-        !std::has_single_bit(static_cast<unsigned>(options.vector_bits)))
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("vector_bits must be 0, 1, 2, 4, 8 or 16, not %d", options.vector_bits)));
+    if (options.vector_bits != graph::choose_bits &&
+        !graph::is_vector_bits(static_cast<uint32>(options.vector_bits)))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
+                               options.vector_bits)));
     graph::LayoutWishes wishes{static_cast<uint32>(options.m)};
     wishes.fold = options.sketch_fold;
     wishes.bits = options.vector_bits;
@@ -68,9 +68,10 @@ static MetaData new_meta(Relation index)
                                options.vector_bits),
                         errhint("Leave vector_bits at its default.")));
     if (layout.slots_per_page(usable_bytes) == 0)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
-                        errhint("Use a smaller m, a larger sketch_fold or vector_bits = 8.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
+                 errhint("Use a smaller m, a larger sketch_fold or a smaller vector_bits.")));
     MetaData meta{};
     meta.magic = meta_magic;
     meta.version = graph::format_version;

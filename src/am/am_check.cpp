@@ -164,11 +164,10 @@ class Check {
             const graph::FineCode fine(layout_, code);
             double fine_error = 0;
             for (uint32 i = 0; i < layout_.padded; i++) {
-                const double d =
-                    quant::scalar_fine_decode(code.params, code.bytes[i], fine.bytes[i]);
+                const double d = fine.coordinate(i);
                 fine_error += (x.dense[i] - d) * (x.dense[i] - d);
             }
-            if (!(std::sqrt(fine_error) <= fine.params.error + 1e-6 * norm))
+            if (!(std::sqrt(fine_error) <= fine.params().error + 1e-6 * norm))
                 return false;
         }
         return error <= code.params.error + 1e-6 * norm;

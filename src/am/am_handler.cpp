@@ -46,7 +46,7 @@ MetaData read_meta(Relation index)
     // Unknown where the column's type lost them after the index was built.
     const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
     // What a layout divides by.
-    const bool sane = meta.bits <= 16 && std::has_single_bit(meta.bits);
+    const bool sane = graph::is_vector_bits(meta.bits);
     const graph::Layout l = sane ? meta.layout() : graph::Layout{};
     if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse ||
         meta.metric < graph::Metric::l2 || meta.metric > graph::Metric::jaccard || meta.dims < 1 ||

@@ -48,9 +48,9 @@ void define_options()
                       "dimensions, -1: no sketches)",
                       graph::choose_fold, graph::no_sketches, 64, AccessExclusiveLock);
     add_int_reloption(kind, "vector_bits",
-                      "Bits for each dimension of a node's own vector: 16, 8, or 4, 2, 1 by "
-                      "product quantization (0: chosen)",
-                      graph::choose_bits, 0, 16, AccessExclusiveLock);
+                      "Bits for each dimension of a node's own vector: 32 (in full), 16, 12, 8, or "
+                      "4, 2, 1 by product quantization (0: chosen)",
+                      graph::choose_bits, 0, 32, AccessExclusiveLock);
 
     DefineCustomIntVariable(
         "hnsw.ef_search", "Sets the size of the dynamic candidate list for search",

@@ -34,11 +34,18 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
         if (l.coarse())
             return {l.codebook->encode(x.dense, l.padded, buffer.data()), buffer.data(),
                     l.code_bytes};
+        if (l.full()) {
+            std::memcpy(buffer.data(), x.dense, l.code_bytes);
+            Code c{{}, buffer.data(), l.code_bytes};
+            c.params.norm2 = static_cast<float>(simd::kernels().norm2_f32(x.dense, l.padded));
+            return c;
+        }
         Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.code_bytes};
         if (l.fine()) {
             uint8_t* after = buffer.data() + l.padded;
-            const quant::FineParams p = quant::scalar_refine(x.dense, l.padded, c.params, c.bytes,
-                                                             after + sizeof(quant::FineParams));
+            const quant::FineParams p =
+                quant::scalar_refine(x.dense, l.padded, c.params, c.bytes, l.bits - 8,
+                                     after + sizeof(quant::FineParams));
             std::memcpy(after, &p, sizeof p);
         }
         if (l.metric == Metric::l1) {
@@ -77,19 +84,38 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
 }
 
 // The finer code after a code of 8 bits a coordinate.
-struct FineCode {
-    quant::FineParams params;
-    const uint8_t* bytes;
-
-    FineCode(const Layout& l, const Code& c) : bytes(c.bytes + l.padded + sizeof(quant::FineParams))
+class FineCode {
+  public:
+    FineCode(const Layout& l, const Code& c)
+        : l_(l), c_(c), bytes_(c.bytes + l.padded + sizeof(quant::FineParams))
     {
-        std::memcpy(&params, c.bytes + l.padded, sizeof params);
+        std::memcpy(&params_, c.bytes + l.padded, sizeof params_);
     }
+    const quant::FineParams& params() const { return params_; }
+    double coordinate(uint32_t i) const
+    {
+        const uint32_t more = l_.bits - 8;
+        return quant::scalar_fine_decode(c_.params, c_.bytes[i],
+                                         quant::scalar_fine_at(bytes_, l_.padded, more, i), more);
+    }
+    // <q, x''>
+    double ip(const float* q) const
+    {
+        return quant::scalar_fine_ip(q, c_.params, c_.bytes, bytes_, l_.bits - 8, l_.padded);
+    }
+
+  private:
+    const Layout& l_;
+    const Code& c_;
+    quant::FineParams params_;
+    const uint8_t* bytes_;
 };
 
 inline void decode_dense(const Layout& l, const Code& c, float* to)
 {
-    if (l.coarse())
+    if (l.full())
+        std::memcpy(to, c.bytes, l.code_bytes);
+    else if (l.coarse())
         l.codebook->decode(c.params, c.bytes, l.padded, to);
     else
         quant::scalar_decode(c.params, c.bytes, l.padded, to);
@@ -140,6 +166,14 @@ inline float l1_distance(const float* x, const Code& y, uint32_t n)
     return sum;
 }
 
+// Of a layout that keeps vectors in full
+inline const float* full_vector(const Code& c) { return reinterpret_cast<const float*>(c.bytes); }
+inline float full_distance(const Layout& l, const float* x, const float* y)
+{
+    return l.metric == Metric::ip ? -simd::kernels().f32.ip(x, y, l.padded)
+                                  : simd::kernels().f32.l2sq(x, y, l.padded);
+}
+
 inline float code_distance(const Layout& l, const Code& x, const Code& y)
 {
     if (l.form == Form::bits)
@@ -157,6 +191,8 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
         }
         return sum;
     }
+    if (l.full())
+        return full_distance(l, full_vector(x), full_vector(y));
     const float ip = l.coarse() ? l.codebook->ip(x.params, x.bytes, y.params, y.bytes, l.padded)
                                 : quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
     return l.metric == Metric::ip ? -ip : x.params.norm2 + y.params.norm2 - 2 * ip;

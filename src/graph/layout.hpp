@@ -41,7 +41,7 @@ enum class Metric : uint8_t {
 // What is indexed, and how a slot keeps it as the node's own code.
 enum class Form : uint8_t {
     dense = 1,    // 8 bit a coordinate: of the rotated vector, or, for l1, of the vector itself;
-                  // of rotated ones also 16, or fewer (Layout::bits)
+                  // of rotated ones also more, or fewer (Layout::bits)
     bits = 2,     // the bits
     sparse = 3,   // ascending indices, then their values, 4 bytes each
 };
@@ -102,8 +102,8 @@ struct Layout {
     uint32_t dims;         // of the user's vectors
     uint32_t padded;       // coordinates (or bits) of a code: rotated ones a multiple of 64
     uint32_t code_bytes;   // room for the own code
-    // Of a coordinate of the own code, dense. 8: scalar; 16: then FineParams and 8 more; 1, 2 or 4:
-    // product quantization by the codebook.
+    // Of a coordinate of the own code, dense. 8: scalar; 12 or 16: then FineParams and the rest; 32: the
+    // vector itself, in floats; 1, 2 or 4: product quantization by the codebook.
     uint32_t bits;
     quant::SharedCodebook* codebook;   // whoever makes the layout sets it
     uint32_t degree;                   // neighbours a slot has room for, a multiple of 4
@@ -115,7 +115,10 @@ struct Layout {
 
     bool rotated() const { return form == Form::dense && metric != Metric::l1; }
     bool sketched() const { return words > 0; }
-    bool fine() const { return bits == 16; }
+    bool fine() const { return bits == 12 || bits == 16; }
+    bool full() const { return bits == 32; }
+    // So exact that most rows are put in order without their distances from the table.
+    bool precise() const { return bits > 8; }
     // Too coarse to put rows in order by: their distances are computed from the table's rows.
     bool coarse() const { return bits < 8; }
     uint32_t subvector() const { return 8 / bits; }   // coarse: coordinates of a byte
@@ -134,7 +137,10 @@ struct Layout {
                                             : sparse_inline_bytes;
         l.bits = l.rotated() ? bits : 8;
         if (l.fine())
-            l.code_bytes += static_cast<uint32_t>(sizeof(quant::FineParams)) + l.padded;
+            l.code_bytes +=
+                static_cast<uint32_t>(sizeof(quant::FineParams)) + l.padded * (l.bits - 8) / 8;
+        else if (l.full())
+            l.code_bytes = l.padded * 4;
         else if (l.coarse())
             l.code_bytes = l.padded / l.subvector();
         l.degree = degree;
@@ -150,8 +156,13 @@ struct Layout {
     }
     // One node in so many is on the next layer. HNSW has one in m. As a visit scores all neighbours, one
     // in three times the degree does as well with fewer visits, and the index is 2 % smaller than with
-    // one in the degree (bench_graph, 100,000 text embeddings).
-    double level_base() const { return 3.0 * degree; }
+    // one in the degree (bench_graph, 100,000 text embeddings). Fewer cost some 3 % of the speed, which slots
+    // that take a page each are worth: they are no more than pgvector's pages then.
+    double level_base() const
+    {
+        constexpr uint32_t half_a_page = 4096;
+        return slot_bytes > half_a_page ? 1.0 * degree * degree : 3.0 * degree;
+    }
     uint32_t slots_per_page(uint32_t usable) const { return usable / slot_bytes; }
     uint32_t overflow_bytes() const
     {
@@ -161,12 +172,17 @@ struct Layout {
 
 constexpr int choose_fold = 0, no_sketches = -1;
 constexpr int choose_bits = 0;
+constexpr bool is_vector_bits(uint32_t bits)
+{
+    return bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 12 || bits == 16 ||
+           bits == 32;
+}
 
 // What an index is asked for.
 struct LayoutWishes {
     uint32_t m;               // HNSW's
     int fold = choose_fold;   // or no_sketches
-    int bits = choose_bits;   // of a coordinate of the own vector: 1, 2, 4, 8 or 16
+    int bits = choose_bits;   // of a coordinate of the own vector: 1, 2, 4, 8, 12, 16 or 32
     uint32_t row_bytes = 0;   // of a vector in the table
 };
 
@@ -212,6 +228,20 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
     const uint32_t first =
         choose ? (at_first < 8 ? 2 : 1) : static_cast<uint32_t>(std::max(wishes.fold, 0));
     const auto fits = [&](const Layout& l) { return l.slots_per_page(usable) > 0; };
+    // Narrower sketches make a smaller index at a small cost of speed, down to some 300 bits (200 beside
+    // coarse codes, which are there for their size): 16 bits of 1,024 dimensions, half the size for
+    // an eighth; 2 bits of 1,536, two fifths for a fifth.
+    const auto denser = [&](Layout l) {
+        const uint32_t least = l.coarse() ? 3 : 5;   // words
+        for (uint32_t f = l.fold + 1; choose && form == Form::dense && l.sketched(); f++) {
+            const Layout next = tiled(f, l.bits);
+            if (next.words < least)
+                break;
+            if (next.slots_per_page(usable) > l.slots_per_page(usable))
+                l = next;
+        }
+        return l;
+    };
     const auto plain_of = [&](uint32_t b) {
         Layout l = with(most, first, b);
         if (l.sketched() && form == Form::bits && choose && l.slots_per_page(usable) < 2)
@@ -235,20 +265,23 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
     Layout plain = plain_of(at_first);
     for (uint32_t b = 4; b >= 1 && bits_chosen && plain.rotated() && !fits(plain); b /= 2)
         plain = plain_of(b);
-    const bool fine =
-        bits_chosen ? !plain.coarse() && wishes.row_bytes > toasted_row_bytes : wishes.bits == 16;
-    if (!plain.rotated() || !fine)
+    const bool precise =
+        bits_chosen ? !plain.coarse() && wishes.row_bytes > toasted_row_bytes : wishes.bits > 8;
+    if (!plain.rotated())
         return plain;
-    // Fine codes instead of wide sketches: by default as long as the index does not grow.
+    if (!precise)
+        return denser(plain);
+    const uint32_t wide_bits = bits_chosen ? 16 : static_cast<uint32_t>(wishes.bits);
+    // Fine codes instead of wide sketches: as long as the index does not grow.
+    const uint32_t slots = wide_bits == 32 ? 1 : plain.slots_per_page(usable);
     const uint32_t last = choose ? 8 : first;
     for (uint32_t f = first; f <= last; f++)
-        if (const Layout l = tiled(f, 16);
-            fits(l) && l.slots_per_page(usable) >= plain.slots_per_page(usable))
-            return l;
+        if (const Layout l = tiled(f, wide_bits); l.slots_per_page(usable) >= std::max(slots, 1u))
+            return denser(l);
     if (bits_chosen)
         return plain;
     for (uint32_t f = first;; f *= 2)
-        if (const Layout l = tiled(f, 16); fits(l) || f >= 64 || !choose)
+        if (const Layout l = tiled(f, wide_bits); fits(l) || f >= 64 || !choose)
             return l;
 }
 

@@ -181,7 +181,7 @@ class Scan {
         left_ = items_[e.item].tid_count;
         const bool last =
             at_ + 1 == batch_.size() && state_ != State::done;   // who knows what follows
-        in_order_ = l_.fine() && left_ == 1 && e.low >= reach_ && !last && !overlapped();
+        in_order_ = l_.precise() && left_ == 1 && e.low >= reach_ && !last && !overlapped();
         if (!in_order_)
             reach_ = std::max(reach_, e.high);
         settled_ = true;

@@ -36,7 +36,7 @@ class Query {
                 norm2_ = static_cast<float>(simd::kernels().norm2_f32(x.dense, l_.padded));
                 if (l_.coarse())
                     shared_.set(*l_.codebook, dense_.data(), l_.padded);
-                else
+                else if (!l_.full())
                     scalar_.set(x.dense, l_.padded, norm2_);
             }
             if (l_.fold == 1)
@@ -55,6 +55,8 @@ class Query {
     // To what the code decodes to.
     float distance(const Code& c) const
     {
+        if (l_.full())
+            return full_distance(l_, dense_.data(), full_vector(c));
         if (l_.rotated()) {
             const float ip =
                 l_.coarse() ? shared_.ip(c.params, c.bytes) : scalar_.ip(c.params, c.bytes);
@@ -104,12 +106,11 @@ class Query {
     Bounds fine_bounds(const Code& c) const
     {
         const FineCode fine(l_, c);
-        const double ip =
-            quant::scalar_fine_ip(dense_.data(), c.params, c.bytes, fine.bytes, l_.padded);
-        return bounds(l_.metric == Metric::ip
-                          ? -ip
-                          : static_cast<double>(norm2_) + fine.params.norm2 - 2 * ip,
-                      fine.params.norm2, fine.params.error, 0);
+        const double ip = fine.ip(dense_.data());
+        const quant::FineParams& p = fine.params();
+        return bounds(l_.metric == Metric::ip ? -ip
+                                              : static_cast<double>(norm2_) + p.norm2 - 2 * ip,
+                      p.norm2, p.error, 0);
     }
 
   private:

@@ -118,28 +118,42 @@ inline void scalar_decode(const ScalarParams& x, const uint8_t* cx, size_t n, fl
     simd::kernels().decode_u8(cx, x.offset, x.scale, to, n);
 }
 
-// ---- a finer code beside the first: 8 more bits a coordinate ----
-
-// x'' = offset + scale * (code + (fine - 127.5) / 256).
+// ---- a finer code beside the first: 4 or 8 more bits a coordinate ----
+//
+// x'' = offset + scale * (code + (fine + 0.5) / 2^bits - 0.5). Of 4 bits, byte i holds those of coordinates
+// i, in its low half, and n / 2 + i; n is even.
 struct FineParams {
     float norm2;   // |x''|^2
     float error;   // bounds |x - x''| from above
 };
 
-inline double scalar_fine_decode(const ScalarParams& p, uint8_t code, uint8_t fine)
+inline uint32_t scalar_fine_at(const uint8_t* fine, size_t n, uint32_t bits, size_t i)
 {
-    return p.offset + p.scale * (code + (fine - 127.5) / 256);
+    return bits == 8 ? fine[i] : i < n / 2 ? fine[i] & 15u : fine[i - n / 2] >> 4;
 }
 
-inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
-                                const uint8_t* code, uint8_t* fine)
+inline double scalar_fine_decode(const ScalarParams& p, uint8_t code, uint32_t fine, uint32_t bits)
 {
+    return p.offset + p.scale * (code + (fine + 0.5) / (1 << bits) - 0.5);
+}
+
+// `fine`: n * bits / 8 bytes
+inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
+                                const uint8_t* code, uint32_t bits, uint8_t* fine)
+{
+    const double levels = 1 << bits;
     double norm2 = 0, error2 = 0;
     for (size_t i = 0; i < n; i++) {
         const double rest =
             p.scale > 0 ? (static_cast<double>(x[i]) - p.offset) / p.scale - code[i] : 0.0;
-        fine[i] = static_cast<uint8_t>(std::clamp(rest * 256 + 128, 0.0, 255.0));
-        const double decoded = scalar_fine_decode(p, code[i], fine[i]);
+        const auto f = static_cast<uint8_t>(std::clamp((rest + 0.5) * levels, 0.0, levels - 1));
+        if (bits == 8)
+            fine[i] = f;
+        else if (i < n / 2)
+            fine[i] = f;
+        else
+            fine[i - n / 2] |= static_cast<uint8_t>(f << 4);
+        const double decoded = scalar_fine_decode(p, code[i], f, bits);
         norm2 += decoded * decoded;
         error2 += (x[i] - decoded) * (x[i] - decoded);
     }
@@ -149,18 +163,29 @@ inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
 
 // <q, x''> of floats and both codes, decoded a piece at a time
 inline double scalar_fine_ip(const float* q, const ScalarParams& x, const uint8_t* code,
-                             const uint8_t* fine, size_t n)
+                             const uint8_t* fine, uint32_t bits, size_t n)
 {
     constexpr size_t piece = 256;
+    const float step = x.scale / static_cast<float>(1 << bits), middle = (step - x.scale) / 2;
     float decoded[piece];
+    uint8_t nibbles[piece];
     double sum = 0;
-    for (size_t i = 0; i < n; i += piece) {
-        const size_t k = std::min(piece, n - i);
-        simd::kernels().decode_u8(code + i, x.offset, x.scale, decoded, k);
-        sum += simd::kernels().f32.ip(q + i, decoded, k);
-        simd::kernels().decode_u8(fine + i, -127.5f / 256 * x.scale, x.scale / 256, decoded, k);
-        sum += simd::kernels().f32.ip(q + i, decoded, k);
-    }
+    const size_t part = bits == 8 ? n : n / 2;   // whose fine codes lie in a row
+    for (size_t begin = 0; begin < n; begin += part)
+        for (size_t j = 0; j < part; j += piece) {
+            const size_t i = begin + j, k = std::min(piece, part - j);
+            simd::kernels().decode_u8(code + i, x.offset, x.scale, decoded, k);
+            sum += simd::kernels().f32.ip(q + i, decoded, k);
+            const uint8_t* from = fine + j;
+            if (bits == 4) {
+                const int shift = begin > 0 ? 4 : 0;
+                for (size_t c = 0; c < k; c++)
+                    nibbles[c] = static_cast<uint8_t>(from[c] >> shift & 15);
+                from = nibbles;
+            }
+            simd::kernels().decode_u8(from, middle, step, decoded, k);
+            sum += simd::kernels().f32.ip(q + i, decoded, k);
+        }
     return sum;
 }
 
