@@ -121,6 +121,13 @@ struct Codebooks {
     // out[i] = sum over g of tables[g * 256 + byte g of code i].
     void (*score)(const float* tables, size_t groups, const uint8_t* codes, size_t stride,
                   size_t count, float* out);
+    // The same in bytes for codes of 4-bit numbers, two in each of `groups` bytes, fast for many codes
+    // (Andre, Kermarrec, Le Scouarnec 2015, "Cache locality is not enough", section 4): out[i] = sum over g
+    // of low_g[byte g & 15] + high_g[byte g >> 4]. For each 4 groups `tables` has 64 bytes, 16 low ones a
+    // group, and 64 high ones; those of groups beyond the last are 0. The sums must be below 65,536. Bit i % 64 of near[i / 64]: is
+    // out[i] at most `limit`, which is below 65,536?
+    void (*score_nibbles)(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
+                          size_t count, uint32_t limit, uint32_t* out, uint64_t* near);
 };
 
 struct Kernels {
@@ -157,7 +164,7 @@ struct Kernels {
 enum class Level {
     baseline,   // what every CPU of the architecture has: SSE2 or NEON
     avx2,       // AVX2, FMA, F16C
-    avx512,     // AVX-512 F, BW, CD, DQ, VL, VNNI, VPOPCNTDQ
+    avx512,     // AVX-512 F, BW, CD, DQ, VL, VBMI, VNNI, VPOPCNTDQ
 };
 
 // Levels that this build has and this CPU can run, weakest first.

@@ -402,6 +402,16 @@ template <class Arch>
 void hamming_many(const uint8_t* a, const uint8_t* b, size_t stride, size_t count, size_t nbytes,
                   uint64_t* out)
 {
+#if defined(__AVX512BW__)
+    if (nbytes > 64) {
+        size_t i = 0;
+        for (; i + 8 <= count; i += 8)
+            _mm512_storeu_si512(out + i, hamming_of_eight(a, b + i * stride, stride, nbytes));
+        for (; i < count; i++)
+            out[i] = hamming<Arch>(a, b + i * stride, nbytes);
+        return;
+    }
+#endif
     if (in_few_words(nbytes, hamming_words_in_a_row, [&](auto words) {
             size_t i = 0;
 #if defined(__AVX512BW__)
@@ -946,6 +956,36 @@ void score_product(const float* tables, size_t groups, const uint8_t* codes, siz
         score_codes<1>(tables, groups, codes + i * stride, stride, out + i);
 }
 
+// Bit i % 64 of near[i / 64]: is score i at most `limit`? Scores are below 2^24.
+template <class Arch>
+void near_scores(const uint32_t* score, size_t count, uint32_t limit, uint64_t* near)
+{
+    constexpr size_t W = width<Arch>;
+    using Ints = xsimd::batch<int32_t, Arch>;
+    const Floats<Arch> most(static_cast<float>(limit));
+    std::fill(near, near + (count + 63) / 64, 0);
+    size_t i = 0;
+    for (; i + W <= count; i += W) {
+        const auto s =
+            xsimd::to_float(Ints::load_unaligned(reinterpret_cast<const int32_t*>(score + i)));
+        near[i / 64] |= (mask_of(s <= most) & low_bits(W)) << i % 64;
+    }
+    for (; i < count; i++)
+        near[i / 64] |= uint64_t{score[i] <= limit} << i % 64;
+}
+
+template <class Arch>
+void score_nibbles(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
+                   size_t count, uint32_t limit, uint32_t* out, uint64_t* near)
+{
+    size_t i = 0;
+    for (; i + Nibbles<Arch>::size <= count; i += Nibbles<Arch>::size)
+        Nibbles<Arch>::score(tables, groups, codes + i * stride, stride, out + i);
+    for (; i < count; i++)
+        Nibbles<void>::score(tables, groups, codes + i * stride, stride, out + i);
+    near_scores<Arch>(out, count, limit, near);
+}
+
 template <class Arch>
 consteval Kernels make(const char* name)
 {
@@ -963,7 +1003,8 @@ consteval Kernels make(const char* name)
     k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
                 sparse<Arch, SparseOp::l1>};
     k.sketches = {score<Arch>, estimate<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
-    k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>};
+    k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>,
+                   score_nibbles<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
     k.l2sq_scaled = l2sq_scaled<Arch>;
     k.decode_u8 = decode_u8<Arch>;

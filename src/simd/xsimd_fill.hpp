@@ -1005,6 +1005,298 @@ inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
                                 _mm512_permutex2var_epi64(x, odd, y));
     }
 }
+
+// The sums of the 8 words of each of 8 registers
+inline __m512i sums_of_eight(const __m512i (&x)[8])
+{
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    const auto halves = [&](__m512i a, __m512i b) {
+        return _mm512_add_epi64(_mm512_permutex2var_epi64(a, even, b),
+                                _mm512_permutex2var_epi64(a, odd, b));
+    };
+    return halves(halves(halves(x[0], x[1]), halves(x[2], x[3])),
+                  halves(halves(x[4], x[5]), halves(x[6], x[7])));
+}
+
+// Hamming distances of a to 8 codes of any length that lie `stride` bytes apart. One after the other, as
+// memory likes it.
+inline __m512i hamming_of_eight(const uint8_t* a, const uint8_t* codes, size_t stride,
+                                size_t nbytes)
+{
+    const __mmask64 rest = _cvtu64_mask64(low_bits(nbytes % 64));
+    __m512i sum[8];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < 8; r++) {
+        const uint8_t* code = codes + r * stride;
+        sum[r] = _mm512_setzero_si512();
+        size_t i = 0;
+        for (; i + 64 <= nbytes; i += 64)
+            sum[r] = _mm512_add_epi64(
+                sum[r], _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(a + i),
+                                                             _mm512_loadu_si512(code + i))));
+        if (i < nbytes)
+            sum[r] = _mm512_add_epi64(sum[r], _mm512_popcnt_epi64(_mm512_xor_si512(
+                                                  _mm512_maskz_loadu_epi8(rest, a + i),
+                                                  _mm512_maskz_loadu_epi8(rest, code + i))));
+    }
+    return sums_of_eight(sum);
+}
+#endif
+
+// ---- Nibbles<Arch>: `size` codes of 4-bit numbers, looked up in tables of bytes ----
+//
+// score() is Codebooks::score_nibbles for `size` codes. A shuffle looks up the same place of many codes,
+// which lie apart: codes are transposed first.
+
+inline const uint8_t* nibble_table(const uint8_t* tables, size_t group)
+{
+    return tables + group / 4 * 128 + group % 4 * 16;
+}
+
+template <class Arch>
+struct Nibbles {
+    static constexpr size_t size = 1;
+    static void score(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t,
+                      uint32_t* out)
+    {
+        uint32_t sum = 0;
+        for (size_t g = 0; g < groups; g++) {
+            const uint8_t* table = nibble_table(tables, g);
+            sum += static_cast<uint32_t>(table[codes[g] & 15] + table[64 + (codes[g] >> 4)]);
+        }
+        out[0] = sum;
+    }
+};
+
+// 16 registers of 16 bytes (or of more, each 16 of them for themselves): byte j of register i becomes
+// byte i of register j. Each round interleaves the registers of the first half with those of the second.
+template <class Reg, class Low, class High>
+inline __attribute__((always_inline)) void transpose_bytes(Reg (&x)[16], Low low, High high)
+{
+    for (size_t round = 0; round < 4; round++) {
+        Reg y[16];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++) {
+            y[2 * i] = low(x[i], x[i + 8]);
+            y[2 * i + 1] = high(x[i], x[i + 8]);
+        }
+        std::copy(y, y + 16, x);
+    }
+}
+
+#if defined(__aarch64__)
+template <>
+struct Nibbles<Neon> {
+    static constexpr size_t size = 16;
+    static void score(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
+                      uint32_t* out)
+    {
+        uint16x8_t low = vdupq_n_u16(0), high = low;
+        for (size_t g = 0; g < groups; g += 16) {
+            const size_t n = std::min<size_t>(16, groups - g);
+            uint8x16_t x[16];
+            for (size_t i = 0; i < 16; i++) {
+                const uint8_t* code = codes + i * stride + g;
+                if (n == 16)
+                    x[i] = vld1q_u8(code);
+                else {
+                    uint8_t part[16] = {};
+                    std::memcpy(part, code, n);
+                    x[i] = vld1q_u8(part);
+                }
+            }
+            transpose_bytes(
+                x, [](uint8x16_t a, uint8x16_t b) { return vzip1q_u8(a, b); },
+                [](uint8x16_t a, uint8x16_t b) { return vzip2q_u8(a, b); });
+            for (size_t j = 0; j < n; j++) {
+                const uint8_t* table = nibble_table(tables, g + j);
+                const uint8x16_t first =
+                    vqtbl1q_u8(vld1q_u8(table), vandq_u8(x[j], vdupq_n_u8(15)));
+                const uint8x16_t second = vqtbl1q_u8(vld1q_u8(table + 64), vshrq_n_u8(x[j], 4));
+                low = vaddq_u16(low, vaddl_u8(vget_low_u8(first), vget_low_u8(second)));
+                high = vaddq_u16(high, vaddl_high_u8(first, second));
+            }
+        }
+        vst1q_u32(out, vmovl_u16(vget_low_u16(low)));
+        vst1q_u32(out + 4, vmovl_high_u16(low));
+        vst1q_u32(out + 8, vmovl_u16(vget_low_u16(high)));
+        vst1q_u32(out + 12, vmovl_high_u16(high));
+    }
+};
+#endif
+
+#if defined(__AVX2__)
+template <>
+struct Nibbles<Avx2> {
+    static constexpr size_t size = 32;
+    static void score(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
+                      uint32_t* out)
+    {
+        const __m256i nibble = _mm256_set1_epi8(15);
+        // Sums of 16 bits: of all bytes, those of odd codes in the upper half; of odd codes alone.
+        __m256i all = _mm256_setzero_si256(), odd = all;
+        for (size_t g = 0; g < groups; g += 16) {
+            const size_t n = std::min<size_t>(16, groups - g);
+            __m256i x[16];
+            for (size_t i = 0; i < 16; i++)
+                x[i] =
+                    _mm256_inserti128_si256(_mm256_castsi128_si256(some(codes + i * stride + g, n)),
+                                            some(codes + (16 + i) * stride + g, n), 1);
+            transpose_bytes(
+                x, [](__m256i a, __m256i b) { return _mm256_unpacklo_epi8(a, b); },
+                [](__m256i a, __m256i b) { return _mm256_unpackhi_epi8(a, b); });
+            for (size_t j = 0; j < n; j++) {
+                const uint8_t* table = nibble_table(tables, g + j);
+                const __m256i first =
+                    _mm256_shuffle_epi8(twice(table), _mm256_and_si256(x[j], nibble));
+                const __m256i second = _mm256_shuffle_epi8(
+                    twice(table + 64), _mm256_and_si256(_mm256_srli_epi16(x[j], 4), nibble));
+                all = _mm256_add_epi16(all, _mm256_add_epi16(first, second));
+                odd = _mm256_add_epi16(odd, _mm256_add_epi16(_mm256_srli_epi16(first, 8),
+                                                             _mm256_srli_epi16(second, 8)));
+            }
+        }
+        const __m256i even = _mm256_sub_epi16(all, _mm256_slli_epi16(odd, 8));
+        const __m256i first = _mm256_unpacklo_epi16(even, odd),
+                      second = _mm256_unpackhi_epi16(even, odd);
+        store(_mm256_castsi256_si128(first), out);
+        store(_mm256_castsi256_si128(second), out + 8);
+        store(_mm256_extracti128_si256(first, 1), out + 16);
+        store(_mm256_extracti128_si256(second, 1), out + 24);
+    }
+
+  private:
+    static __m128i some(const uint8_t* from, size_t n)
+    {
+        if (n == 16)
+            return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        uint8_t part[16] = {};
+        std::memcpy(part, from, n);
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(part));
+    }
+    static __m256i twice(const uint8_t* table)
+    {
+        return _mm256_broadcastsi128_si256(
+            _mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+    }
+    static void store(__m128i x, uint32_t* out)
+    {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_cvtepu16_epi32(x));
+    }
+};
+#endif
+
+#if defined(__AVX512VBMI__)
+// A shuffle over 64 bytes has room for the tables of four places, so it is enough to transpose pieces of
+// 4 bytes, and VNNI adds up each.
+template <>
+struct Nibbles<Avx512> {
+    static constexpr size_t size = 64;
+    static void score(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
+                      uint32_t* out)
+    {
+        __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                          _mm512_setzero_si512()};
+        if (groups == 32 && stride == 32) {   // two codes a load, half of them each time
+            const auto half = [&](size_t i, auto which) {
+                return _mm512_shuffle_i64x2(_mm512_loadu_si512(codes + i * 32),
+                                            _mm512_loadu_si512(codes + i * 32 + 64), which());
+            };
+            add<4>(
+                tables, [&](size_t i) { return half(i, [] { return 0x88; }); }, sum);
+            add<4>(
+                tables + 512, [&](size_t i) { return half(i, [] { return 0xdd; }); }, sum);
+            groups = 0;
+        }
+        for (; groups >= 16; groups -= 16, tables += 512, codes += 16)
+            if (stride == 16)
+                add<4>(
+                    tables, [&](size_t i) { return _mm512_loadu_si512(codes + i * 16); }, sum);
+            else
+                add<4>(
+                    tables, [&](size_t i) { return four(codes + i * stride, stride); }, sum);
+        const auto rest = [&](size_t i) { return four(codes + i * stride, stride, groups); };
+        switch ((groups + 3) / 4) {
+        case 1: add<1>(tables, rest, sum); break;
+        case 2: add<2>(tables, rest, sum); break;
+        case 3: add<3>(tables, rest, sum); break;
+        case 4: add<4>(tables, rest, sum); break;
+        default: break;
+        }
+        // Place 4l + k of a sum is of code 4k + l.
+        const __m512i order =
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+#pragma GCC unroll 4
+        for (size_t b = 0; b < 4; b++)
+            _mm512_storeu_si512(out + 16 * b, _mm512_permutexvar_epi32(order, sum[b]));
+    }
+
+  private:
+    // Of the first `Pieces` pieces of 4 bytes; four(i) has 16 bytes each of the codes from i on.
+    template <size_t Pieces, class Four>
+    static inline __attribute__((always_inline)) void add(const uint8_t* tables, Four&& four,
+                                                          __m512i (&sum)[4])
+    {
+        const __m512i nibble = _mm512_set1_epi8(15), place = _mm512_set1_epi32(0x30201000),
+                      ones = _mm512_set1_epi8(1);
+        __m512i table[2 * Pieces];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 2 * Pieces; i++)
+            table[i] = _mm512_loadu_si512(tables + 64 * i);
+#pragma GCC unroll 4
+        for (size_t b = 0; b < 4; b++) {
+            __m512i x[4];
+#pragma GCC unroll 4
+            for (size_t k = 0; k < 4; k++)
+                x[k] = four(16 * b + 4 * k);
+            const __m512i low = _mm512_unpacklo_epi32(x[0], x[1]),
+                          high = _mm512_unpackhi_epi32(x[0], x[1]),
+                          low2 = _mm512_unpacklo_epi32(x[2], x[3]),
+                          high2 = _mm512_unpackhi_epi32(x[2], x[3]);
+            x[0] = _mm512_unpacklo_epi64(low, low2);
+            x[1] = _mm512_unpackhi_epi64(low, low2);
+            x[2] = _mm512_unpacklo_epi64(high, high2);
+            x[3] = _mm512_unpackhi_epi64(high, high2);
+            __m512i more = _mm512_setzero_si512();
+#pragma GCC unroll 4
+            for (size_t j = 0; j < Pieces; j++) {
+                const __m512i first = either(x[j], nibble, place),
+                              second = either(_mm512_srli_epi16(x[j], 4), nibble, place);
+                sum[b] =
+                    _mm512_dpbusd_epi32(sum[b], _mm512_permutexvar_epi8(first, table[2 * j]), ones);
+                more = _mm512_dpbusd_epi32(more, _mm512_permutexvar_epi8(second, table[2 * j + 1]),
+                                           ones);
+            }
+            sum[b] = _mm512_add_epi32(sum[b], more);
+        }
+    }
+    // (x & mask) | bits
+    static __m512i either(__m512i x, __m512i mask, __m512i bits)
+    {
+        return _mm512_ternarylogic_epi64(x, mask, bits, 0xea);
+    }
+    // 16 bytes of each of four codes, or n, fewer, and zeros
+    static __m512i four(const uint8_t* codes, size_t stride)
+    {
+        __m512i x = _mm512_castsi128_si512(sixteen(codes));
+        x = _mm512_mask_broadcast_i32x4(x, 0x00f0, sixteen(codes + stride));
+        x = _mm512_mask_broadcast_i32x4(x, 0x0f00, sixteen(codes + 2 * stride));
+        return _mm512_mask_broadcast_i32x4(x, 0xf000, sixteen(codes + 3 * stride));
+    }
+    static __m512i four(const uint8_t* codes, size_t stride, size_t n)
+    {
+        const auto bytes = static_cast<__mmask16>((1u << n) - 1);
+        __m512i x = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(bytes, codes));
+        x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(bytes, codes + stride), 1);
+        x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(bytes, codes + 2 * stride), 2);
+        return _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(bytes, codes + 3 * stride), 3);
+    }
+    static __m128i sixteen(const uint8_t* from)
+    {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    }
+};
 #endif
 
 }   // namespace

@@ -30,10 +30,11 @@ $node->safe_psql('postgres', q{
 	FROM generate_series(1, 600) i;
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 8, vector_bits = 16);
 	CREATE INDEX items_ip ON items USING hnsw (v vector_ip_ops) WITH (m = 4, sketch_fold = -1, vector_bits = 2);
+	CREATE INDEX items_full ON items USING hnsw (v vector_cosine_ops) WITH (m = 6, vector_bits = 32);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 8);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 8);
 	CHECKPOINT;});
-my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_b => ['b', '<~>'], items_s => ['s', '<=>']);
+my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_full => ['v', '<=>'], items_b => ['b', '<~>'], items_s => ['s', '<=>']);
 my %good;
 my %file;
 $file{$_} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") for keys %op;
@@ -44,7 +45,7 @@ my $elsewhere = 'SET enable_bitmapscan = off; SELECT count(t) FROM filler WHERE 
 my ($answers, $clean, @bad) = (0, 0);
 for my $trial (1 .. $trials)
 {
-	my $index = (sort keys %op)[ int(rand(4)) ];
+	my $index = (sort keys %op)[ int(rand(keys %op)) ];
 	my ($column, $op) = @{ $op{$index} };
 	my $bytes = $good{$index};
 	my $pages = length($bytes) / 8192;

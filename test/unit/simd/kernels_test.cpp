@@ -535,6 +535,44 @@ TEST_P(Kernels, CodebookScore)
         }
 }
 
+TEST_P(Kernels, CodebookScoreNibbles)
+{
+    std::mt19937 rng(38);
+    for (size_t groups = 0; groups <= 70; groups++)
+        for (size_t count : {1, 16, 31, 32, 33, 64, 130})
+            for (size_t stride : {groups, groups + 5, (groups + 15) / 16 * 16}) {
+                GuardedBuffer<uint8_t> tables((groups + 3) / 4 * 128);
+                GuardedBuffer<uint8_t> codes((count - 1) * stride + groups);
+                GuardedBuffer<uint32_t> out(count);
+                fill(tables, rng);
+                // A little below 65,536 in all with 70 groups: the largest entries there are
+                for (size_t g = 0; g < (groups + 3) / 4 * 4; g++)
+                    for (size_t i = 0; i < 16; i++) {
+                        uint8_t* at = tables.data() + g / 4 * 128 + g % 4 * 16 + i;
+                        at[0] = g < groups ? (i == 7 ? 255 : at[0]) : 0;
+                        at[64] = g < groups ? (i == 9 ? 255 : at[64]) : 0;
+                    }
+                fill(codes, rng);
+                std::fill_n(codes.data(), groups, uint8_t{0x97});
+                GuardedBuffer<uint64_t> near((count + 63) / 64);
+                const auto limit = static_cast<uint32_t>(groups * 255);
+                k.codebooks.score_nibbles(tables.data(), groups, codes.data(), stride, count, limit,
+                                          out.data(), near.data());
+                ASSERT_EQ(out[0], groups * 510);
+                for (size_t i = 0; i < (count + 63) / 64 * 64; i++)
+                    ASSERT_EQ(near[i / 64] >> i % 64 & 1, i < count && out[i] <= limit);
+                for (size_t i = 0; i < count; i++) {
+                    uint32_t want = 0;
+                    for (size_t g = 0; g < groups; g++) {
+                        const uint8_t byte = codes[i * stride + g];
+                        const uint8_t* at = tables.data() + g / 4 * 128 + g % 4 * 16;
+                        want += at[byte & 15] + at[64 + (byte >> 4)];
+                    }
+                    ASSERT_EQ(out[i], want) << groups << " " << count << " " << stride << " " << i;
+                }
+            }
+}
+
 TEST_P(Kernels, NanAndInfinityPropagate)
 {
     for (size_t n : {1, 7, 16, 33, 100}) {
