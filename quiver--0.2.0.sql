@@ -864,6 +864,96 @@ CREATE OPERATOR CLASS quantized_ops DEFAULT FOR TYPE quantized USING btree AS
     OPERATOR 5 >,
     FUNCTION 1 quantized_cmp(quantized, quantized);
 
+-- The nearest of many codes
+CREATE FUNCTION l2_nearest_accum(internal, bigint, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION l2_nearest_tid_accum(internal, tid, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION ip_nearest_accum(internal, bigint, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION ip_nearest_tid_accum(internal, tid, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION cosine_nearest_accum(internal, bigint, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION cosine_nearest_tid_accum(internal, tid, quantized, quantized_query, integer) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION nearest_final(internal) RETURNS bigint[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION nearest_tid_final(internal) RETURNS tid[]
+    AS 'MODULE_PATHNAME', 'nearest_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION nearest_combine(internal, internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION nearest_serialize(internal) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION nearest_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE AGGREGATE l2_nearest(bigint, quantized, quantized_query, integer) (
+    SFUNC = l2_nearest_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE l2_nearest(bigint, quantized, quantized_query, integer) IS
+    'l2_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by Euclidean distance, nearest first';
+CREATE AGGREGATE l2_nearest(tid, quantized, quantized_query, integer) (
+    SFUNC = l2_nearest_tid_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_tid_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE l2_nearest(tid, quantized, quantized_query, integer) IS
+    'l2_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by Euclidean distance, nearest first';
+CREATE AGGREGATE ip_nearest(bigint, quantized, quantized_query, integer) (
+    SFUNC = ip_nearest_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE ip_nearest(bigint, quantized, quantized_query, integer) IS
+    'ip_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by negative inner product, nearest first';
+CREATE AGGREGATE ip_nearest(tid, quantized, quantized_query, integer) (
+    SFUNC = ip_nearest_tid_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_tid_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE ip_nearest(tid, quantized, quantized_query, integer) IS
+    'ip_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by negative inner product, nearest first';
+CREATE AGGREGATE cosine_nearest(bigint, quantized, quantized_query, integer) (
+    SFUNC = cosine_nearest_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cosine_nearest(bigint, quantized, quantized_query, integer) IS
+    'cosine_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by cosine distance, nearest first';
+CREATE AGGREGATE cosine_nearest(tid, quantized, quantized_query, integer) (
+    SFUNC = cosine_nearest_tid_accum,
+    STYPE = internal,
+    FINALFUNC = nearest_tid_final,
+    COMBINEFUNC = nearest_combine,
+    SERIALFUNC = nearest_serialize,
+    DESERIALFUNC = nearest_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cosine_nearest(tid, quantized, quantized_query, integer) IS
+    'cosine_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by cosine distance, nearest first';
+
 -- hnsw: the access method and its operator classes
 
 CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler

@@ -35,7 +35,8 @@ void pq_search(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* c
     Vec<float> table(shape.table_floats());
     product_l2sq_table(shape, codebook, q, table.data());
     Nearest nearest(k);
-    ProductNearest(shape, table.data(), 1).add(codes, shape.code_bytes(), rows, ids, &nearest);
+    ProductNearest(bits, shape.code_bytes(), table.data(), 1)
+        .add(codes, shape.code_bytes(), rows, ids, &nearest);
     for (const Nearest::Found& f : nearest.sorted())
         *out++ = f.id;
 }

@@ -42,6 +42,77 @@ SELECT name, count(*) AS of_10 FROM q_quantizers z, LATERAL (
 WHERE id IN (SELECT id FROM q_items ORDER BY v <-> (SELECT v FROM q_items WHERE id = 77), id LIMIT 10)
 GROUP BY name ORDER BY name;
 
+-- Aggregates: the nearest of many codes. The distances are those that ORDER BY finds, by ids and by ctid.
+CREATE FUNCTION nearest_agree(k integer) RETURNS TABLE (name text, l2 boolean, ip boolean, cosine boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    z record;
+    f text;
+    d text;
+    agree boolean[];
+    one boolean;
+BEGIN
+    FOR z IN SELECT q.name FROM q_quantizers q ORDER BY 1 LOOP
+        agree := '{}';
+        FOREACH f IN ARRAY '{l2,ip,cosine}'::text[] LOOP
+            d := CASE f WHEN 'l2' THEN '<->' WHEN 'ip' THEN '<#>' ELSE '<=>' END;
+            EXECUTE format($q$
+                WITH query AS MATERIALIZED (SELECT quantized_query(q, v) AS qq FROM q_quantizers, q_items WHERE name = %1$L AND id = 77),
+                ids AS (SELECT unnest(n) AS id FROM (SELECT %2$s_nearest(id::bigint, code, (SELECT qq FROM query), %4$s) AS n FROM q_codes WHERE name = %1$L) x),
+                tids AS (SELECT unnest(n) AS id FROM (SELECT %2$s_nearest(ctid, code, (SELECT qq FROM query), %4$s) AS n FROM q_codes WHERE name = %1$L) x),
+                a AS (SELECT row_number() OVER () AS i, code %3$s (SELECT qq FROM query) AS d FROM ids JOIN q_codes USING (id) WHERE name = %1$L ORDER BY 2),
+                b AS (SELECT row_number() OVER () AS i, code %3$s (SELECT qq FROM query) AS d FROM tids JOIN q_codes c ON c.ctid = tids.id ORDER BY 2),
+                c AS (SELECT row_number() OVER () AS i, d FROM (SELECT code %3$s (SELECT qq FROM query) AS d FROM q_codes WHERE name = %1$L ORDER BY 1 LIMIT %4$s) x)
+                SELECT count(*) = least(%4$s, 2000) AND bool_and(abs(a.d - c.d) <= 1e-5 * abs(c.d) + 1e-5 AND abs(b.d - c.d) <= 1e-5 * abs(c.d) + 1e-5)
+                FROM (SELECT row_number() OVER (ORDER BY d) AS i, d FROM a) a JOIN (SELECT row_number() OVER (ORDER BY d) AS i, d FROM b) b USING (i)
+                JOIN (SELECT row_number() OVER (ORDER BY d) AS i, d FROM c) c USING (i)$q$, z.name, f, d, k) INTO one;
+            agree := agree || one;
+        END LOOP;
+        name := z.name; l2 := agree[1]; ip := agree[2]; cosine := agree[3];
+        RETURN NEXT;
+    END LOOP;
+END $$;
+SELECT * FROM nearest_agree(1);
+SELECT * FROM nearest_agree(100);
+SELECT bool_and(l2 AND ip AND cosine) FROM nearest_agree(3000);
+-- Nearest first; of equal distances the least id.
+SELECT l2_nearest(i, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 3)
+FROM generate_series(1, 1000) i, q_codes WHERE name = 'pq4' AND id = 5;
+-- In parallel, and as a window
+SET max_parallel_workers_per_gather = 2;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+DO $$ DECLARE line text; BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) SELECT l2_nearest(id::bigint, code, (SELECT NULL::quantized_query), 20) FROM q_codes' LOOP
+        IF line LIKE '%Partial Aggregate%' THEN RAISE NOTICE 'in parallel'; END IF;
+    END LOOP;
+END $$;
+CREATE TABLE q_found AS SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 20) AS ids FROM q_codes WHERE name = 'pq4';
+RESET max_parallel_workers_per_gather;
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+SELECT ids = l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 20) AS same FROM q_codes, q_found WHERE name = 'pq4' GROUP BY ids;
+SELECT id, l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) OVER (ORDER BY id)
+FROM q_codes WHERE name = 'pq4' AND id <= 6 ORDER BY id;
+-- None, nulls, groups
+SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) FROM q_codes WHERE false;
+SELECT l2_nearest(CASE WHEN id > 4 THEN id END::bigint, CASE WHEN id > 5 THEN code END, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) FROM q_codes WHERE name = 'pq4' AND id < 8;
+SELECT l2_nearest(id::bigint, code, NULL, 2), l2_nearest(id::bigint, code, quantized_query(q, v), NULL) FROM q_codes JOIN q_quantizers USING (name) JOIN q_items USING (id);
+SELECT name, ip_nearest(id::bigint, code, quantized_query(q, '[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32]'), 1) IS NOT NULL AS found
+FROM q_codes JOIN q_quantizers USING (name) GROUP BY name ORDER BY name;
+\set VERBOSITY terse
+SELECT l2_nearest(id::bigint, code, quantized_query(q, v), 2) FROM q_codes JOIN q_quantizers USING (name) JOIN q_items USING (id) WHERE name = 'pq4';
+SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), id % 3 + 1) FROM q_codes WHERE name = 'pq4';
+SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 0) FROM q_codes WHERE name = 'pq4';
+SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 1000001) FROM q_codes WHERE name = 'pq4';
+DO $$ BEGIN
+    PERFORM l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) FROM q_codes WHERE name = 'sq';
+EXCEPTION WHEN invalid_parameter_value THEN RAISE NOTICE '%', regexp_replace(sqlerrm, '[0-9a-f]{8}', 'X', 'g'); END $$;
+\set VERBOSITY default
+DROP TABLE q_found;
+DROP FUNCTION nearest_agree;
+
 -- Training again gives the same; text and binary forms come back as they were.
 SELECT pq_train(v, 8)::text = (SELECT q::text FROM q_quantizers WHERE name = 'pq8') AS same FROM q_items;
 SELECT bool_and(q::text::quantizer::text = q::text) FROM q_quantizers;

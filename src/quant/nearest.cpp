@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "simd/kernels.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace quiver::quant {
@@ -30,10 +32,9 @@ const Vec<Nearest::Found>& Nearest::sorted()
     return found_;
 }
 
-bool NibbleTables::set(const ProductShape& shape, const float* tables, float sign)
+bool NibbleTables::set(size_t groups, const float* tables, float sign)
 {
     // A byte's 256 floats are sums of 16 and 16: entry i + 16 j = entry 0 + low i + high j.
-    const size_t groups = shape.code_bytes();
     const auto low = [&](size_t g, size_t i) {
         return sign * (tables[g * 256 + i] - tables[g * 256]);
     };
@@ -84,9 +85,9 @@ uint32_t NibbleTables::most(float distance) const
     return static_cast<uint32_t>(std::clamp((distance - base_) / step_, 0.0, 65535.0));
 }
 
-ProductNearest::ProductNearest(const ProductShape& shape, const float* tables, float sign)
-    : code_bytes_(shape.code_bytes()), tables_(tables), sign_(sign),
-      nibbles_(shape.bits == 4 && bytes_.set(shape, tables, sign))
+ProductNearest::ProductNearest(uint32_t bits, size_t code_bytes, const float* tables, float sign)
+    : code_bytes_(code_bytes), tables_(tables), sign_(sign),
+      nibbles_(bits == 4 && bytes_.set(code_bytes, tables, sign))
 {
 }
 
@@ -114,7 +115,7 @@ void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, cons
         } else {
             kernels.score(tables_, code_bytes_, at, stride, n, sum_);
             for (size_t i = 0; i < n; i++)
-                if (!(sign_ * sum_[i] >= to->limit()))
+                if (sign_ * sum_[i] < to->limit() || to->found().size() < to->k())
                     to->add(sign_ * sum_[i], ids[done + i]);
         }
         done += n;

@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "core/memory.hpp"
-#include "quant/product.hpp"
 
 namespace quiver::quant {
 
@@ -44,7 +43,7 @@ class NibbleTables {
   public:
     // From the float tables of a query (product_l2sq_table and the like), times `sign`. False, and no use
     // of this, if they are not finite.
-    bool set(const ProductShape& shape, const float* tables, float sign);
+    bool set(size_t code_bytes, const float* tables, float sign);
     // At the start of a cache line
     const uint8_t* bytes() const
     {
@@ -62,8 +61,8 @@ class NibbleTables {
 // looked up in tables of bytes, and only those that may be near in floats; the result is the same.
 class ProductNearest {
   public:
-    // `tables` must stay.
-    ProductNearest(const ProductShape& shape, const float* tables, float sign);
+    // Codes of `code_bytes` bytes of `bits`-bit numbers; `tables` must stay.
+    ProductNearest(uint32_t bits, size_t code_bytes, const float* tables, float sign);
     // `count` codes that lie `stride` bytes apart
     void add(const uint8_t* codes, size_t stride, size_t count, const int64_t* ids, Nearest* to);
 

@@ -1,168 +1,72 @@
-// quantizer: what was learnt from vectors (product: a codebook; scalar: an offset and a scale for
-// each dimension; own_scalar: nothing, as each code has its own). quantized: a vector's code. quantized_query: what a query needs to know to be
-// compared with many codes. A code and a query carry the fingerprint of their quantizer, so that
-// they are never taken for another's.
-#include "types/dense.hpp"
-
-#include "core/rng.hpp"
-#include "pg/entry.hpp"
-#include "quant/product.hpp"
-#include "quant/scalar.hpp"
+// The types quantizer, quantized and quantized_query, and their functions; nearest.cpp has the aggregates.
+#include "types/quantizer.hpp"
 
 namespace quiver {
+
+QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
+{
+    const bool product = by->kind == QuantizerKind::product;
+    const Size each = product ? by->shape().table_floats() : Size{by->dims};
+    const Size count = (product ? 3 : by->kind == QuantizerKind::scalar ? 4 : 1) * each;
+    const Size bytes = offsetof(QuantizedQuery, parts) + count * sizeof(float);
+    auto* query = static_cast<QuantizedQuery*>(palloc0(bytes));
+    SET_VARSIZE(query, bytes);
+    query->fingerprint = by->fingerprint;
+    query->kind = by->kind;
+    query->bits = by->bits;
+    query->code_bytes = static_cast<uint32>(by->code_bytes());
+    query->norm2 = static_cast<float>(simd::kernels().norm2_f32(q, by->dims));
+    float* parts = query->parts;
+    if (product) {
+        auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
+        Vec<float> y;
+        if (by->rotated) {
+            y.resize(by->dims);
+            quant::product_rotate(by->rotation(), by->dims, q, 1, y.data());
+            q = y.data();
+        }
+        quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
+        quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
+        quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
+    } else if (by->kind == QuantizerKind::own_scalar) {
+        std::memcpy(parts, q, each * sizeof(float));
+    } else {
+        query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
+        Vec<float> scaled(each);
+        for (Size j = 0; j < each; j++) {
+            parts[j] = q[j] - by->offset()[j];
+            parts[each + j] = by->scale()[j];
+            parts[2 * each + j] = -by->offset()[j];
+            scaled[j] = q[j] * by->scale()[j];
+        }
+        quant::ScalarQuery shorts;
+        shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
+        query->step = shorts.step();
+        // What rounding changes, at the middle of the codes.
+        for (Size j = 0; j < each; j++)
+            query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
+        std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
+    }
+    return query;
+}
+
 namespace {
 
-enum class Kind : uint8 { product = 1, scalar = 2, own_scalar = 3 };
-
-// What a code of that kind begins with, in network byte order as codes are sent as they are.
-struct OwnScalar {
-    float offset, scale, norm2;   // norm2: |x'|^2
-
-    static constexpr Size bytes = 3 * sizeof(float);
-
-    static OwnScalar read(const uint8* from)
-    {
-        OwnScalar own;
-        for (float* f : {&own.offset, &own.scale, &own.norm2}) {
-            uint32 u;
-            std::memcpy(&u, from, sizeof u);
-            *f = std::bit_cast<float>(pg_ntoh32(u));
-            from += sizeof u;
-        }
-        return own;
-    }
-    void write(uint8* to) const
-    {
-        for (const float f : {offset, scale, norm2}) {
-            const uint32 u = pg_hton32(std::bit_cast<uint32>(f));
-            std::memcpy(to, &u, sizeof u);
-            to += sizeof u;
-        }
-    }
-    quant::ScalarParams params() const { return {offset, scale, norm2, 0, 0}; }
-};
-
-// Stored as it is sent, but for the byte order of the numbers.
-struct Quantizer {
-    int32 vl_len_;   // varlena header
-    uint32 fingerprint;
-    uint8 version;   // of this format: 1
-    Kind kind;
-    uint8 bits;      // of one number of a code
-    uint8 rotated;   // product: 1 if a rotation comes after the codebook
-    uint16 dims;
-    uint16 subvectors;   // of scalar ones: dims
-    float parameters[FLEXIBLE_ARRAY_MEMBER];
-
-    static constexpr uint8 current_version = 1;
-    static constexpr int max_rotated_dims = 4096;   // 64 MB
-    static constexpr Size header = 16;   // bytes sent before the parameters, without vl_len_
-
-    quant::ProductShape shape() const { return {dims, subvectors, bits}; }
-    const float* offset() const { return parameters; }
-    const float* scale() const { return parameters + dims; }
-    const float* rotation() const
-    {
-        return rotated ? parameters + shape().codebook_floats() : nullptr;
-    }
-    // Of a quantizer of this shape
-    Size floats() const
-    {
-        return kind == Kind::product ? shape().codebook_floats() + (rotated ? Size{dims} * dims : 0)
-               : kind == Kind::scalar ? Size{2} * dims
-                                      : 0;
-    }
-    Size code_bytes() const
-    {
-        return kind == Kind::product  ? shape().code_bytes()
-               : kind == Kind::scalar ? Size{dims}
-                                      : Size{dims} + OwnScalar::bytes;
-    }
-
-    static Quantizer* make(Kind kind, int dims, int subvectors, int bits, bool rotated = false)
-    {
-        Quantizer shape{};
-        shape.kind = kind;
-        shape.bits = static_cast<uint8>(bits);
-        shape.rotated = rotated;
-        shape.dims = static_cast<uint16>(dims);
-        shape.subvectors = static_cast<uint16>(subvectors);
-        const Size bytes = offsetof(Quantizer, parameters) + shape.floats() * sizeof(float);
-        auto* q = static_cast<Quantizer*>(palloc0(bytes));
-        SET_VARSIZE(q, bytes);
-        q->version = current_version;
-        q->kind = shape.kind;
-        q->bits = shape.bits;
-        q->rotated = shape.rotated;
-        q->dims = shape.dims;
-        q->subvectors = shape.subvectors;
-        return q;
-    }
-
-    // The same for the same values on every machine. Never 0.
-    uint32 compute_fingerprint() const
-    {
-        uint64 h = Rng(uint64{rotated} << 56 | uint64{bits} << 48 |
-                       static_cast<uint64>(kind) << 32 | uint32{dims} << 16 | subvectors)
-                       .next();
-        for (Size i = 0; i < floats(); i++)
-            h = Rng(h ^ std::bit_cast<uint32>(parameters[i])).next();
-        return static_cast<uint32>(h) ? static_cast<uint32>(h) : 1;
-    }
-};
-static_assert(offsetof(Quantizer, parameters) == Quantizer::header);
-
-// A code as it is stored: packed, as there are many and they are small.
-struct Code {
-    uint32 fingerprint;
-    const uint8* bytes;
-    Size count;
-
-    explicit Code(Datum d)
-    {
-        const varlena* v = PG_DETOAST_DATUM_PACKED(d);
-        const Size size = VARSIZE_ANY_EXHDR(v);
-        if (size < sizeof fingerprint)
-            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                            errmsg("quantized value of %zu bytes is too short", size)));
-        std::memcpy(&fingerprint, VARDATA_ANY(v), sizeof fingerprint);
-        bytes = reinterpret_cast<const uint8*>(VARDATA_ANY(v)) + sizeof fingerprint;
-        count = size - sizeof fingerprint;
-    }
-
-    static bytea* make(uint32 fingerprint, Size count, uint8** bytes)
-    {
-        const Size size = VARHDRSZ + sizeof fingerprint + count;
-        auto* v = static_cast<bytea*>(palloc0(size));
-        SET_VARSIZE(v, size);
-        std::memcpy(VARDATA(v), &fingerprint, sizeof fingerprint);
-        *bytes = reinterpret_cast<uint8*>(VARDATA(v)) + sizeof fingerprint;
-        return v;
-    }
-
-    void check(uint32 of, Size wanted) const
-    {
-        if (fingerprint != of)
-            ereport(
-                ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("quantized value belongs to quantizer %08x, not to %08x", fingerprint, of),
-                 errhint("Use the quantizer that made it, or quantize the vectors again.")));
-        if (count != wanted)
-            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                            errmsg("quantized value has %zu bytes, not %zu", count, wanted)));
-    }
-};
+QuantizedPair pair_of(FunctionCallInfo fcinfo)
+{
+    return {QuantizedCode(PG_GETARG_DATUM(0)),
+            reinterpret_cast<QuantizedQuery*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(1)))};
+}
 
 void decode(const Quantizer* q, const uint8* code, float* x)
 {
-    if (q->kind == Kind::product) {
+    if (q->kind == QuantizerKind::product) {
         if (!q->rotated)
             return quant::product_decode(q->shape(), q->parameters, code, x);
         Vec<float> y(q->dims);
         quant::product_decode(q->shape(), q->parameters, code, y.data());
         quant::product_rotate_back(q->rotation(), q->dims, y.data(), x);
-    } else if (q->kind == Kind::own_scalar) {
+    } else if (q->kind == QuantizerKind::own_scalar) {
         const OwnScalar own = OwnScalar::read(code);
         if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
             ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
@@ -171,144 +75,6 @@ void decode(const Quantizer* q, const uint8* code, float* x)
     } else
         quant::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
 }
-
-struct QuantizedQuery {
-    int32 vl_len_;   // varlena header
-    uint32 fingerprint;
-    Kind kind;
-    uint8 unused[3];
-    uint32 code_bytes;
-    float norm2;       // |q|^2
-    float offset_ip;   // scalar: <q, offset>, and what the integers' rounding takes
-    float step;        // scalar: of the 16-bit integers
-    // product: tables (ProductShape::table_floats) of squared distances, inner products and squared
-    // norms. scalar: of each dimension q - offset, scale, -offset, and q * scale as a 16-bit integer.
-    // own_scalar: q.
-    float parts[FLEXIBLE_ARRAY_MEMBER];
-
-    static QuantizedQuery* make(const Quantizer* by, const float* q)
-    {
-        const bool product = by->kind == Kind::product;
-        const Size each = product ? by->shape().table_floats() : Size{by->dims};
-        const Size count = (product ? 3 : by->kind == Kind::scalar ? 4 : 1) * each;
-        const Size bytes = offsetof(QuantizedQuery, parts) + count * sizeof(float);
-        auto* query = static_cast<QuantizedQuery*>(palloc0(bytes));
-        SET_VARSIZE(query, bytes);
-        query->fingerprint = by->fingerprint;
-        query->kind = by->kind;
-        query->code_bytes = static_cast<uint32>(by->code_bytes());
-        query->norm2 = static_cast<float>(simd::kernels().norm2_f32(q, by->dims));
-        float* parts = query->parts;
-        if (product) {
-            auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
-            Vec<float> y;
-            if (by->rotated) {
-                y.resize(by->dims);
-                quant::product_rotate(by->rotation(), by->dims, q, 1, y.data());
-                q = y.data();
-            }
-            quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
-            quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
-            quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
-        } else if (by->kind == Kind::own_scalar) {
-            std::memcpy(parts, q, each * sizeof(float));
-        } else {
-            query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
-            Vec<float> scaled(each);
-            for (Size j = 0; j < each; j++) {
-                parts[j] = q[j] - by->offset()[j];
-                parts[each + j] = by->scale()[j];
-                parts[2 * each + j] = -by->offset()[j];
-                scaled[j] = q[j] * by->scale()[j];
-            }
-            quant::ScalarQuery shorts;
-            shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
-            query->step = shorts.step();
-            // What rounding changes, at the middle of the codes.
-            for (Size j = 0; j < each; j++)
-                query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
-            std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
-        }
-        return query;
-    }
-};
-
-// A code and the query that it is compared with.
-struct QuantizedPair {
-    Code code;
-    const QuantizedQuery* query;
-
-    explicit QuantizedPair(FunctionCallInfo fcinfo)
-        : code(PG_GETARG_DATUM(0)),
-          query(reinterpret_cast<QuantizedQuery*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(1))))
-    {
-        code.check(query->fingerprint, query->code_bytes);
-    }
-
-    double l2sq() const
-    {
-        switch (query->kind) {
-        case Kind::product: return look_up(0);
-        case Kind::scalar: return apart(0);
-        case Kind::own_scalar: break;
-        }
-        return decoded(simd::kernels().f32.l2sq);
-    }
-    double ip() const
-    {
-        switch (query->kind) {
-        case Kind::product: return look_up(1);
-        case Kind::scalar:
-            return query->offset_ip +
-                   static_cast<double>(query->step) *
-                       simd::kernels().i16_u8.ip(reinterpret_cast<const int16_t*>(part(3)),
-                                                 code.bytes, code.count);
-        case Kind::own_scalar: break;
-        }
-        return decoded(simd::kernels().f32.ip);
-    }
-    double cosine() const { return cosine_distance_of(ip() / std::sqrt(norm2() * query->norm2)); }
-
-  private:
-    double norm2() const
-    {
-        switch (query->kind) {
-        case Kind::product: return look_up(2);
-        case Kind::scalar: return apart(2);
-        case Kind::own_scalar: break;
-        }
-        return OwnScalar::read(code.bytes).norm2;
-    }
-    const float* part(Size i) const { return query->parts + i * code.count; }   // scalar
-    // own_scalar: the sum of a kernel over the vector, decoded a piece at a time
-    double decoded(float (*kernel)(const float*, const float*, size_t)) const
-    {
-        constexpr Size piece = 256;
-        float x[piece];
-        double sum = 0;
-        const quant::ScalarParams own = OwnScalar::read(code.bytes).params();
-        const uint8* numbers = code.bytes + OwnScalar::bytes;
-        const Size n = code.count - OwnScalar::bytes;
-        for (Size i = 0; i < n; i += piece) {
-            const Size k = std::min(piece, n - i);
-            quant::scalar_decode(own, numbers + i, k, x);
-            sum += kernel(query->parts + i, x, k);
-        }
-        return sum;
-    }
-    double look_up(Size table) const
-    {
-        float sum;
-        simd::kernels().codebooks.score(query->parts + table * code.count * 256, code.count,
-                                        code.bytes, code.count, 1, &sum);
-        return sum;
-    }
-    // |x - scale * code|^2, x being a part
-    double apart(Size i) const
-    {
-        return simd::kernels().l2sq_scaled(part(i), part(1), code.bytes, code.count);
-    }
-};
 
 // The quantizer of a function's first argument, made ready once for all calls with the same one: it
 // is often large, and comes from a TOAST table anew each time.
@@ -336,12 +102,12 @@ class Prepared {
 
     void encode(const float* x, uint8* code)
     {
-        if (quantizer_->kind == Kind::scalar) {
+        if (quantizer_->kind == QuantizerKind::scalar) {
             quant::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
                                          quantizer_->scale(), code);
             return;
         }
-        if (quantizer_->kind == Kind::own_scalar) {
+        if (quantizer_->kind == QuantizerKind::own_scalar) {
             const quant::ScalarParams p =
                 quant::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
             if (!std::isfinite(p.norm2))
@@ -420,7 +186,7 @@ Quantizer* read_quantizer(StringInfo message, int code)
         bad("It is too short.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
     const auto version = static_cast<uint8>(pq_getmsgint(message, 1));
-    const auto kind = static_cast<Kind>(pq_getmsgint(message, 1));
+    const auto kind = static_cast<QuantizerKind>(pq_getmsgint(message, 1));
     const auto bits = static_cast<uint8>(pq_getmsgint(message, 1));
     const auto rotated = static_cast<uint8>(pq_getmsgint(message, 1));
     const auto dims = static_cast<uint16>(pq_getmsgint(message, 2));
@@ -429,10 +195,11 @@ Quantizer* read_quantizer(StringInfo message, int code)
         bad("It has a format that this version of quiver does not know.");
     if (dims < 1 || dims > max_dims || subvectors < 1 || subvectors > dims)
         bad("Its dimensions make no sense.");
-    if (rotated > (kind == Kind::product && dims <= Quantizer::max_rotated_dims ? 1 : 0))
+    if (rotated > (kind == QuantizerKind::product && dims <= Quantizer::max_rotated_dims ? 1 : 0))
         bad("It can't have a rotation.");
-    if (!(kind == Kind::product && (bits == 4 || bits == 8)) &&
-        !((kind == Kind::scalar || kind == Kind::own_scalar) && bits == 8 && subvectors == dims))
+    if (!(kind == QuantizerKind::product && (bits == 4 || bits == 8)) &&
+        !((kind == QuantizerKind::scalar || kind == QuantizerKind::own_scalar) && bits == 8 &&
+          subvectors == dims))
         bad("There is no such kind of quantizer.");
     Quantizer shape{};
     shape.kind = kind;
@@ -477,12 +244,12 @@ bytea* read_code(StringInfo message, int code)
         invalid("quantized", code, "It is too short or too long.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
     uint8* bytes;
-    bytea* result = Code::make(fingerprint, left - 4, &bytes);
+    bytea* result = QuantizedCode::make(fingerprint, left - 4, &bytes);
     pq_copymsgbytes(message, reinterpret_cast<char*>(bytes), left - 4);
     return result;
 }
 
-bytea* send_code(const Code& code)
+bytea* send_code(const QuantizedCode& code)
 {
     StringInfoData message;
     pq_begintypsend(&message);
@@ -498,7 +265,7 @@ Quantizer* get_quantizer(FunctionCallInfo fcinfo, int i)
 
 int compare_codes(FunctionCallInfo fcinfo)
 {
-    const Code a(PG_GETARG_DATUM(0)), b(PG_GETARG_DATUM(1));
+    const QuantizedCode a(PG_GETARG_DATUM(0)), b(PG_GETARG_DATUM(1));
     if (a.fingerprint != b.fingerprint)
         return a.fingerprint < b.fingerprint ? -1 : 1;
     const int order = std::memcmp(a.bytes, b.bytes, std::min(a.count, b.count));
@@ -508,7 +275,7 @@ int compare_codes(FunctionCallInfo fcinfo)
 // ---- training: an aggregate over a sample of the rows (Vitter 1985, algorithm R) ----
 
 struct Training {
-    Kind kind;
+    QuantizerKind kind;
     int dims, subvectors, bits;
     bool rotated;
     int64 seen = 0;
@@ -516,11 +283,11 @@ struct Training {
     float* rows = nullptr;
     Rng rng{1};
 
-    Training(Kind k, int d, int s, int b, bool r)
+    Training(QuantizerKind k, int d, int s, int b, bool r)
         : kind(k), dims(d), subvectors(s), bits(b), rotated(r)
     {
         // 256 rows a centroid is where more stop to help; what fits maintenance_work_mem.
-        const Size wanted = k == Kind::product ? std::max<Size>(Size{256} << b, 16384) : 2;
+        const Size wanted = k == QuantizerKind::product ? std::max<Size>(Size{256} << b, 16384) : 2;
         const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 /
                           (static_cast<Size>(d) * sizeof(float));
         most = std::min(wanted, std::max<Size>(fits, Size{1} << b));
@@ -531,7 +298,7 @@ struct Training {
         seen++;
         const Size bytes = static_cast<Size>(dims) * sizeof(float);
         Size at = kept;
-        if (kind == Kind::scalar && kept == 2) {
+        if (kind == QuantizerKind::scalar && kept == 2) {
             // Two rows: the least and the greatest of each dimension.
             for (int j = 0; j < dims; j++) {
                 rows[j] = std::min(rows[j], x[j]);
@@ -551,14 +318,14 @@ struct Training {
         }
         std::memcpy(rows + at * dims, x, bytes);
         kept = std::max(kept, at + 1);
-        if (kind == Kind::scalar && kept == 1) {   // the first is both
+        if (kind == QuantizerKind::scalar && kept == 1) {   // the first is both
             std::memcpy(rows + dims, x, bytes);
             kept = 2;
         }
     }
 };
 
-Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
+Datum train_accum(FunctionCallInfo fcinfo, QuantizerKind kind)
 {
     MemoryContext context;
     if (!AggCheckCallContext(fcinfo, &context))
@@ -574,7 +341,7 @@ Datum train_accum(FunctionCallInfo fcinfo, Kind kind)
     if (!t) {
         int subvectors = v->dim, bits = 8;
         bool rotated = false;
-        if (kind == Kind::product) {
+        if (kind == QuantizerKind::product) {
             for (int i = 2; i < PG_NARGS(); i++)
                 if (PG_ARGISNULL(i))
                     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -627,7 +394,7 @@ Datum train_final(FunctionCallInfo fcinfo)
         }
         quant::product_train(q->shape(), rows, t->kept, 1, q->parameters, pg::poll);
         pfree(rows);
-    } else if (t->kind == Kind::product)
+    } else if (t->kind == QuantizerKind::product)
         quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
     else
         quant::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
@@ -659,13 +426,13 @@ QUIVER_FUNCTION(quantized_in)
     StringInfoData message = hex_in("quantized", PG_GETARG_CSTRING(0));
     PG_RETURN_BYTEA_P(read_code(&message, ERRCODE_INVALID_TEXT_REPRESENTATION));
 }
-QUIVER_FUNCTION(quantized_out) { return hex_out(send_code(Code(PG_GETARG_DATUM(0)))); }
+QUIVER_FUNCTION(quantized_out) { return hex_out(send_code(QuantizedCode(PG_GETARG_DATUM(0)))); }
 QUIVER_FUNCTION(quantized_recv)
 {
     PG_RETURN_BYTEA_P(read_code(reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0)),
                                 ERRCODE_INVALID_BINARY_REPRESENTATION));
 }
-QUIVER_FUNCTION(quantized_send) { PG_RETURN_BYTEA_P(send_code(Code(PG_GETARG_DATUM(0)))); }
+QUIVER_FUNCTION(quantized_send) { PG_RETURN_BYTEA_P(send_code(QuantizedCode(PG_GETARG_DATUM(0)))); }
 
 QUIVER_FUNCTION(quantized_query_in)
 {
@@ -680,8 +447,8 @@ QUIVER_FUNCTION(quantized_query_out)
     PG_RETURN_CSTRING(psprintf("query of quantizer %08x", q->fingerprint));
 }
 
-QUIVER_FUNCTION(pq_train_accum) { return train_accum(fcinfo, Kind::product); }
-QUIVER_FUNCTION(sq_train_accum) { return train_accum(fcinfo, Kind::scalar); }
+QUIVER_FUNCTION(pq_train_accum) { return train_accum(fcinfo, QuantizerKind::product); }
+QUIVER_FUNCTION(sq_train_accum) { return train_accum(fcinfo, QuantizerKind::scalar); }
 QUIVER_FUNCTION(quantizer_train_final) { return train_final(fcinfo); }
 
 QUIVER_FUNCTION(sq_quantizer)
@@ -690,7 +457,7 @@ QUIVER_FUNCTION(sq_quantizer)
     if (dims < 1 || dims > max_dims)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("a quantizer has 1 to %d dimensions, not %d", max_dims, dims)));
-    Quantizer* q = Quantizer::make(Kind::own_scalar, dims, dims, 8);
+    Quantizer* q = Quantizer::make(QuantizerKind::own_scalar, dims, dims, 8);
     q->fingerprint = q->compute_fingerprint();
     PG_RETURN_POINTER(q);
 }
@@ -701,7 +468,7 @@ QUIVER_FUNCTION(quantize)
     const auto* v = Vector::from(PG_GETARG_DATUM(1));
     check_typmod(q->dims, v->dim);
     uint8* bytes;
-    bytea* result = Code::make(q->fingerprint, q->code_bytes(), &bytes);
+    bytea* result = QuantizedCode::make(q->fingerprint, q->code_bytes(), &bytes);
     q.encode(v->x, bytes);
     PG_RETURN_BYTEA_P(result);
 }
@@ -709,7 +476,7 @@ QUIVER_FUNCTION(quantize)
 QUIVER_FUNCTION(dequantize)
 {
     const Prepared& q = Prepared::of(fcinfo);
-    const Code code(PG_GETARG_DATUM(1));
+    const QuantizedCode code(PG_GETARG_DATUM(1));
     code.check(q->fingerprint, q->code_bytes());
     Vector* result = Vector::make(q->dims);
     decode(q.get(), code.bytes, result->x);
@@ -728,20 +495,17 @@ QUIVER_FUNCTION(quantized_query)
 QUIVER_FUNCTION(quantized_query_from_code)
 {
     const Prepared& q = Prepared::of(fcinfo);
-    const Code code(PG_GETARG_DATUM(1));
+    const QuantizedCode code(PG_GETARG_DATUM(1));
     code.check(q->fingerprint, q->code_bytes());
     auto* x = static_cast<float*>(palloc(q->dims * sizeof(float)));
     decode(q.get(), code.bytes, x);
     PG_RETURN_POINTER(QuantizedQuery::make(q.get(), x));
 }
 
-QUIVER_FUNCTION(quantized_l2_distance)
-{
-    PG_RETURN_FLOAT8(std::sqrt(QuantizedPair(fcinfo).l2sq()));
-}
-QUIVER_FUNCTION(quantized_inner_product) { PG_RETURN_FLOAT8(QuantizedPair(fcinfo).ip()); }
-QUIVER_FUNCTION(quantized_negative_inner_product) { PG_RETURN_FLOAT8(-QuantizedPair(fcinfo).ip()); }
-QUIVER_FUNCTION(quantized_cosine_distance) { PG_RETURN_FLOAT8(QuantizedPair(fcinfo).cosine()); }
+QUIVER_FUNCTION(quantized_l2_distance) { PG_RETURN_FLOAT8(std::sqrt(pair_of(fcinfo).l2sq())); }
+QUIVER_FUNCTION(quantized_inner_product) { PG_RETURN_FLOAT8(pair_of(fcinfo).ip()); }
+QUIVER_FUNCTION(quantized_negative_inner_product) { PG_RETURN_FLOAT8(-pair_of(fcinfo).ip()); }
+QUIVER_FUNCTION(quantized_cosine_distance) { PG_RETURN_FLOAT8(pair_of(fcinfo).cosine()); }
 
 QUIVER_FUNCTION(quantized_lt) { PG_RETURN_BOOL(compare_codes(fcinfo) < 0); }
 QUIVER_FUNCTION(quantized_le) { PG_RETURN_BOOL(compare_codes(fcinfo) <= 0); }
@@ -759,10 +523,10 @@ QUIVER_FUNCTION(quantizer_info)
     const Quantizer* q = get_quantizer(fcinfo, 0);
     Datum values[7] = {
         CStringGetTextDatum(psprintf("%08x", q->fingerprint)),
-        CStringGetTextDatum(q->rotated                 ? "product, rotated"
-                            : q->kind == Kind::product ? "product"
-                            : q->kind == Kind::scalar  ? "scalar"
-                                                       : "scalar, per vector"),
+        CStringGetTextDatum(q->rotated                          ? "product, rotated"
+                            : q->kind == QuantizerKind::product ? "product"
+                            : q->kind == QuantizerKind::scalar  ? "scalar"
+                                                                : "scalar, per vector"),
         Int32GetDatum(q->dims),
         Int32GetDatum(q->subvectors),
         Int32GetDatum(q->bits),
