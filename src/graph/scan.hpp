@@ -52,7 +52,7 @@ class Scan {
         pending_.clear();
         batch_.clear();
         at_ = at_ranked_ = end_ranked_ = 0;
-        last_ = reach_ = -INFINITY;
+        last_ = given_ = reach_ = -INFINITY;
         settled_ = false;
         state_ = State::fresh;
         waiting_.clear();
@@ -74,7 +74,7 @@ class Scan {
             }
             if (!waiting_.empty() && (!ahead_ || waiting_.front().distance <= next_.distance)) {
                 *tid = waiting_.front().tid;
-                *distance = waiting_.front().distance;
+                *distance = given_ = waiting_.front().distance;
                 std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
                 waiting_.pop_back();
                 return true;
@@ -84,11 +84,12 @@ class Scan {
             ahead_ = false;
             if (next_in_order_ || !rows_) {
                 *tid = next_.tid;
-                *distance = next_.distance;
+                *distance = given_ = next_.distance;
                 return true;
             }
             Ranked r{0, next_.tid};
-            if (rows_->distance(r.tid, &r.distance)) {
+            if (rows_->distance(r.tid, &r.distance) &&
+                (limits_.iterate != Iterate::strict || r.distance >= given_)) {
                 waiting_.push_back(r);
                 std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
             }
@@ -97,7 +98,8 @@ class Scan {
     }
 
     // The next row, and a bound that its exact distance is not below. in_order: it is surely not
-    // nearer than those before it, nor farther than those that follow.
+    // nearer than those before it, nor farther than those that follow. In strict order bounds rise, but for
+    // rows of 8 bits that next() may find to be too late.
     bool next_by_bound(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
@@ -107,9 +109,7 @@ class Scan {
                 *bound = last_ = r.distance;
                 return *in_order = true;
             }
-            if (at_ < batch_.size()) {
-                if (!settled_)
-                    settle();
+            if (settled_ || settle()) {
                 const Emit& e = batch_[at_];
                 *tid = items_[e.item].tids[--left_];
                 *bound = last_ = e.low;
@@ -160,16 +160,18 @@ class Scan {
     enum class State : uint8_t { fresh, running, done };
 
     // Decides which row of the batch comes next, and whether its place is certain: fine codes of the
-    // few in front are looked at, as far as their bounds overlap.
-    void settle()
+    // few in front are looked at, as far as their bounds overlap. False: the batch is at its end.
+    bool settle()
     {
         const auto overlapped = [&] {
             return at_ + 1 < batch_.size() && batch_[at_ + 1].low < batch_[at_].high;
         };
         if (l_.fine()) {
-            for (;;) {
+            while (at_ < batch_.size()) {
                 if (!batch_[at_].fine)
                     refine(at_);
+                else if (too_late(batch_[at_].low))
+                    at_++;
                 else if (overlapped() && !batch_[at_ + 1].fine)
                     refine(at_ + 1);
                 else
@@ -177,6 +179,8 @@ class Scan {
             }
             store_.release();
         }
+        if (at_ == batch_.size())
+            return false;
         const Emit& e = batch_[at_];
         left_ = items_[e.item].tid_count;
         const bool last =
@@ -184,7 +188,13 @@ class Scan {
         in_order_ = l_.precise() && left_ == 1 && e.low >= reach_ && !last && !overlapped();
         if (!in_order_)
             reach_ = std::max(reach_, e.high);
-        settled_ = true;
+        return settled_ = true;
+    }
+
+    // What should have come before rows that are gone already can't come in order.
+    bool too_late(double bound) const
+    {
+        return limits_.iterate == Iterate::strict && bound < last_;
     }
 
     // Narrows the bounds of one, which may move it back.
@@ -265,8 +275,9 @@ class Scan {
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];
             const Bounds bounds = query_.bounds(pending_[i].distance(), item.norm2, item.error);
-            // What should have come before rows that are gone already can't come in order.
-            if (limits_.iterate == Iterate::strict && bounds.low < last_)
+            // Only what is surely too late, where fine codes or exact distances decide later.
+            const bool later = l_.fine() || (rows_ && !l_.precise());
+            if (too_late(later ? bounds.high : bounds.low))
                 continue;
             batch_.push_back({bounds.low, bounds.high, pending_[i].id(), false});
         }
@@ -322,6 +333,7 @@ class Scan {
     bool settled_ = false, in_order_ = false;   // of the front of the batch
     uint32_t left_ = 0;                         // of its rows
     double last_ = 0;                           // the bound given out last
+    double given_ = 0;                          // and the distance
     double reach_ = 0;   // up to where rows given out without a certain place may be
     State state_ = State::done;
 };

@@ -261,7 +261,9 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
         for (const auto& [row, bound] : got) {
             const double distance = f.exact(q, row);
             ASSERT_LE(bound, distance + 1e-7 * std::fabs(distance));
-            ASSERT_GE(bound, last);
+            if (f.layout.precise() || f.layout.coarse()) {
+                ASSERT_GE(bound, last);
+            }
             ASSERT_TRUE(seen.insert(row).second);
             last = bound;
             // A row whose place is certain is not nearer than any before it, nor is one after it
@@ -581,16 +583,26 @@ TEST(Graph, RepairSurvivesDecimation)
 TEST(Graph, RowsComeInExactOrder)
 {
     for (const Metric metric : {Metric::l2, Metric::cosine, Metric::ip, Metric::l1})
-        for (const int bits : {8, 16}) {
-            if (metric == Metric::l1 && bits == 16)
+        for (const int bits : {8, 2, 12, 16, 32}) {
+            if (metric == Metric::l1 && bits != 8)
                 continue;
             const bool unit = metric == Metric::cosine;
-            Fixture f(metric, 24, 16, choose_fold, 64, Form::dense, bits);
+            constexpr uint32_t dims = 256;
+            Fixture f(metric, dims, 16, choose_fold, 64, Form::dense, bits);
             std::mt19937 rng(21);
+            std::vector<std::vector<float>> centres;
+            for (int i = 0; i < 30; i++)
+                centres.push_back(gaussian(rng, dims, false));
             for (int i = 0; i < 2000; i++)
-                f.add(gaussian(rng, 24, unit));
-            for (int query = 0; query < 20; query++) {
-                f.asked = gaussian(rng, 24, unit);
+                f.add(clustered(rng, centres, unit));
+            size_t good = 0;
+            constexpr int queries = 20;
+            for (int query = 0; query < queries; query++) {
+                f.asked = clustered(rng, centres, unit);
+                std::vector<double> all;
+                for (size_t i = 0; i < f.rows.size(); i++)
+                    all.push_back(f.exact(f.asked, i));
+                std::nth_element(all.begin(), all.begin() + 99, all.end());
                 f.scan.start(f.value(f.asked), {40, Iterate::strict, 1000000, size_t{1} << 30}, &f);
                 std::set<size_t> met, seen;
                 double before = -INFINITY;
@@ -603,12 +615,15 @@ TEST(Graph, RowsComeInExactOrder)
                     EXPECT_TRUE(met.count(row));
                     const double exact = f.exact(f.asked, row);
                     // As far as the exact sum here and the bounds of floats can tell.
-                    EXPECT_GE(exact, before - 1e-5);
-                    EXPECT_LE(distance, exact + 1e-5);
+                    EXPECT_GE(exact, before - 1e-5 * std::fabs(exact) - 1e-5);
+                    EXPECT_LE(distance, exact + 1e-5 * std::fabs(exact) + 1e-5);
                     before = std::max(before, exact);
+                    good += exact <= all[99];
                 }
                 EXPECT_EQ(seen.size(), 100u);
             }
+            // Few of the nearest come too late to be in order, though ef is less than what is asked for.
+            EXPECT_GE(good, 95u * queries) << static_cast<int>(metric) << " " << bits;
         }
 }
 
