@@ -86,8 +86,20 @@ RESET maintenance_work_mem;
 SELECT max(recall) > 0.95 AS good FROM hnsw_recall('t_v', 10, 30);
 SELECT * FROM hnsw_check('t_v', true);
 
+-- Rows far from the origin: codes are of how they lie around their mean.
+CREATE TABLE far (id integer, v vector(200));
+INSERT INTO far SELECT id, v + array_fill(20, ARRAY[200])::vector FROM c;
+CREATE INDEX far_l2 ON far USING hnsw (v vector_l2_ops) WITH (vector_bits = 2);
+CREATE INDEX far_cosine ON far USING hnsw (v vector_cosine_ops) WITH (vector_bits = 2);
+SELECT i, recall > 0.95 AS good FROM unnest('{far_l2,far_cosine}'::regclass[]) i, hnsw_recall(i, 10, 50) WHERE ef_search = 40 ORDER BY i;
+INSERT INTO far SELECT id + 100000, v + array_fill(20.1, ARRAY[200])::vector FROM c WHERE id <= 300;
+DELETE FROM far WHERE id % 10 = 1;
+VACUUM far;
+SELECT i, recall > 0.95 AS good FROM unnest('{far_l2,far_cosine}'::regclass[]) i, hnsw_recall(i, 10, 50) WHERE ef_search = 40 ORDER BY i;
+SELECT k.* FROM unnest('{far_l2,far_cosine}'::regclass[]) i, LATERAL hnsw_check(i, true) k;
+
 \set VERBOSITY default
 CREATE INDEX ON c USING hnsw (v vector_l2_ops) WITH (vector_bits = 3);
 CREATE INDEX ON c USING hnsw (v vector_l1_ops) WITH (vector_bits = 2);
-DROP TABLE c, e, t;
+DROP TABLE c, e, t, far;
 DROP FUNCTION same, some_vector;

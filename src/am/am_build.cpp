@@ -83,6 +83,7 @@ static MetaData new_meta(Relation index)
     meta.degree = layout.degree;
     meta.fold = layout.fold;
     meta.bits = static_cast<uint8>(layout.bits);
+    meta.centred = can_have_centre(layout);
     meta.slot_bytes = layout.slot_bytes;
     meta.slots_per_page = layout.slots_per_page(usable_bytes);
     meta.rotation_seed = 1;
@@ -93,17 +94,18 @@ static MetaData new_meta(Relation index)
 
 using Codebook = half[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
 
-// The meta page; with room for a codebook, if there is to be one.
+// The meta page; with room for a codebook and a centre, if there are to be any.
 static void write_empty(Relation index, ForkNumber fork, const MetaData& meta,
                         const Codebook* codebook)
 {
-    const Size bytes = codebook_bytes(meta.layout());
+    const graph::Layout layout = meta.layout();
+    const Size bytes = codebook_bytes(layout) + (meta.centred ? centre_bytes(layout) : 0);
     const Buffer buffer = pg::extend_relation(index, fork, false);
     const Page page = BufferGetPage(buffer);
     init_page(page, kind_meta);
     *reinterpret_cast<MetaData*>(PageGetContents(page)) = meta;
     if (codebook)
-        std::memcpy(codebook_in(page), *codebook, bytes);
+        std::memcpy(codebook_in(page), *codebook, codebook_bytes(layout));
     reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(
         static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) + bytes - page);
     MarkBufferDirty(buffer);
@@ -209,16 +211,24 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 void train(BuildState& b)
 {
     Codebook codebook;
+    Vec<half> centre(b.meta.centred ? b.layout.padded : 0);
+    if (b.meta.centred) {
+        b.trainer->centre(centre.data(), b.layout.padded);
+        b.layout.set_centre(centre.data());
+    }
     b.trainer->train(b.meta.rotation_seed, codebook, pg::poll);
     b.trainer = nullptr;
     b.layout.set_codebook(codebook);
     const Buffer buffer = ReadBuffer(b.index, meta_block);
     LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
     std::memcpy(codebook_in(BufferGetPage(buffer)), codebook, codebook_bytes(b.layout));
+    std::copy(centre.begin(), centre.end(), centre_in(BufferGetPage(buffer), b.layout));
     MarkBufferDirty(buffer);
     UnlockReleaseBuffer(buffer);
     for (BuildState::Waiting& w : b.waiting) {
         graph::Value x;
+        for (uint32 i = 0; b.layout.centre && i < b.layout.padded; i++)
+            w.x[i] -= b.layout.centre[i];
         x.dense = w.x;
         insert_row(b, &w.tid, x);
         pfree(w.x);

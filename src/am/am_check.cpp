@@ -151,7 +151,7 @@ class Check {
         double error = 0, norm = 0;
         for (uint32 i = 0; i < layout_.padded; i++) {
             const double e = std::fabs(static_cast<double>(x.dense[i]) - decoded_[i]),
-                         d = std::fabs(x.dense[i]);
+                         d = std::fabs(x.dense[i] + (layout_.centre ? layout_.centre[i] : 0.0f));
             error += layout_.metric == graph::Metric::l1 ? e : e * e;
             norm += layout_.metric == graph::Metric::l1 ? d : d * d;
         }

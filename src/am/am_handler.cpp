@@ -55,7 +55,8 @@ MetaData read_meta(Relation index)
         l.bits != meta.bits || meta.m < 2 || meta.m > 100 || meta.ef_construction < 4 ||
         meta.ef_construction > 1000 || meta.entry_level < -1 ||
         meta.entry_level > graph::max_level || meta.slots_per_page < 1 ||
-        l.slot_bytes != meta.slot_bytes || meta.slots_per_page * meta.slot_bytes > usable_bytes ||
+        meta.centred > (can_have_centre(l) ? 1 : 0) || l.slot_bytes != meta.slot_bytes ||
+        meta.slots_per_page * meta.slot_bytes > usable_bytes ||
         (dims > 0 && meta.dims != static_cast<uint32>(dims)))
         ereport(ERROR,
                 (errcode(ERRCODE_INDEX_CORRUPTED),
@@ -68,18 +69,28 @@ IndexLayout::IndexLayout(Relation index, const MetaData& meta) : IndexLayout(met
 {
     if (!coarse())
         return;
-    half stored[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
+    half stored[usable_bytes / sizeof(half)];
     const Buffer buffer = ReadBuffer(index, meta_block);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    std::memcpy(stored, codebook_in(BufferGetPage(buffer)), codebook_bytes(*this));
+    std::memcpy(stored, codebook_in(BufferGetPage(buffer)),
+                codebook_bytes(*this) + (meta.centred ? centre_bytes(*this) : 0));
     UnlockReleaseBuffer(buffer);
     set_codebook(stored);
+    if (meta.centred)
+        set_centre(stored + codebook_bytes(*this) / sizeof(half));
 }
 
 void IndexLayout::set_codebook(const half* stored)
 {
     own_.set(stored, subvector());
     codebook = &own_;
+}
+
+void IndexLayout::set_centre(const half* stored)
+{
+    own_centre_.resize(padded);
+    simd::kernels().to_f32(stored, own_centre_.data(), padded);
+    centre = own_centre_.data();
 }
 
 }   // namespace quiver::am

@@ -17,8 +17,8 @@ struct MetaData {
     uint32 version;
     graph::Metric metric;
     graph::Form form;
-    uint8 bits;   // of a dimension of a node's own vector
-    uint8 unused;
+    uint8 bits;      // of a dimension of a node's own vector
+    uint8 centred;   // whether vectors are stored as they lie from a centre
     uint32 dims;
     uint32 m;
     uint32 ef_construction;
@@ -37,7 +37,7 @@ struct MetaData {
     }
 };
 
-// Behind it: the codebook, if there is one.
+// Behind it: the codebook, if there is one, and the centre.
 inline half* codebook_in(Page page)
 {
     return reinterpret_cast<half*>(PageGetContents(page) + sizeof(MetaData));
@@ -47,6 +47,11 @@ inline Size codebook_bytes(const graph::Layout& l)
 {
     return l.coarse() ? quant::SharedCodebook::floats_of(l.subvector()) * sizeof(half) : 0;
 }
+inline Size centre_bytes(const graph::Layout& l) { return l.padded * sizeof(half); }
+inline half* centre_in(Page page, const graph::Layout& l)
+{
+    return codebook_in(page) + codebook_bytes(l) / sizeof(half);
+}
 
 // The layout of an index, with its codebook.
 class IndexLayout : public graph::Layout {
@@ -55,9 +60,11 @@ class IndexLayout : public graph::Layout {
     IndexLayout(Relation index, const MetaData& meta);
     IndexLayout(const IndexLayout&) = delete;
     void set_codebook(const half* stored);
+    void set_centre(const half* stored);
 
   private:
     quant::SharedCodebook own_;
+    Vec<float> own_centre_;
 };
 
 // Ends every page. The id tells tools such as pg_filedump whose page it is.
@@ -72,6 +79,13 @@ constexpr uint16 page_id = 0x9D51;
 
 constexpr uint32 usable_bytes =
     BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(PageTail));
+
+// Is there room for a centre, and use? Inner products are not of differences.
+inline bool can_have_centre(const graph::Layout& l)
+{
+    return l.coarse() && (l.metric == graph::Metric::l2 || l.metric == graph::Metric::cosine) &&
+           sizeof(MetaData) + codebook_bytes(l) + centre_bytes(l) <= usable_bytes;
+}
 
 inline PageTail* page_tail(Page page)
 {

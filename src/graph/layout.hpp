@@ -106,9 +106,12 @@ struct Layout {
     // vector itself, in floats; 1, 2 or 4: product quantization by the codebook.
     uint32_t bits;
     quant::SharedCodebook* codebook;   // whoever makes the layout sets it
-    uint32_t degree;                   // neighbours a slot has room for, a multiple of 4
-    uint32_t fold;                     // coordinates a sketch bit stands for; 0: no sketches
-    uint32_t words;   // 64-bit words of a sketch; 0: neighbours are read to be scored
+    // Subtracted from rotated vectors before they are anything else, padded floats; null: nothing is.
+    // Small codes are of lengths from here. L2 distances, those of cosine included, do not see it.
+    const float* centre;
+    uint32_t degree;   // neighbours a slot has room for, a multiple of 4
+    uint32_t fold;     // coordinates a sketch bit stands for; 0: no sketches
+    uint32_t words;    // 64-bit words of a sketch; 0: neighbours are read to be scored
     uint32_t ids, a, b, sketches, slot_bytes;   // offsets and the size
     Form form;
     Metric metric;

@@ -1,5 +1,6 @@
 #include "quant/shared.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -133,23 +134,49 @@ float SharedQuery::ip(const ScalarParams& p, const uint8_t* code) const
 
 void SharedTrainer::add(const float* x, size_t n)
 {
-    const double norm2 = simd::kernels().norm2_f32(x, n);
-    const auto inverse = static_cast<float>(std::sqrt(static_cast<double>(n) / norm2));
-    if (!(norm2 > 0) || !std::isfinite(norm2) || !std::isfinite(inverse))
+    dims_ = n;
+    if (std::isfinite(simd::kernels().norm2_f32(x, n)))
+        rows_.insert(rows_.end(), x, x + n);
+}
+
+void SharedTrainer::centre(half* mean, size_t n)
+{
+    std::fill_n(mean, n, to_half(0.0f));
+    if (dims_ != n || rows_.size() < few * n)
         return;
-    for (size_t i = 0; i < n && !full(); i++)
-        parts_.push_back(x[i] * inverse);
+    const size_t count = rows_.size() / n;
+    for (size_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += rows_[i * n + j];
+        // Beyond what a half can hold, which vectors like that gain little by.
+        const double most = 65504;
+        mean[j] =
+            to_half(static_cast<float>(std::clamp(sum / static_cast<double>(count), -most, most)));
+        for (size_t i = 0; i < count; i++)
+            rows_[i * n + j] -= to_float(mean[j]);
+    }
 }
 
 void SharedTrainer::train(uint64_t seed, half* stored, void (*poll)())
 {
+    Vec<float> parts;
+    for (size_t i = 0; i < rows_.size(); i += dims_) {
+        const float* x = rows_.data() + i;
+        const double norm2 = simd::kernels().norm2_f32(x, dims_);
+        const auto inverse = static_cast<float>(std::sqrt(static_cast<double>(dims_) / norm2));
+        if (!(norm2 > 0) || !std::isfinite(norm2) || !std::isfinite(inverse))
+            continue;
+        for (size_t j = 0; j < dims_ && parts.size() < wanted * length_; j++)
+            parts.push_back(x[j] * inverse);
+    }
     Rng rng(seed);
     constexpr size_t enough = wanted / 4;
-    while (parts_.size() < enough * length_)   // Box and Muller 1958
-        parts_.push_back(static_cast<float>(std::sqrt(-2 * std::log(rng.unit())) *
-                                            std::cos(6.283185307179586 * rng.unit())));
+    while (parts.size() < enough * length_)   // Box and Muller 1958
+        parts.push_back(static_cast<float>(std::sqrt(-2 * std::log(rng.unit())) *
+                                           std::cos(6.283185307179586 * rng.unit())));
     Vec<float> found(SharedCodebook::floats_of(length_));
-    kmeans(parts_.data(), parts_.size() / length_, length_, SharedCodebook::centroids, 25, &rng,
+    kmeans(parts.data(), parts.size() / length_, length_, SharedCodebook::centroids, 25, &rng,
            found.data(), poll);
     for (size_t i = 0; i < SharedCodebook::centroids; i++)
         for (size_t j = 0; j < length_; j++)

@@ -58,9 +58,11 @@ class SharedTrainer {
   public:
     explicit SharedTrainer(size_t length) : length_(length) {}
 
-    bool full() const { return parts_.size() >= wanted * length_; }
-    // A vector of n coordinates, a multiple of 8.
+    bool full() const { return rows_.size() >= wanted * length_; }
+    // A vector of n coordinates, a multiple of 8; all have as many.
     void add(const float* x, size_t n);
+    // The mean of the vectors, n numbers, which is subtracted from them; of a few that says nothing: zeros.
+    void centre(half* mean, size_t n);
     // The codebook, as SharedCodebook::set takes it. Where there were few vectors (or none: an index
     // may be made before there are rows) it is as of normally distributed coordinates, which those of
     // rotated vectors nearly are. poll() may throw (or jump).
@@ -68,8 +70,9 @@ class SharedTrainer {
 
   private:
     static constexpr size_t wanted = 65536;
-    size_t length_;
-    Vec<float> parts_;
+    static constexpr size_t few = 64;
+    size_t length_, dims_ = 0;
+    Vec<float> rows_;   // of dims_ each
 };
 
 }   // namespace quiver::quant

@@ -100,6 +100,52 @@ TEST_P(Shared, InnerProductsAreOfWhatIsDecoded)
     }
 }
 
+// Of vectors far from the origin the codes are of what lies around their mean.
+TEST_P(Shared, CentreIsTheMean)
+{
+    const size_t n = 192;
+    std::vector<std::vector<float>> rows;
+    for (int i = 0; i < 500; i++) {
+        rows.push_back(gaussian(rng, n, 1));
+        for (size_t j = 0; j < n; j++)
+            rows.back()[j] += j % 2 ? 20.0f : -10.0f;
+    }
+    SharedTrainer trainer(length), few(length), none(length);
+    for (size_t i = 0; i < rows.size(); i++) {
+        trainer.add(rows[i].data(), n);
+        if (i < 10)
+            few.add(rows[i].data(), n);
+    }
+    std::vector<half> mean(n), stored(SharedCodebook::floats_of(length));
+    for (SharedTrainer* t : {&few, &none}) {
+        t->centre(mean.data(), n);
+        for (const half h : mean)
+            ASSERT_EQ(to_float(h), 0.0f);
+    }
+    trainer.centre(mean.data(), n);
+    for (size_t j = 0; j < n; j++)
+        ASSERT_NEAR(to_float(mean[j]), j % 2 ? 20 : -10, 0.3);
+    trainer.train(1, stored.data(), [] {});
+    codebook.set(stored.data(), length);
+    double error = 0;
+    for (auto& x : rows) {
+        for (size_t j = 0; j < n; j++)
+            x[j] -= to_float(mean[j]);
+        std::vector<uint8_t> code(n / length);
+        const ScalarParams p = codebook.encode(x.data(), n, code.data());
+        error += static_cast<double>(p.error) * p.error / static_cast<double>(n * rows.size());
+    }
+    // As of normally distributed coordinates (above)
+    EXPECT_LT(error, 2.4 * std::pow(2.0, -16.0 / static_cast<double>(length)));
+    // Means that no half can hold
+    SharedTrainer wide(length);
+    for (int i = 0; i < 100; i++)
+        wide.add(std::vector<float>(64, 1e15f).data(), 64);
+    std::vector<half> most(64);
+    wide.centre(most.data(), 64);
+    EXPECT_TRUE(std::isfinite(to_float(most[0])));
+}
+
 TEST_P(Shared, ExtremesAreHarmless)
 {
     train(
