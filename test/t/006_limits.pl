@@ -89,7 +89,7 @@ system('prlimit', "--pid=$pid", '--as=' . ($vm + 30_000) * 1024 . ':') == 0 or d
 $node->safe_psql('postgres', 'CREATE TABLE large (id integer, v vector(1000)); INSERT INTO large SELECT i, random_vector(1000) FROM generate_series(1, 6000) i');
 my $err = '';
 $node->psql('postgres', q{SET maintenance_work_mem = '1GB';
-	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 32)}, stderr => \$err);
+	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 40, ef_construction = 80)}, stderr => \$err);
 like($err, qr/out of memory/, 'a build without memory: an error');
 $err = '';
 $node->psql('postgres', 'SELECT pq_train(v, 10) FROM large, generate_series(1, 20)', stderr => \$err);
