@@ -584,19 +584,19 @@ TEST(Graph, RowsComeInExactOrder)
 {
     for (const Metric metric : {Metric::l2, Metric::cosine, Metric::ip, Metric::l1})
         for (const int bits : {8, 2, 12, 16, 32}) {
-            if (metric == Metric::l1 && bits != 8)
+            if (metric != Metric::l2 && bits != 8 && (metric == Metric::l1 || bits != 16))
                 continue;
             const bool unit = metric == Metric::cosine;
-            constexpr uint32_t dims = 256;
+            constexpr uint32_t dims = 128;
             Fixture f(metric, dims, 16, choose_fold, 64, Form::dense, bits);
             std::mt19937 rng(21);
             std::vector<std::vector<float>> centres;
             for (int i = 0; i < 30; i++)
                 centres.push_back(gaussian(rng, dims, false));
-            for (int i = 0; i < 2000; i++)
+            for (int i = 0; i < 1000; i++)
                 f.add(clustered(rng, centres, unit));
             size_t good = 0;
-            constexpr int queries = 20;
+            constexpr int queries = 10;
             for (int query = 0; query < queries; query++) {
                 f.asked = clustered(rng, centres, unit);
                 std::vector<double> all;
