@@ -93,11 +93,13 @@ RESET min_parallel_table_scan_size;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 SELECT ids = l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 20) AS same FROM q_codes, q_found WHERE name = 'pq4' GROUP BY ids;
-SELECT id, l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) OVER (ORDER BY id)
-FROM q_codes WHERE name = 'pq4' AND id <= 6 ORDER BY id;
+SELECT count(*), bool_and(a.found = (SELECT l2_nearest(b.id::bigint, b.code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2)
+    FROM q_codes b WHERE b.name = 'pq4' AND b.id <= a.id)) AS same
+FROM (SELECT id, l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) OVER (ORDER BY id) AS found
+    FROM q_codes WHERE name = 'pq4' AND id <= 300) a;
 -- None, nulls, groups
 SELECT l2_nearest(id::bigint, code, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) FROM q_codes WHERE false;
-SELECT l2_nearest(CASE WHEN id > 4 THEN id END::bigint, CASE WHEN id > 5 THEN code END, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 2) FROM q_codes WHERE name = 'pq4' AND id < 8;
+SELECT array_agg(i ORDER BY i) FROM unnest((SELECT l2_nearest(CASE WHEN id > 4 THEN id END::bigint, CASE WHEN id > 5 THEN code END, (SELECT quantized_query(q, v) FROM q_quantizers, q_items WHERE name = 'pq4' AND id = 5), 3) FROM q_codes WHERE name = 'pq4' AND id < 8)) i;
 SELECT l2_nearest(id::bigint, code, NULL, 2), l2_nearest(id::bigint, code, quantized_query(q, v), NULL) FROM q_codes JOIN q_quantizers USING (name) JOIN q_items USING (id);
 SELECT name, ip_nearest(id::bigint, code, quantized_query(q, '[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32]'), 1) IS NOT NULL AS found
 FROM q_codes JOIN q_quantizers USING (name) GROUP BY name ORDER BY name;

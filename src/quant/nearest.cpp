@@ -89,6 +89,21 @@ ProductNearest::ProductNearest(uint32_t bits, size_t code_bytes, const float* ta
     : code_bytes_(code_bytes), tables_(tables), sign_(sign),
       nibbles_(bits == 4 && bytes_.set(code_bytes, tables, sign))
 {
+    float magnitude = 0;
+    for (size_t g = 0; g < code_bytes; g++) {
+        float sum, most;
+        simd::kernels().sum_and_max(tables + g * 256, 256, &sum, &most);
+        magnitude += most;
+    }
+    slack_ = 1e-6f * magnitude * (1 + static_cast<float>(code_bytes) / 64);
+}
+
+// One code at a time, so that equal codes have equal distances: sums of several at once round otherwise.
+void ProductNearest::add(const uint8_t* code, int64_t id, Nearest* to)
+{
+    float sum;
+    simd::kernels().codebooks.score(tables_, code_bytes_, code, code_bytes_, 1, &sum);
+    to->add(sign_ * sum, id);
 }
 
 void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, const int64_t* ids,
@@ -107,17 +122,17 @@ void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, cons
                     const size_t i = w * 64 + static_cast<size_t>(std::countr_zero(left));
                     if (score_[i] > most)   // it has shrunk
                         continue;
-                    float sum;
-                    kernels.score(tables_, code_bytes_, at + i * stride, stride, 1, &sum);
-                    to->add(sign_ * sum, ids[done + i]);
+                    add(at + i * stride, ids[done + i], to);
                     most = bytes_.most(to->limit());
                 }
-        } else {
+        } else if (to->found().size() == to->k()) {
             kernels.score(tables_, code_bytes_, at, stride, n, sum_);
             for (size_t i = 0; i < n; i++)
-                if (sign_ * sum_[i] < to->limit() || to->found().size() < to->k())
-                    to->add(sign_ * sum_[i], ids[done + i]);
-        }
+                if (sign_ * sum_[i] < to->limit() + slack_)
+                    add(at + i * stride, ids[done + i], to);
+        } else
+            for (size_t i = 0; i < n; i++)
+                add(at + i * stride, ids[done + i], to);
         done += n;
     }
 }

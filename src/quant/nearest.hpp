@@ -69,9 +69,12 @@ class ProductNearest {
   private:
     static constexpr size_t at_once = 256;
 
+    void add(const uint8_t* code, int64_t id, Nearest* to);
+
     size_t code_bytes_;
     const float* tables_;
     float sign_;
+    float slack_;   // what floats may round
     NibbleTables bytes_;
     bool nibbles_;   // they are in use
     uint32_t score_[at_once];

@@ -77,10 +77,12 @@ class NearestState {
     }
     void add(const quant::Nearest::Found& f) { nearest_.add(f.distance, f.id); }
 
-    // All that was added, in no order
-    const Vec<quant::Nearest::Found>& found()
+    // All that was added, in no order. `context` is the aggregate's, as what is found stays.
+    const Vec<quant::Nearest::Found>& found(MemoryContext context)
     {
+        const MemoryContext old = MemoryContextSwitchTo(context);
         flush();
+        MemoryContextSwitchTo(old);
         return nearest_.found();
     }
 
@@ -186,7 +188,7 @@ QUIVER_FUNCTION(nearest_final)
         PG_RETURN_NULL();
     auto* state = reinterpret_cast<NearestState*>(PG_GETARG_POINTER(0));
     // In a copy: more rows may follow in a window.
-    Vec<quant::Nearest::Found> found = state->found();
+    Vec<quant::Nearest::Found> found = state->found(aggregate_context(fcinfo));
     std::sort(found.begin(), found.end());
     auto* names = static_cast<Datum*>(palloc(std::max<Size>(found.size(), 1) * sizeof(Datum)));
     for (Size i = 0; i < found.size(); i++)
@@ -212,7 +214,7 @@ QUIVER_FUNCTION(nearest_combine)
     if (!state)
         state = new (palloc(sizeof(NearestState)))
             NearestState(static_cast<int>(other->k()), other->tids());
-    for (const quant::Nearest::Found& f : other->found())
+    for (const quant::Nearest::Found& f : other->found(context))
         state->add(f);
     MemoryContextSwitchTo(old);
     PG_RETURN_POINTER(state);
@@ -221,7 +223,7 @@ QUIVER_FUNCTION(nearest_combine)
 QUIVER_FUNCTION(nearest_serialize)
 {
     auto* state = reinterpret_cast<NearestState*>(PG_GETARG_POINTER(0));
-    const Vec<quant::Nearest::Found>& found = state->found();
+    const Vec<quant::Nearest::Found>& found = state->found(aggregate_context(fcinfo));
     const Size bytes = sizeof(Sent) + found.size() * sizeof(quant::Nearest::Found);
     auto* result = static_cast<bytea*>(palloc0(VARHDRSZ + bytes));
     SET_VARSIZE(result, VARHDRSZ + bytes);

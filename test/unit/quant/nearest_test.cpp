@@ -111,12 +111,17 @@ TEST_P(NearestCodes, AreThoseOfAllDistances)
 TEST_P(NearestCodes, OfEqualsTheLeastIds)
 {
     std::mt19937 rng(4);
-    Codes c(4, 16, 1000, rng);
-    for (size_t i = 16; i < c.codes.size(); i++)
-        c.codes[i] = c.codes[i % 16];
-    const auto got = c.nearest(20, 1, 1000);
-    for (size_t i = 0; i < 20; i++)
-        EXPECT_EQ(got[i].id, static_cast<int64_t>(i));
+    for (const uint32_t bits : {4u, 8u})
+        for (const size_t bytes : {16, 37}) {
+            Codes c(bits, bytes, 999, rng);
+            for (size_t i = bytes; i < c.codes.size(); i++)
+                c.codes[i] = c.codes[i % bytes];
+            for (const size_t at_once : {1, 3, 999}) {
+                const auto got = c.nearest(20, 1, at_once);
+                for (size_t i = 0; i < 20; i++)
+                    EXPECT_EQ(got[i].id, static_cast<int64_t>(i));
+            }
+        }
 }
 
 TEST_P(NearestCodes, NotFiniteIsFar)
