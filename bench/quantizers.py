@@ -181,13 +181,13 @@ def product(base, queries, rounds):
 
 def rates(dims, where, floats, rounds):
     """Distances a second of one query to as many rows as make `floats` numbers; faiss's with a search of the nearest."""
-    rows, times = floats // dims, max(1, 20_000_000 // floats)
+    rows, times = floats // dims // 8 * 8, max(1, 20_000_000 // floats)
     rng = np.random.default_rng(2)
     x, q = rng.standard_normal((rows, dims), np.float32), rng.standard_normal(dims, np.float32)
     codes, query = rng.integers(0, 256, (rows, dims), np.uint8), rng.integers(0, 256, dims, np.uint8)
     bits, bit_query = np.ascontiguousarray(codes[:, : dims // 8]), np.ascontiguousarray(query[: dims // 8])
     x, q, codes, query, bits, bit_query = (in_lines(a) for a in (x, q, codes, query, bits, bit_query))
-    f, u, b = np.empty(rows, np.float32), np.empty(rows, np.uint32), np.empty(rows, np.uint64)
+    f, u, b = (in_lines(np.empty(rows, kind)) for kind in (np.float32, np.uint32, np.uint64))
     bodies = {
         "floats": lambda: lib.f32_distances(size(dims), p(q), p(x), size(rows), p(f), size(times)),
         "8-bit codes": lambda: lib.u8_distances(size(dims), p(query), p(codes), size(rows), p(u), size(times)),
