@@ -227,8 +227,7 @@ void train(BuildState& b)
     UnlockReleaseBuffer(buffer);
     for (BuildState::Waiting& w : b.waiting) {
         graph::Value x;
-        for (uint32 i = 0; b.layout.centre && i < b.layout.padded; i++)
-            w.x[i] -= b.layout.centre[i];
+        b.layout.subtract_centre(w.x);
         x.dense = w.x;
         insert_row(b, &w.tid, x);
         pfree(w.x);

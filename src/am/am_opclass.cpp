@@ -119,8 +119,7 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
     }
     if (layout_.rotated()) {
         rotation_.apply(x, rotated_.data());
-        for (uint32 i = 0; layout_.centre && i < layout_.padded; i++)
-            rotated_[i] -= layout_.centre[i];
+        layout_.subtract_centre(rotated_.data());
         x = rotated_.data();
     } else if (x != plain_.data()) {
         std::copy(x, x + n, plain_.begin());   // what pads it stays 0

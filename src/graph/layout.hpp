@@ -109,6 +109,11 @@ struct Layout {
     // Subtracted from rotated vectors before they are anything else, padded floats; null: nothing is.
     // Small codes are of lengths from here. L2 distances, those of cosine included, do not see it.
     const float* centre;
+    void subtract_centre(float* x) const
+    {
+        for (uint32_t i = 0; centre && i < padded; i++)
+            x[i] -= centre[i];
+    }
     uint32_t degree;   // neighbours a slot has room for, a multiple of 4
     uint32_t fold;     // coordinates a sketch bit stands for; 0: no sketches
     uint32_t words;    // 64-bit words of a sketch; 0: neighbours are read to be scored

@@ -124,8 +124,8 @@ struct Codebooks {
     // The same in bytes for codes of 4-bit numbers, two in each of `groups` bytes, fast for many codes
     // (Andre, Kermarrec, Le Scouarnec 2015, "Cache locality is not enough", section 4): out[i] = sum over g
     // of low_g[byte g & 15] + high_g[byte g >> 4]. For each 4 groups `tables` has 64 bytes, 16 low ones a
-    // group, and 64 high ones; those of groups beyond the last are 0. The sums must be below 65,536. Bit i % 64 of near[i / 64]: is
-    // out[i] at most `limit`, which is below 65,536?
+    // group, and 64 high ones; those of groups beyond the last are 0. The sums must be below 65,536.
+    // Bit i % 64 of near[i / 64]: is out[i] at most `limit`, which is below 65,536?
     void (*score_nibbles)(const uint8_t* tables, size_t groups, const uint8_t* codes, size_t stride,
                           size_t count, uint32_t limit, uint32_t* out, uint64_t* near);
 };

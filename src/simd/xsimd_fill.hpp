@@ -990,33 +990,31 @@ struct Lanes64<Avx512> {
     }
 };
 
+// The sums of the pairs of words that follow each other, of x and then of y.
+inline __m512i add_pairs(__m512i x, __m512i y)
+{
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    return _mm512_add_epi64(_mm512_permutex2var_epi64(x, even, y),
+                            _mm512_permutex2var_epi64(x, odd, y));
+}
+
 // Hamming distances of a to 8 codes of `Words` words (a power of two up to 8) that follow each other.
 template <size_t Words>
 inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
 {
     if constexpr (Words == 1)
         return _mm512_popcnt_epi64(_mm512_xor_si512(a, _mm512_loadu_si512(codes)));
-    else {
-        const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
-                      odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
-        const __m512i x = hamming_of_eight<Words / 2>(a, codes),
-                      y = hamming_of_eight<Words / 2>(a, codes + 32 * Words);
-        return _mm512_add_epi64(_mm512_permutex2var_epi64(x, even, y),
-                                _mm512_permutex2var_epi64(x, odd, y));
-    }
+    else
+        return add_pairs(hamming_of_eight<Words / 2>(a, codes),
+                         hamming_of_eight<Words / 2>(a, codes + 32 * Words));
 }
 
 // The sums of the 8 words of each of 8 registers
 inline __m512i sums_of_eight(const __m512i (&x)[8])
 {
-    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
-                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
-    const auto halves = [&](__m512i a, __m512i b) {
-        return _mm512_add_epi64(_mm512_permutex2var_epi64(a, even, b),
-                                _mm512_permutex2var_epi64(a, odd, b));
-    };
-    return halves(halves(halves(x[0], x[1]), halves(x[2], x[3])),
-                  halves(halves(x[4], x[5]), halves(x[6], x[7])));
+    return add_pairs(add_pairs(add_pairs(x[0], x[1]), add_pairs(x[2], x[3])),
+                     add_pairs(add_pairs(x[4], x[5]), add_pairs(x[6], x[7])));
 }
 
 // Hamming distances of a to 8 codes of any length that lie `stride` bytes apart. One after the other, as
