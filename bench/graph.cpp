@@ -89,7 +89,8 @@ int main(int argc, char** argv)
         const std::vector<bool> gone = [&] {
             std::vector<bool> b(store.size());
             for (SlotId id = 0; id < store.size(); id++) {
-                SlotHeader& h = store.slot(id).header();
+                const MutableSlot slot = store.slot(id);
+                SlotHeader& h = slot.header();
                 b[id] = h.state == SlotState::live && (h.level == 0 ? rng.next() % 2 : b[h.down]);
                 if (b[id])
                     h.state = SlotState::deleted;
@@ -108,11 +109,12 @@ int main(int argc, char** argv)
         connect_all(store, inserter, store.size());
         std::vector<int> again;
         for (SlotId id = 0; id < gone.size(); id++) {
-            SlotHeader& h = store.slot(id).header();
+            const MutableSlot slot = store.slot(id);
+            SlotHeader& h = slot.header();
             if (!gone[id])
                 continue;
             for (int t = 0; t < h.tid_count; t++)
-                again.push_back(h.tids[t].block_high << 16 | h.tids[t].block_low);
+                again.push_back(slot.tids()[t].block_high << 16 | slot.tids()[t].block_low);
             h.state = SlotState::free;
         }
         std::printf("round %d: repaired in %.1f s", round + 1, since(start));

@@ -83,6 +83,7 @@ static MetaData new_meta(Relation index)
     meta.degree = layout.degree;
     meta.fold = layout.fold;
     meta.bits = static_cast<uint8>(layout.bits);
+    meta.tids = static_cast<uint8>(layout.tids);
     meta.centred = can_have_centre(layout);
     meta.slot_bytes = layout.slot_bytes;
     meta.slots_per_page = layout.slots_per_page(usable_bytes);

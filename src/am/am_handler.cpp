@@ -49,7 +49,8 @@ MetaData read_meta(Relation index)
     const bool sane = graph::is_vector_bits(meta.bits);
     const graph::Layout l = sane ? meta.layout() : graph::Layout{};
     if (meta.form < graph::Form::dense || meta.form > graph::Form::sparse ||
-        meta.metric < graph::Metric::l2 || meta.metric > graph::Metric::jaccard || meta.dims < 1 ||
+        meta.metric < graph::Metric::l2 || meta.metric > graph::Metric::jaccard ||
+        meta.tids > graph::Layout::max_tids || meta.dims < 1 ||
         meta.dims > graph::max_dims_of(meta.form) || meta.degree < 4 ||
         meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.fold > 64 || !sane ||
         l.bits != meta.bits || meta.m < 2 || meta.m > 100 || meta.ef_construction < 4 ||

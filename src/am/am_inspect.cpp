@@ -247,11 +247,11 @@ QUIVER_FUNCTION(hnsw_page_items)
                 ids[n] = Int64GetDatum(slot.ids()[n]);
             values[6] = PointerGetDatum(
                 construct_array(ids, degree, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
-            const int tids = std::min<int>(h.tid_count, graph::max_tids);
-            auto* rows = static_cast<Datum*>(palloc(sizeof(Datum) * graph::max_tids));
+            const auto tids = static_cast<int>(slot.tid_count());
+            auto* rows = static_cast<Datum*>(palloc(sizeof(Datum) * graph::Layout::max_tids));
             for (int n = 0; n < tids; n++) {
                 auto* tid = static_cast<ItemPointer>(palloc(sizeof(ItemPointerData)));
-                *tid = from_tid(h.tids[n]);
+                *tid = from_tid(slot.tids()[n]);
                 rows[n] = PointerGetDatum(tid);
             }
             values[7] = PointerGetDatum(construct_array(rows, tids, TIDOID, sizeof(ItemPointerData),

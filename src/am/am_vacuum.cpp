@@ -61,10 +61,11 @@ class Vacuum {
     }
 
   private:
-    SlotHeader& header(Page page, SlotId id) const
+    graph::MutableSlot slot_in(Page page, SlotId id) const
     {
-        return *reinterpret_cast<SlotHeader*>(store_.slot_in(page, id));
+        return {layout_, store_.slot_in(page, id)};
     }
+    SlotHeader& header(Page page, SlotId id) const { return slot_in(page, id).header(); }
     bool gone(SlotId id) const { return id < gone_.size() && gone_[id]; }
     void mark_gone(SlotId id)
     {
@@ -117,9 +118,9 @@ class Vacuum {
                         upper_.push_back({first + i, h.down, h.level});
                         continue;
                     }
-                    const int tids = std::min<int>(h.tid_count, graph::max_tids);
-                    for (int t = 0; t < tids; t++) {
-                        ItemPointerData tid = from_tid(h.tids[t]);
+                    const graph::Slot slot = slot_in(page, first + i);
+                    for (uint32 t = 0; t < slot.tid_count(); t++) {
+                        ItemPointerData tid = from_tid(slot.tids()[t]);
                         if (callback(&tid, state)) {
                             dead[i] |= static_cast<uint8>(1u << t);
                             stats_->tuples_removed++;
@@ -127,19 +128,20 @@ class Vacuum {
                             rows++;
                     }
                     any |= dead[i] != 0;
-                    if (std::popcount(dead[i]) == tids)
+                    if (std::popcount(dead[i]) == static_cast<int>(slot.tid_count()))
                         mark_gone(first + i), any = true;
                 }
                 if (any)
                     store_.change(buffer, [&](Page p) {
                         for (uint32 i = 0; i < store_.slots_per_page(); i++) {
-                            SlotHeader& h = header(p, first + i);
+                            const graph::MutableSlot slot = slot_in(p, first + i);
+                            SlotHeader& h = slot.header();
                             if (h.state != SlotState::live || h.level > 0)
                                 continue;
                             uint8 n = 0;
-                            for (uint8 t = 0; t < std::min<int>(h.tid_count, graph::max_tids); t++)
+                            for (uint32 t = 0; t < slot.tid_count(); t++)
                                 if (!(dead[i] >> t & 1))
-                                    h.tids[n++] = h.tids[t];
+                                    slot.tids()[n++] = slot.tids()[t];
                             h.tid_count = n;
                             if (n == 0)
                                 h.state = SlotState::deleted;

@@ -30,10 +30,13 @@ struct MetaData {
     graph::SlotId entry;
     int32 entry_level;
     uint32 deleted;   // slots that a vacuum could not free yet: 0 or not
+    uint8 tids;       // that a node has room for; 0, from before this was here: max_tids
+    uint8 unused[3];
 
     graph::Layout layout() const
     {
-        return graph::Layout::make(form, metric, dims, degree, fold, bits);
+        return graph::Layout::make(form, metric, dims, degree, fold, bits,
+                                   tids ? tids : graph::Layout::max_tids);
     }
 };
 

@@ -52,7 +52,13 @@ class Checker {
         for (SlotId id = 0; id < count_; id++) {
             store_.poll();
             SlotHeader h{};
-            if (!store_.read(id, [&](const Slot& s) { std::memcpy(&h, s.data(), sizeof h); }))
+            Tid tids[Layout::max_tids];
+            uint32_t rows = 0;
+            if (!store_.read(id, [&](const Slot& s) {
+                    h = s.header();
+                    rows = s.tid_count();
+                    std::copy_n(s.tids(), rows, tids);
+                }))
                 continue;
             if (h.state > SlotState::overflow) {
                 report(id, text("unknown state %d", static_cast<int>(h.state)));
@@ -72,8 +78,8 @@ class Checker {
                 report(id, text("level %d", h.level));
             if (h.degree > l_.degree)
                 report(id, text("%d neighbours, but there is room for %u", h.degree, l_.degree));
-            if (h.tid_count > max_tids)
-                report(id, text("%d rows, but there is room for %d", h.tid_count, max_tids));
+            if (h.tid_count > l_.tids)
+                report(id, text("%d rows, but there is room for %u", h.tid_count, l_.tids));
             else if (h.level > 0 ? h.tid_count > 0
                                  : (h.state == SlotState::live) != (h.tid_count > 0))
                 report(id,
@@ -83,8 +89,8 @@ class Checker {
                                         : h.length != l_.code_bytes)
                 report(id, text("code of %u bytes", h.length));
             if (h.level == 0)
-                for (int i = 0; i < std::min<int>(h.tid_count, max_tids); i++)
-                    row(id, h.tids[i]);
+                for (uint32_t i = 0; i < rows; i++)
+                    row(id, tids[i]);
         }
     }
 

@@ -46,7 +46,7 @@ class Inserter {
                 put_code(own_, slot, overflow);
                 if (l == 0) {
                     h.tid_count = 1;
-                    h.tids[0] = tid;
+                    slot.tids()[0] = tid;
                 }
                 link(slot, l);
             }));
@@ -176,7 +176,7 @@ class Inserter {
                 h.stamp() = store_.stamp();
                 h.down = next;
                 h.length = n;
-                std::memcpy(slot.data() + sizeof(SlotHeader), own_.bytes + l_.code_bytes + left, n);
+                std::memcpy(slot.code(), own_.bytes + l_.code_bytes + left, n);
             });
         }
         return next;
@@ -406,9 +406,9 @@ class Inserter {
                 continue;
             const bool joined = store_.write(id, [&](const MutableSlot& slot) {
                 SlotHeader& h = slot.header();
-                if (h.state != SlotState::live || h.level != 0 || h.tid_count >= max_tids)
+                if (h.state != SlotState::live || h.level != 0 || h.tid_count >= l_.tids)
                     return false;
-                h.tids[h.tid_count++] = tid;
+                slot.tids()[h.tid_count++] = tid;
                 h.params.error = std::max(h.params.error, own_.params.error);
                 return true;
             });

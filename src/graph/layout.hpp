@@ -1,6 +1,6 @@
 // The bytes of a graph: what a slot holds and where. The same on disk and in memory.
 //
-//   slot = SlotHeader | own code | neighbour ids | factors a | factors b |
+//   slot = SlotHeader | heap TIDs | own code | neighbour ids | factors a | factors b |
 //          sketches of the neighbours, word-transposed
 //
 // All slots of a graph have one size, so an id is (block, slot) by arithmetic. A node of level L has
@@ -26,7 +26,6 @@ using SlotId = uint32_t;
 constexpr SlotId no_slot = UINT32_MAX;
 
 constexpr int max_level = 15;
-constexpr int max_tids = 8;
 constexpr int max_degree = 200;
 
 enum class Metric : uint8_t {
@@ -75,7 +74,6 @@ struct SlotHeader {
                                   // overflow: the slot that goes on; no_slot in the last
     quant::ScalarParams params;   // of the own code
     uint32_t length;              // bytes of the own code; overflow: of the part here
-    Tid tids[max_tids];
     // sparse: the first overflow slot, or no_slot. Lies where other codes have their offset.
     SlotId& overflow() { return *reinterpret_cast<SlotId*>(&params); }
     SlotId overflow() const
@@ -94,7 +92,7 @@ struct SlotHeader {
         return s;
     }
 };
-static_assert(sizeof(SlotHeader) == 80);
+static_assert(sizeof(SlotHeader) == 32);
 static_assert(offsetof(SlotHeader, params) == 8);
 
 // Where the parts of a slot are.
@@ -114,10 +112,11 @@ struct Layout {
         for (uint32_t i = 0; centre && i < padded; i++)
             x[i] -= centre[i];
     }
+    uint32_t tids;     // heap rows of one code that a node has room for; more make another node
     uint32_t degree;   // neighbours a slot has room for, a multiple of 4
     uint32_t fold;     // coordinates a sketch bit stands for; 0: no sketches
     uint32_t words;    // 64-bit words of a sketch; 0: neighbours are read to be scored
-    uint32_t ids, a, b, sketches, slot_bytes;   // offsets and the size
+    uint32_t code, ids, a, b, sketches, slot_bytes;   // offsets and the size
     Form form;
     Metric metric;
 
@@ -131,9 +130,13 @@ struct Layout {
     bool coarse() const { return bits < 8; }
     uint32_t subvector() const { return 8 / bits; }   // coarse: coordinates of a byte
 
+    static constexpr uint32_t max_tids = 8;
+    // Who wants small codes wants a small index.
+    static constexpr uint32_t tids_beside(uint32_t bits) { return bits < 8 ? 4 : max_tids; }
+
     // Sketches need rotated vectors; of bits there is only fold 1, the neighbour itself.
     static Layout make(Form form, Metric metric, uint32_t dims, uint32_t degree, uint32_t fold,
-                       uint32_t bits)
+                       uint32_t bits, uint32_t tids)
     {
         Layout l{};
         l.form = form;
@@ -155,7 +158,9 @@ struct Layout {
         l.fold = fold;
         if (fold > 0 && (l.rotated() || form == Form::bits))
             l.words = static_cast<uint32_t>(quant::sketch_words(l.padded, fold));
-        l.ids = static_cast<uint32_t>(sizeof(SlotHeader)) + l.code_bytes;
+        l.tids = tids;
+        l.code = static_cast<uint32_t>(sizeof(SlotHeader) + tids * sizeof(Tid) + 7) / 8 * 8;
+        l.ids = l.code + l.code_bytes;
         l.a = l.ids + degree * 4;
         l.b = l.a + (l.sketched() ? degree * 4 : 0);
         l.sketches = l.b + (l.sketched() && form == Form::dense ? degree * 4 : 0);
@@ -172,10 +177,7 @@ struct Layout {
         return slot_bytes > half_a_page ? 1.0 * degree * degree : 3.0 * degree;
     }
     uint32_t slots_per_page(uint32_t usable) const { return usable / slot_bytes; }
-    uint32_t overflow_bytes() const
-    {
-        return slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader));
-    }
+    uint32_t overflow_bytes() const { return slot_bytes - code; }
 };
 
 constexpr int choose_fold = 0, no_sketches = -1;
@@ -209,7 +211,7 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
     const uint32_t most = (2 * wishes.m + 3) / 4 * 4;
     const bool choose = wishes.fold == choose_fold;
     const auto with = [&](uint32_t degree, uint32_t f, uint32_t bits) {
-        return Layout::make(form, metric, dims, degree, f, bits);
+        return Layout::make(form, metric, dims, degree, f, bits, Layout::tids_beside(bits));
     };
     // The best degree for a fold.
     const auto tiled = [&](uint32_t f, uint32_t bits) {
@@ -307,10 +309,9 @@ class BasicSlot {
     operator BasicSlot<const char>() const { return {l_, p_}; }
 
     Part<SlotHeader>& header() const { return *reinterpret_cast<Part<SlotHeader>*>(p_); }
-    Part<uint8_t>* code() const
-    {
-        return reinterpret_cast<Part<uint8_t>*>(p_ + sizeof(SlotHeader));
-    }
+    Part<Tid>* tids() const { return reinterpret_cast<Part<Tid>*>(p_ + sizeof(SlotHeader)); }
+    uint32_t tid_count() const { return std::min<uint32_t>(header().tid_count, l_.tids); }
+    Part<uint8_t>* code() const { return reinterpret_cast<Part<uint8_t>*>(p_ + l_.code); }
     Part<SlotId>* ids() const { return reinterpret_cast<Part<SlotId>*>(p_ + l_.ids); }
     Part<float>* a() const { return reinterpret_cast<Part<float>*>(p_ + l_.a); }
     Part<float>* b() const { return reinterpret_cast<Part<float>*>(p_ + l_.b); }

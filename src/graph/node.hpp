@@ -56,7 +56,7 @@ class Node {
                 const SlotHeader& h = s.header();
                 if ((h.state != SlotState::overflow && h.state != SlotState::free) || h.length == 0)
                     return;
-                const auto* part = reinterpret_cast<const uint8_t*>(s.data()) + sizeof(SlotHeader);
+                const auto* part = s.code();
                 const size_t n =
                     std::min<size_t>({h.length, l_.overflow_bytes(), length - sparse_.size()});
                 sparse_.insert(sparse_.end(), part, part + n);

@@ -140,7 +140,7 @@ class Scan {
         SlotId id;
         float norm2, error;
         uint32_t tid_count;
-        Tid tids[max_tids];
+        Tid tids[Layout::max_tids];
     };
     struct Emit {
         double low, high;   // bounds of the distance
@@ -247,8 +247,8 @@ class Scan {
                         item.id = id;
                         item.norm2 = h.params.norm2;
                         item.error = h.params.error;
-                        item.tid_count = std::min<uint32_t>(h.tid_count, max_tids);
-                        std::copy(h.tids, h.tids + item.tid_count, item.tids);
+                        item.tid_count = slot.tid_count();
+                        std::copy_n(slot.tids(), item.tid_count, item.tids);
                         pending_.push_back(
                             Candidate(distance, static_cast<uint32_t>(items_.size())));
                         items_.push_back(item);

@@ -431,17 +431,20 @@ TEST(Graph, DegenerateInputs)
 
 TEST(Graph, DuplicatesShareANode)
 {
-    Fixture f(Metric::l2, 16);
-    std::mt19937 rng(8);
-    for (int i = 0; i < 50; i++) {
-        const auto x = gaussian(rng, 16, false);
-        for (int j = 0; j < max_tids; j++)
-            f.add(x);
+    for (const int vector_bits : {8, 4}) {
+        Fixture f(Metric::l2, 16, 16, choose_fold, 64, Form::dense, vector_bits);
+        ASSERT_EQ(f.layout.tids, vector_bits == 8 ? 8u : 4u);
+        std::mt19937 rng(8);
+        for (int i = 0; i < 50; i++) {
+            const auto x = gaussian(rng, 16, false);
+            for (uint32_t j = 0; j < f.layout.tids; j++)
+                f.add(x);
+        }
+        size_t nodes = 0;
+        for (SlotId id = 0; id < f.store.size(); id++)
+            nodes += f.store.slot(id).header().level == 0;
+        EXPECT_EQ(nodes, 50u);
     }
-    size_t nodes = 0;
-    for (SlotId id = 0; id < f.store.size(); id++)
-        nodes += f.store.slot(id).header().level == 0;
-    EXPECT_EQ(nodes, 50u);
 }
 
 // Deletes a share of a graph's rows as vacuum does.
@@ -456,7 +459,7 @@ void delete_rows(Fixture& f, std::mt19937& rng, double share, std::set<size_t>& 
             continue;
         if (h.level == 0 ? dies(rng) : gone[h.down]) {
             for (int t = 0; t < h.tid_count; t++)
-                dead.insert(row_of(h.tids[t]));
+                dead.insert(row_of(slot.tids()[t]));
             h.tid_count = 0;
             h.state = SlotState::deleted;
             gone[id] = true;
