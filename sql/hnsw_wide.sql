@@ -1,4 +1,4 @@
--- Wide vectors, whose rows are TOASTed: nodes keep 16 bits a dimension, so that most rows are put in
+-- Wide vectors, whose rows are TOASTed: nodes keep 12 or 16 bits a dimension, so that most rows are put in
 -- exact order without a look at the table.
 CREATE FUNCTION wide_vector(i integer, n integer) RETURNS vector LANGUAGE sql IMMUTABLE AS
     'SELECT array_agg(sin(i * j * 0.017) + 0.3 * sin(i * 7.1 + j * j))::vector FROM generate_series(1, n) j';

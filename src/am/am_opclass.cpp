@@ -113,8 +113,7 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
         const double norm = std::sqrt(simd::kernels().norm2_f32(x, n));
         if (!(norm > 0))
             return false;
-        for (size_t i = 0; i < n; i++)
-            plain_[i] = static_cast<float>(x[i] / norm);
+        simd::kernels().scale(x, 1 / norm, plain_.data(), n);
         x = plain_.data();
     }
     if (layout_.rotated()) {

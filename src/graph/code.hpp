@@ -98,10 +98,10 @@ class FineCode {
         return quant::scalar_fine_decode(c_.params, c_.bytes[i],
                                          quant::scalar_fine_at(bytes_, l_.padded, more, i), more);
     }
-    // <q, x''>
-    double ip(const float* q) const
+    // <q, x''>; q_sum: of q's coordinates
+    double ip(const float* q, double q_sum) const
     {
-        return quant::scalar_fine_ip(q, c_.params, c_.bytes, bytes_, l_.bits - 8, l_.padded);
+        return quant::scalar_fine_ip(q, q_sum, c_.params, c_.bytes, bytes_, l_.bits - 8, l_.padded);
     }
 
   private:

@@ -281,15 +281,27 @@ inline Layout choose_layout(Form form, Metric metric, uint32_t dims, const Layou
         return plain;
     if (!precise)
         return denser(plain);
-    const uint32_t wide_bits = bits_chosen ? 16 : static_cast<uint32_t>(wishes.bits);
     // Fine codes instead of wide sketches: as long as the index does not grow.
-    const uint32_t slots = wide_bits == 32 ? 1 : plain.slots_per_page(usable);
-    const uint32_t last = choose ? 8 : first;
-    for (uint32_t f = first; f <= last; f++)
-        if (const Layout l = tiled(f, wide_bits); l.slots_per_page(usable) >= std::max(slots, 1u))
-            return denser(l);
-    if (bits_chosen)
-        return plain;
+    const auto fine_of = [&](uint32_t bits) {
+        const uint32_t slots = bits == 32 ? 1 : std::max(plain.slots_per_page(usable), 1u);
+        const uint32_t last = choose ? 8 : first;
+        for (uint32_t f = first; f <= last; f++)
+            if (const Layout l = tiled(f, bits); l.slots_per_page(usable) >= slots)
+                return denser(l);
+        return Layout{};
+    };
+    const uint32_t wide_bits = bits_chosen ? 16 : static_cast<uint32_t>(wishes.bits);
+    const Layout fine = fine_of(wide_bits);
+    if (bits_chosen) {
+        const Layout best = fine.slot_bytes ? fine : plain;
+        // Of 1,536 dimensions 12 bits make an index of half the size, for a fifth of the speed.
+        const Layout fewer = fine_of(12);
+        return fewer.slot_bytes && fewer.slots_per_page(usable) > best.slots_per_page(usable)
+                   ? fewer
+                   : best;
+    }
+    if (fine.slot_bytes)
+        return fine;
     for (uint32_t f = first;; f *= 2)
         if (const Layout l = tiled(f, wide_bits); fits(l) || f >= 64 || !choose)
             return l;

@@ -106,7 +106,7 @@ class Query {
     Bounds fine_bounds(const Code& c) const
     {
         const FineCode fine(l_, c);
-        const double ip = fine.ip(dense_.data());
+        const double ip = fine.ip(dense_.data(), scalar_.sum());
         const quant::FineParams& p = fine.params();
         return bounds(l_.metric == Metric::ip ? -ip
                                               : static_cast<double>(norm2_) + p.norm2 - 2 * ip,

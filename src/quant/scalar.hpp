@@ -73,8 +73,8 @@ class ScalarQuery {
     // norm2: |q|^2
     void set(const float* q, size_t n, double norm2)
     {
-        float sum, most;
-        simd::kernels().sum_and_max(q, n, &sum, &most);
+        float most;
+        simd::kernels().sum_and_max(q, n, &sum_, &most);
         // As small a step as 16 bits allow, and such that the sums stay within 32 bits: no sum of
         // |code| is above |q| sqrt(n) / step + n / 2 (Cauchy and Schwarz; rounding).
         const double root = std::sqrt(static_cast<double>(n)), most_sum = 2147483647.0 / 255;
@@ -89,13 +89,7 @@ class ScalarQuery {
             error_ = static_cast<float>(root * most);
         }
         code_.resize(n);
-        int32_t code_sum = 0;
-        for (size_t i = 0; i < n; i++) {
-            const float u = q[i] * inverse;
-            code_[i] = static_cast<int16_t>(u + std::copysign(0.5f, u));
-            code_sum += code_[i];
-        }
-        code_sum_ = static_cast<float>(code_sum);
+        code_sum_ = static_cast<float>(simd::kernels().to_i16(q, inverse, code_.data(), n));
     }
     // <q', x'>
     float ip(const ScalarParams& x, const uint8_t* code) const
@@ -104,13 +98,14 @@ class ScalarQuery {
             static_cast<float>(simd::kernels().i16_u8.ip(code_.data(), code, code_.size()));
         return step_ * (x.offset * code_sum_ + x.scale * sum);
     }
+    float sum() const { return sum_; }   // of the query's coordinates
     float step() const { return step_; }
     const int16_t* code() const { return code_.data(); }
     float error() const { return error_; }   // bounds |q - q'| from above
 
   private:
     Vec<int16_t> code_;
-    float step_ = 0, code_sum_ = 0, error_ = 0;
+    float step_ = 0, code_sum_ = 0, error_ = 0, sum_ = 0;
 };
 
 inline void scalar_decode(const ScalarParams& x, const uint8_t* cx, size_t n, float* to)
@@ -161,32 +156,15 @@ inline FineParams scalar_refine(const float* x, size_t n, const ScalarParams& p,
             std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY)};
 }
 
-// <q, x''> of floats and both codes, decoded a piece at a time
-inline double scalar_fine_ip(const float* q, const ScalarParams& x, const uint8_t* code,
-                             const uint8_t* fine, uint32_t bits, size_t n)
+// <q, x''>; q_sum: of q's coordinates
+inline double scalar_fine_ip(const float* q, double q_sum, const ScalarParams& x,
+                             const uint8_t* code, const uint8_t* fine, uint32_t bits, size_t n)
 {
-    constexpr size_t piece = 256;
-    const float step = x.scale / static_cast<float>(1 << bits), middle = (step - x.scale) / 2;
-    float decoded[piece];
-    uint8_t nibbles[piece];
-    double sum = 0;
-    const size_t part = bits == 8 ? n : n / 2;   // whose fine codes lie in a row
-    for (size_t begin = 0; begin < n; begin += part)
-        for (size_t j = 0; j < part; j += piece) {
-            const size_t i = begin + j, k = std::min(piece, part - j);
-            simd::kernels().decode_u8(code + i, x.offset, x.scale, decoded, k);
-            sum += simd::kernels().f32.ip(q + i, decoded, k);
-            const uint8_t* from = fine + j;
-            if (bits == 4) {
-                const int shift = begin > 0 ? 4 : 0;
-                for (size_t c = 0; c < k; c++)
-                    nibbles[c] = static_cast<uint8_t>(from[c] >> shift & 15);
-                from = nibbles;
-            }
-            simd::kernels().decode_u8(from, middle, step, decoded, k);
-            sum += simd::kernels().f32.ip(q + i, decoded, k);
-        }
-    return sum;
+    // In the middle between the codes, which is close to 0: nothing is lost to sums of large numbers.
+    const double step = x.scale / static_cast<double>(1 << bits),
+                 middle = x.offset + x.scale * 127.5 + step / 2;
+    return step * static_cast<double>(simd::kernels().ip_fine(q, code, fine, bits, n)) +
+           middle * q_sum;
 }
 
 // ---- trained: an offset and a scale for each dimension, shared by all vectors ----

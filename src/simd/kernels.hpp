@@ -155,6 +155,14 @@ struct Kernels {
     float (*l2sq_scaled)(const float* a, const float* scale, const uint8_t* code, size_t n);
     // to[i] = offset + scale * code[i]
     void (*decode_u8)(const uint8_t* code, float offset, float scale, float* to, size_t n);
+    // sum a[i] * (code[i] * 2^bits + fine i - 2^(bits + 7)), `bits` 4 or 8. Of 4 bits, byte i of `fine` has
+    // those of elements i, in its low half, and n / 2 + i; then n is even.
+    float (*ip_fine)(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t bits,
+                     size_t n);
+    // to[i] = x[i] * factor, in double
+    void (*scale)(const float* x, double factor, float* to, size_t n);
+    // to[i] = x[i] * factor, which is below 2^15, to the nearest (halves away from 0); their sum
+    int32_t (*to_i16)(const float* x, float factor, int16_t* to, size_t n);
 
     // Walsh-Hadamard transform of n = 2^k floats in place, times `scale`.
     void (*hadamard)(float* x, size_t n, float scale);

@@ -575,6 +575,65 @@ void decode_u8(const uint8_t* code, float offset, float scale, float* to, size_t
 }
 
 template <class Arch>
+float ip_fine(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t bits, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    using F = Floats<Arch>;
+    // All of these numbers are integers that floats hold.
+    const float levels = static_cast<float>(1u << bits), middle = levels * 128;
+    FloatSum<Arch> acc[2];
+    const auto add = [&](size_t u, const float* x, F c, F f) {
+        acc[u].v = xsimd::fma(load(x, Arch{}), xsimd::fma(c, F(levels), f - F(middle)), acc[u].v);
+    };
+    float rest = 0;
+    const auto add_one = [&](size_t i, uint32_t f) {
+        rest += a[i] * (static_cast<float>(code[i]) * levels + static_cast<float>(f) - middle);
+    };
+    size_t i = 0;
+    if (bits == 8) {
+        for (; i + 2 * W <= n; i += 2 * W)
+            for (size_t u = 0; u < 2; u++)
+                add(u, a + i + u * W, load(code + i + u * W, Arch{}),
+                    load(fine + i + u * W, Arch{}));
+        for (; i < n; i++)
+            add_one(i, fine[i]);
+    } else {
+        const size_t half = n / 2;
+        for (; i + W <= half; i += W) {
+            const F both = load(fine + i, Arch{}), high = xsimd::floor(both * F(1.0f / 16));
+            add(0, a + i, load(code + i, Arch{}), xsimd::fnma(high, F(16), both));
+            add(1, a + half + i, load(code + half + i, Arch{}), high);
+        }
+        for (; i < half; i++) {
+            add_one(i, fine[i] & 15u);
+            add_one(half + i, fine[i] >> 4);
+        }
+    }
+    acc[0] += acc[1];
+    return acc[0].finish() + rest;
+}
+
+// Two that compilers make vectors of.
+template <class Arch>
+void scale(const float* x, double factor, float* to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = static_cast<float>(x[i] * factor);
+}
+template <class Arch>
+int32_t to_i16(const float* x, float factor, int16_t* to, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float u = x[i] * factor;
+        const auto rounded = static_cast<int32_t>(u + std::copysign(0.5f, u));
+        to[i] = static_cast<int16_t>(rounded);
+        sum += rounded;
+    }
+    return sum;
+}
+
+template <class Arch>
 float l2sq_scaled(const float* a, const float* scale, const uint8_t* code, size_t n)
 {
     constexpr size_t W = width<Arch>;
@@ -1008,6 +1067,9 @@ consteval Kernels make(const char* name)
     k.sum_and_max = sum_and_max<Arch>;
     k.l2sq_scaled = l2sq_scaled<Arch>;
     k.decode_u8 = decode_u8<Arch>;
+    k.ip_fine = ip_fine<Arch>;
+    k.scale = scale<Arch>;
+    k.to_i16 = to_i16<Arch>;
     k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;
     k.norm2_f16 = norm2<Arch, half>;

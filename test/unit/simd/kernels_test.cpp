@@ -458,6 +458,46 @@ TEST_P(Kernels, ScaledDistance)
     }
 }
 
+TEST_P(Kernels, FineProduct)
+{
+    std::mt19937 rng(44);
+    for (size_t n : dimensions())
+        for (const uint32_t bits : {8u, 4u}) {
+            if (bits == 4 && n % 2)
+                continue;
+            GuardedBuffer<float> a(n);
+            GuardedBuffer<uint8_t> code(n), fine(n * bits / 8);
+            fill(a, rng);
+            fill(code, rng);
+            fill(fine, rng);
+            Reference want;
+            for (size_t i = 0; i < n; i++) {
+                const int f = bits == 8 ? fine[i] : i < n / 2 ? fine[i] & 15 : fine[i - n / 2] >> 4;
+                want.add(static_cast<double>(a[i]) * ((code[i] << bits) + f - (1 << (bits + 7))));
+            }
+            expect_close(k.ip_fine(a.data(), code.data(), fine.data(), bits, n), want, "fine", n);
+        }
+}
+
+TEST_P(Kernels, ScaleAndRound)
+{
+    std::mt19937 rng(45);
+    for (size_t n : dimensions()) {
+        GuardedBuffer<float> x(n), to(n);
+        GuardedBuffer<int16_t> rounded(n);
+        fill(x, rng);
+        k.scale(x.data(), 1e-3, to.data(), n);
+        int32_t sum = 0;
+        const int32_t got = k.to_i16(x.data(), 1234.5f, rounded.data(), n);
+        for (size_t i = 0; i < n; i++) {
+            ASSERT_EQ(to[i], static_cast<float>(x[i] * 1e-3));
+            ASSERT_NEAR(rounded[i], x[i] * 1234.5, 0.501);
+            sum += rounded[i];
+        }
+        ASSERT_EQ(got, sum);
+    }
+}
+
 TEST_P(Kernels, Codebooks)
 {
     std::mt19937 rng(31);
