@@ -181,7 +181,7 @@ def product(base, queries, rounds):
 
 def rates(dims, where, floats, rounds):
     """Distances a second of one query to as many rows as make `floats` numbers; faiss's with a search of the nearest."""
-    rows, times = floats // dims // 8 * 8, max(1, 20_000_000 // floats)
+    rows, times = floats // dims // 8 * 8, max(1, 400_000_000 // floats)
     rng = np.random.default_rng(2)
     x, q = rng.standard_normal((rows, dims), np.float32), rng.standard_normal(dims, np.float32)
     codes, query = rng.integers(0, 256, (rows, dims), np.uint8), rng.integers(0, 256, dims, np.uint8)
@@ -241,7 +241,7 @@ def main():
     product(base, queries[: args.queries_used], args.rounds)
     for dims in (128, 1536):
         rates(dims, "from the cache", 131_072, args.rounds * 5)
-        rates(dims, "from memory", 128_000_000, args.rounds)
+        rates(dims, "from memory", 128_000_000, args.rounds * 2)
 
 
 if __name__ == "__main__":

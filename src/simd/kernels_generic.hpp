@@ -403,10 +403,21 @@ void hamming_many(const uint8_t* a, const uint8_t* b, size_t stride, size_t coun
                   uint64_t* out)
 {
 #if defined(__AVX512BW__)
-    if (nbytes > 64) {
+    if (nbytes > 32 && nbytes <= 512) {
+        const auto eights = [&](auto registers) {
+            return hamming_of_eights<registers>(a, b, stride, count, nbytes, out);
+        };
         size_t i = 0;
-        for (; i + 8 <= count; i += 8)
-            _mm512_storeu_si512(out + i, hamming_of_eight(a, b + i * stride, stride, nbytes));
+        switch ((nbytes + 63) / 64) {
+        case 1: i = eights(std::integral_constant<size_t, 1>{}); break;
+        case 2: i = eights(std::integral_constant<size_t, 2>{}); break;
+        case 3: i = eights(std::integral_constant<size_t, 3>{}); break;
+        case 4: i = eights(std::integral_constant<size_t, 4>{}); break;
+        case 5: i = eights(std::integral_constant<size_t, 5>{}); break;
+        case 6: i = eights(std::integral_constant<size_t, 6>{}); break;
+        case 7: i = eights(std::integral_constant<size_t, 7>{}); break;
+        case 8: i = eights(std::integral_constant<size_t, 8>{}); break;
+        }
         for (; i < count; i++)
             out[i] = hamming<Arch>(a, b + i * stride, nbytes);
         return;
@@ -415,7 +426,7 @@ void hamming_many(const uint8_t* a, const uint8_t* b, size_t stride, size_t coun
     if (in_few_words(nbytes, hamming_words_in_a_row, [&](auto words) {
             size_t i = 0;
 #if defined(__AVX512BW__)
-            if constexpr (words <= 8 && (words & (words - 1)) == 0)
+            if constexpr (words <= 4)
                 if (stride == nbytes) {
                     uint8_t repeated[64];
                     for (size_t at = 0; at < sizeof repeated; at += nbytes)

@@ -999,7 +999,7 @@ inline __m512i add_pairs(__m512i x, __m512i y)
                             _mm512_permutex2var_epi64(x, odd, y));
 }
 
-// Hamming distances of a to 8 codes of `Words` words (a power of two up to 8) that follow each other.
+// Hamming distances of a to 8 codes of `Words` words (1, 2 or 4) that follow each other.
 template <size_t Words>
 inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
 {
@@ -1010,35 +1010,53 @@ inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
                          hamming_of_eight<Words / 2>(a, codes + 32 * Words));
 }
 
-// The sums of the 8 words of each of 8 registers
-inline __m512i sums_of_eight(const __m512i (&x)[8])
+// The sums of the 8 words of each of 8 registers x(0) .. x(7); words are below 2^12.
+template <class F>
+inline __m512i sums_of_eight(F x)
 {
-    return add_pairs(add_pairs(add_pairs(x[0], x[1]), add_pairs(x[2], x[3])),
-                     add_pairs(add_pairs(x[4], x[5]), add_pairs(x[6], x[7])));
+    // In narrower and narrower lanes: within 128 bits, [x0 x0 x1 x1 x2 x2 x3 x3], then [x0 .. x7].
+    const auto four = [&](size_t i) {
+        const __m512i first = _mm512_packus_epi32(x(i), x(i + 1));
+        return _mm512_madd_epi16(
+            _mm512_packus_epi32(first, _mm512_packus_epi32(x(i + 2), x(i + 3))),
+            _mm512_set1_epi16(1));
+    };
+    const __m512i low = four(0), quarters = _mm512_packus_epi32(low, four(4));
+    const __m256i halves =
+        _mm256_add_epi16(_mm512_castsi512_si256(quarters), _mm512_extracti64x4_epi64(quarters, 1));
+    return _mm512_cvtepu16_epi64(
+        _mm_add_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
-// Hamming distances of a to 8 codes of any length that lie `stride` bytes apart. One after the other, as
-// memory likes it.
-inline __m512i hamming_of_eight(const uint8_t* a, const uint8_t* codes, size_t stride,
-                                size_t nbytes)
+// Hamming distances of a to codes of `Registers` registers, the last filled as far as nbytes goes. The query
+// stays in registers: loads are what is short. Eight codes at a time, one after the other, as memory likes
+// it; returns how many were done.
+template <size_t Registers>
+inline size_t hamming_of_eights(const uint8_t* a, const uint8_t* codes, size_t stride, size_t count,
+                                size_t nbytes, uint64_t* out)
 {
-    const __mmask64 rest = _cvtu64_mask64(low_bits(nbytes % 64));
-    __m512i sum[8];
+    constexpr size_t last = (Registers - 1) * 64;
+    const __mmask64 rest = _cvtu64_mask64(~uint64_t{0} >> (Registers * 64 - nbytes));
+    __m512i query[Registers];
 #pragma GCC unroll 8
-    for (size_t r = 0; r < 8; r++) {
-        const uint8_t* code = codes + r * stride;
-        sum[r] = _mm512_setzero_si512();
-        size_t i = 0;
-        for (; i + 64 <= nbytes; i += 64)
-            sum[r] = _mm512_add_epi64(
-                sum[r], _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(a + i),
-                                                             _mm512_loadu_si512(code + i))));
-        if (i < nbytes)
-            sum[r] = _mm512_add_epi64(sum[r], _mm512_popcnt_epi64(_mm512_xor_si512(
-                                                  _mm512_maskz_loadu_epi8(rest, a + i),
-                                                  _mm512_maskz_loadu_epi8(rest, code + i))));
+    for (size_t r = 0; r < Registers; r++)
+        query[r] = r * 64 < last ? _mm512_loadu_si512(a + r * 64)
+                                 : _mm512_maskz_loadu_epi8(rest, a + last);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const auto differ = [&](size_t c) {
+            const uint8_t* code = codes + (i + c) * stride;
+            __m512i sum = _mm512_popcnt_epi64(
+                _mm512_xor_si512(query[Registers - 1], _mm512_maskz_loadu_epi8(rest, code + last)));
+#pragma GCC unroll 8
+            for (size_t r = 0; r + 1 < Registers; r++)
+                sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(
+                                                query[r], _mm512_loadu_si512(code + r * 64))));
+            return sum;
+        };
+        _mm512_storeu_si512(out + i, sums_of_eight(differ));
     }
-    return sums_of_eight(sum);
+    return i;
 }
 #endif
 
