@@ -30,8 +30,11 @@ class Inserter {
         own_ = encode(l_, x, code_);
         query_.set(x);
         Entry entry = store_.entry();
-        if (find(entry, level) && join(tid))
-            return;
+        if (find(entry, level, true)) {
+            if (join(tid))
+                return;
+            find(entry, level, false);
+        }
         const SlotId overflow = put_overflow();
         for (int l = 0; l <= std::min(level, entry.level); l++)
             ask_neighbours(l);
@@ -53,7 +56,7 @@ class Inserter {
         if (level > entry.level && !store_.raise_entry({slots.back(), level}) && entry.empty()) {
             // Somebody else inserted the first node meanwhile: link to that.
             entry = store_.entry();
-            find(entry, level);
+            find(entry, level, false);
             for (int l = 0; l <= std::min(level, entry.level); l++) {
                 ask_neighbours(l);
                 store_.write(slots[static_cast<size_t>(l)], [&](const MutableSlot& slot) {
@@ -82,7 +85,7 @@ class Inserter {
         code_.assign(code.bytes, code.bytes + code.length);
         own_ = {code.params, code_.data(), code.length};
         query_.set(decode(l_, own_, decoded_));
-        find(store_.entry(), 0);
+        find(store_.entry(), 0, false);
         return std::none_of(found_.begin(), found_.end(),
                             [&](const Found& f) { return f.id == id; }) &&
                make_known(id);
@@ -105,12 +108,13 @@ class Inserter {
         Offer offer{};
     };
 
-    // Finds the neighbours on each layer of the node. True if there is a node with the same code.
-    bool find(Entry entry, int level)
+    // Finds the neighbours on each layer of the node. True if there is a node with the same code, where the
+    // search ends if it `may_join`: an UPDATE that leaves the vector alone takes a fourth of the time of an insert.
+    bool find(Entry entry, int level, bool may_join)
     {
         for (auto& links : links_)
             links.clear();
-        same_.clear();
+        same_ = no_slot;
         found_.clear();
         if (entry.empty())
             return false;
@@ -138,6 +142,11 @@ class Inserter {
                     }
                     if (!in_w)
                         return;
+                    if (may_join && l == 0 && h.tid_count < l_.tids && same_code(l_, own_, code)) {
+                        same_ = id;
+                        search_.stop();
+                        return;
+                    }
                     found.push_back(
                         {Candidate(distance, id), id, code.params, codes.size(), code.length});
                     codes.insert(codes.end(), code.bytes, code.bytes + code.length);
@@ -146,14 +155,12 @@ class Inserter {
                       [](const Found& x, const Found& y) { return x.order < y.order; });
             if (found.size() > ef_)
                 found.resize(ef_);
-            if (l == 0)
-                for (const Found& f : found)
-                    if (same_code(l_, own_, code_of(f, 0)))
-                        same_.push_back(f.id);
+            if (same_ != no_slot)
+                return true;
             choose(l);
             at = down;
         }
-        return !same_.empty();
+        return false;
     }
 
     Code code_of(const Found& f, int l) const
@@ -397,25 +404,20 @@ class Inserter {
         return false;
     }
 
-    // Adds the row to a node of the same code that has room.
+    // Adds the row to the node of the same code, unless that is gone or full meanwhile.
     bool join(Tid tid)
     {
-        for (const SlotId id : same_) {
-            // A node's code never changes, so it may be looked at before the slot is locked.
-            if (!node_.read(store_, id) || !same_code(l_, own_, node_.code()))
-                continue;
-            const bool joined = store_.write(id, [&](const MutableSlot& slot) {
-                SlotHeader& h = slot.header();
-                if (h.state != SlotState::live || h.level != 0 || h.tid_count >= l_.tids)
-                    return false;
-                slot.tids()[h.tid_count++] = tid;
-                h.params.error = std::max(h.params.error, own_.params.error);
-                return true;
-            });
-            if (joined)
-                return true;
-        }
-        return false;
+        // A node's code never changes, so it may be looked at before the slot is locked.
+        if (!node_.read(store_, same_) || !same_code(l_, own_, node_.code()))
+            return false;
+        return store_.write(same_, [&](const MutableSlot& slot) {
+            SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.level != 0 || h.tid_count >= l_.tids)
+                return false;
+            slot.tids()[h.tid_count++] = tid;
+            h.params.error = std::max(h.params.error, own_.params.error);
+            return true;
+        });
     }
 
     S& store_;
@@ -430,7 +432,8 @@ class Inserter {
     Vec<Found> found_;
     Vec<Vec<uint8_t>> codes_;   // by layer, for links_
     Vec<Vec<Found>> links_;     // by layer
-    Vec<SlotId> same_, slots_;
+    SlotId same_ = no_slot;     // a node of the same code that has room
+    Vec<SlotId> slots_;
     Vec<float> distance_;
     Vec<uint32_t> kept_, turned_down_;
     Node node_;

@@ -60,7 +60,7 @@ class LayerSearch {
         const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
         SlotId ahead[lookahead] = {};
         size_t count = 0;
-        for (;;) {
+        for (stopped_ = false; !stopped_;) {
             while (count < most_ahead) {
                 const SlotId id = take();
                 if (id == no_slot)
@@ -77,15 +77,18 @@ class LayerSearch {
             store_.poll();
             if (l_.sketched())
                 store_.read(id, [&](const Slot& slot) {
-                    if (arrive(id, slot, code_in(slot), counters, on_visit))
+                    if (arrive(id, slot, code_in(slot), counters, on_visit) && !stopped_)
                         estimate_neighbours(slot, counters, keep);
                 });
             else if (node_.read(store_, id) &&
-                     arrive(id, node_.slot(), node_.code(), counters, on_visit))
+                     arrive(id, node_.slot(), node_.code(), counters, on_visit) && !stopped_)
                 read_neighbours(counters, keep);
         }
         store_.release();
     }
+
+    // For on_visit(): run() ends here.
+    void stop() { stopped_ = true; }
 
     // The nearest visited so far; not in order.
     BoundedMaxHeap& w() { return w_; }
@@ -200,6 +203,7 @@ class LayerSearch {
     Query& q_;
     int level_;
     float distance_ = 0;   // of the node being visited
+    bool stopped_ = false;
     BoundedMaxHeap w_;
     IdSet seen_;
     MinHeap candidates_;
