@@ -3,7 +3,7 @@
 //
 // The search gives bounds of the distances. Rows come by the lower ones; where those overlap, exact
 // distances are asked for, and a row waits until no other can be nearer. Coarse codes bound distances
-// too loosely for that. There the exact distances of the ef nearest are asked for at once.
+// too loosely for that: bounds that all but very few distances keep take their place.
 #pragma once
 
 #include "graph/search.hpp"
@@ -42,7 +42,6 @@ class Scan {
     {
         limits_ = limits;
         rows_ = rows;
-        ranked_.clear();
         // To put ten rows in exact order takes a few more than ten: an iterating scan that is given less
         // would only start again.
         ef_ = limits.iterate == Iterate::off ? limits.ef : std::max<size_t>(limits.ef, 20);
@@ -51,7 +50,7 @@ class Scan {
         items_.clear();
         pending_.clear();
         batch_.clear();
-        at_ = at_ranked_ = end_ranked_ = 0;
+        at_ = 0;
         last_ = given_ = reach_ = -INFINITY;
         settled_ = false;
         state_ = State::fresh;
@@ -66,13 +65,21 @@ class Scan {
     bool next(Tid* tid, double* distance, OnRow&& on_row)
     {
         for (;;) {
-            if (!ahead_ && more_rows_) {
+            // Loose bounds would always want another batch: of one that was read to its end, some may go out.
+            const bool read =
+                guessed() && at_ == batch_.size() && !waiting_.empty() && may_give_ > 0;
+            if (!ahead_ && more_rows_ && !read) {
                 ahead_ = next_by_bound(&next_.tid, &next_.distance, &next_in_order_);
                 more_rows_ = ahead_;
                 if (ahead_)
                     on_row(next_.tid);
             }
             if (!waiting_.empty() && (!ahead_ || waiting_.front().distance <= next_.distance)) {
+                if (may_give_ == 0) {
+                    look_further();
+                    continue;
+                }
+                may_give_--;
                 *tid = waiting_.front().tid;
                 *distance = given_ = waiting_.front().distance;
                 std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
@@ -87,13 +94,7 @@ class Scan {
                 *distance = given_ = next_.distance;
                 return true;
             }
-            Ranked r{0, next_.tid};
-            if (rows_->distance(r.tid, &r.distance) &&
-                (limits_.iterate != Iterate::strict || r.distance >= given_)) {
-                waiting_.push_back(r);
-                std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
-            }
-            store_.poll();
+            wait(next_.tid);
         }
     }
 
@@ -103,12 +104,6 @@ class Scan {
     bool next_by_bound(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
-            if (at_ranked_ < end_ranked_) {
-                const Ranked& r = ranked_[at_ranked_++];
-                *tid = r.tid;
-                *bound = last_ = r.distance;
-                return *in_order = true;
-            }
             if (settled_ || settle()) {
                 const Emit& e = batch_[at_];
                 *tid = items_[e.item].tids[--left_];
@@ -144,6 +139,7 @@ class Scan {
     };
     struct Emit {
         double low, high;   // bounds of the distance
+        float distance;     // as the search has it
         uint32_t item;
         bool fine;   // they are from the fine code, if there is one
         friend bool operator<(const Emit& x, const Emit& y)
@@ -158,6 +154,35 @@ class Scan {
         friend bool operator>(const Ranked& x, const Ranked& y) { return y < x; }
     };
     enum class State : uint8_t { fresh, running, done };
+
+    // The row waits, with its exact distance, until no other can be nearer.
+    void wait(Tid tid)
+    {
+        Ranked r{0, tid};
+        if (rows_->distance(tid, &r.distance) &&
+            (limits_.iterate != Iterate::strict || r.distance >= given_)) {
+            waiting_.push_back(r);
+            std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+        }
+        store_.poll();
+    }
+
+    // Starts the next batch before the present one is at its end, of which the rest goes with the next.
+    void look_further()
+    {
+        double bound;
+        bool in_order;
+        if (ahead_)
+            wait(next_.tid);
+        ahead_ = false;
+        while (settled_)   // other rows of the same node
+            if (Tid tid; next_by_bound(&tid, &bound, &in_order))
+                wait(tid);
+        for (; at_ < batch_.size(); at_++)
+            pending_.emplace_back(batch_[at_].distance, batch_[at_].item);
+        std::sort(pending_.begin(), pending_.end());
+        more_rows_ = more();
+    }
 
     // Decides which row of the batch comes next, and whether its place is certain: fine codes of the
     // few in front are looked at, as far as their bounds overlap. False: the batch is at its end.
@@ -191,10 +216,12 @@ class Scan {
         return settled_ = true;
     }
 
+    bool guessed() const { return rows_ && l_.coarse(); }
+
     // What should have come before rows that are gone already can't come in order.
     bool too_late(double bound) const
     {
-        return limits_.iterate == Iterate::strict && bound < last_;
+        return limits_.iterate == Iterate::strict && bound < (guessed() ? given_ : last_);
     }
 
     // Narrows the bounds of one, which may move it back.
@@ -261,56 +288,38 @@ class Scan {
 
         // The ef nearest; in strict order the nearer half of them (but enough for the usual LIMIT
         // 10), as what the next batch finds nearer than rows that are gone can't be used; at an
-        // iterating scan's end, all there are.
+        // iterating scan's end, all there are. Which of them are the nearer half, coarse codes do not
+        // know: there half of them may be given.
         std::sort(pending_.begin(), pending_.end());
-        if (rows_ && l_.coarse()) {
-            rank(last);
-            return true;
-        }
         size_t n = pending_.size();
-        if (!iterate || !last)
-            n = std::min(n, limits_.iterate == Iterate::strict ? std::max<size_t>((ef_ + 1) / 2, 20)
-                                                               : ef_);
+        may_give_ = SIZE_MAX;
+        if (!iterate || !last) {
+            n = std::min(n, ef_);
+            if (limits_.iterate == Iterate::strict) {
+                const size_t half = std::max<size_t>((ef_ + 1) / 2, 20);
+                if (guessed())
+                    may_give_ = half;
+                else
+                    n = std::min(n, half);
+            }
+        }
         batch_.clear();
         for (size_t i = 0; i < n; i++) {
             const Item& item = items_[pending_[i].id()];
-            const Bounds bounds = query_.bounds(pending_[i].distance(), item.norm2, item.error);
+            const float distance = pending_[i].distance();
+            const Bounds bounds = guessed() ? query_.likely_bounds(distance, item.norm2, item.error)
+                                            : query_.bounds(distance, item.norm2, item.error);
             // Only what is surely too late, where fine codes or exact distances decide later.
             const bool later = l_.fine() || (rows_ && !l_.precise());
             if (too_late(later ? bounds.high : bounds.low))
                 continue;
-            batch_.push_back({bounds.low, bounds.high, pending_[i].id(), false});
+            batch_.push_back({bounds.low, bounds.high, distance, pending_[i].id(), false});
         }
         pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
         std::sort(batch_.begin(), batch_.end());
         at_ = 0;
         settled_ = false;
         return true;
-    }
-
-    // Coarse codes: the next rows by exact distance. Of what they are chosen from, ef are ranked; in
-    // strict order half of those wait for what the next batch finds.
-    void rank(bool last)
-    {
-        ranked_.erase(ranked_.begin(), ranked_.begin() + static_cast<ptrdiff_t>(at_ranked_));
-        const bool all = last && limits_.iterate != Iterate::off;
-        const size_t n = all ? pending_.size() : std::min(pending_.size(), ef_);
-        for (size_t i = 0; i < n; i++) {
-            const Item& item = items_[pending_[i].id()];
-            for (uint32_t t = 0; t < item.tid_count; t++) {
-                Ranked r{0, item.tids[t]};
-                if (rows_->distance(r.tid, &r.distance) &&
-                    (limits_.iterate != Iterate::strict || r.distance >= last_))
-                    ranked_.push_back(r);
-            }
-            store_.poll();
-        }
-        pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
-        std::sort(ranked_.begin(), ranked_.end());
-        at_ranked_ = 0;
-        end_ranked_ = ranked_.size();
-        if (!last && limits_.iterate == Iterate::strict)
-            end_ranked_ = std::min(end_ranked_, std::max<size_t>((end_ranked_ + 1) / 2, 20));
     }
 
     S& store_;
@@ -322,9 +331,8 @@ class Scan {
     Vec<Ranked> waiting_;   // a heap: rows that others may come before
     Ranked next_{};         // by its bound, if ahead_
     bool ahead_ = false, next_in_order_ = false, more_rows_ = false;
-    Vec<Ranked> ranked_;
-    size_t at_ranked_ = 0, end_ranked_ = 0;   // those that may go out
-    size_t ef_ = 0;                           // of the present batch
+    size_t may_give_ = 0;   // rows, before the next batch
+    size_t ef_ = 0;         // of the present batch
     Counters counters_;
     Vec<Item> items_;          // visited
     Vec<Candidate> pending_;   // visited, not emitted: distance, item

@@ -102,6 +102,30 @@ class Query {
         return bounds(distance, norm2, error, scalar_.error());
     }
 
+    // The same, but for chance, from coarse codes. Rotation leaves a code's error r = x - x' no direction but
+    // that along x, which is known as r is across x'. So <q, x> is <q, x'> |x|^2 / |x'|^2, as in RaBitQ (arXiv
+    // 2405.12497, section 3.2), but for a normal number of a known deviation.
+    Bounds likely_bounds(double distance, double norm2, double error) const
+    {
+        constexpr double deviations = 3;
+        const Bounds certain = bounds(distance, norm2, error, 0);
+        const double q2 = norm2_, x2 = norm2 + error * error, gain = x2 / norm2,
+                     qx =
+                         gain * (l_.metric == Metric::ip ? -distance : (q2 + norm2 - distance) / 2),
+                     across = std::sqrt(std::max(0.0, q2 - qx * qx / x2)),
+                     margin = deviations * across * error * std::sqrt(gain / l_.padded);
+        if (!std::isfinite(margin))
+            return certain;
+        double low = -qx - margin, high = -qx + margin;
+        if (l_.metric != Metric::ip) {
+            low = std::max(0.0, q2 + x2 + 2 * low);
+            high = std::max(0.0, q2 + x2 + 2 * high);
+            low = l_.metric == Metric::cosine ? low / 2 : std::sqrt(low);
+            high = l_.metric == Metric::cosine ? high / 2 : std::sqrt(high);
+        }
+        return {std::max(low, certain.low), std::min(high, certain.high)};
+    }
+
     // The same from the fine code.
     Bounds fine_bounds(const Code& c) const
     {
