@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 # One list for a thousand rows, as pgvector's documentation has it, and VectorChord's alike.
 HNSW = "hnsw (v {opclass}) WITH (m = {m}, ef_construction = {ef_construction})"
 KINDS = {
-    "quiver": Kind("quiver", HNSW, ("hnsw.ef_search",)),
+    "quiver": Kind("quiver", "hnsw (v {opclass}) WITH ({options})", ("hnsw.ef_search",)),
     "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",), "hnsw.iterative_scan = strict_order"),
     "ivfflat": Kind("vector", "ivfflat (v {opclass}) WITH (lists = {lists})", ("ivfflat.probes",), "ivfflat.iterative_scan = relaxed_order"),
     "vectorchord": Kind("vchord", "vchordrq (v {opclass}) WITH (options = $$residual_quantization = {l2}\n[build.internal]\n"
@@ -207,7 +207,9 @@ class Server:
 
     def create_index(self, table):
         l2 = self.args.metric == "l2"
-        index = self.kind.index.format(opclass=self.opclass, m=self.args.m, ef_construction=self.args.ef_construction,
+        graph = {"m": self.args.m, "ef_construction": self.args.ef_construction}
+        options = ", ".join(f"{k} = {v}" for k, v in (graph | self.args.options).items())
+        index = self.kind.index.format(opclass=self.opclass, **graph, options=options,
                                        lists=max(1, self.value(f"SELECT count(*) FROM {table}") // 1000),
                                        l2=str(l2).lower(), not_l2=str(not l2).lower())
         self.c.execute(f"CREATE INDEX {table}_v ON {table} USING {index}")
@@ -634,6 +636,8 @@ def main():
     p.add_argument("-k", type=int, default=10)
     p.add_argument("-m", type=int, default=16)
     p.add_argument("--ef-construction", type=int, default=64)
+    p.add_argument("--options", type=lambda s: dict(map(str.strip, o.split("=")) for o in s.split(",")), default={}, metavar="NAME=VALUE,...",
+                   help="more of quiver's index options, or other ones")
     p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
     p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
     p.add_argument("--rounds", type=int, default=3)
