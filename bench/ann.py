@@ -139,6 +139,10 @@ class OneCpu:
             os.sched_setaffinity(pid, cpus)
 
 
+def graph_of(args):
+    return {"m": args.m, "ef_construction": args.ef_construction}
+
+
 class Server:
     """A PostgreSQL server with an extension; a database of its own there."""
 
@@ -148,6 +152,7 @@ class Server:
         if kind not in KINDS:
             sys.exit(f"Unknown engine {name}: its name must begin with one of {', '.join(KINDS)}")
         self.kind = KINDS[kind]
+        self.graph = graph_of(args) | (args.options if kind == "quiver" else {})
         self.operator, self.opclass = OPERATOR[args.metric]
         # Two kinds may share a server, but not an index.
         self.database = "ann_" + re.sub(r"\W", "_", args.name) + ("" if kind in ("quiver", "pgvector") else f"_{kind}")
@@ -207,9 +212,8 @@ class Server:
 
     def create_index(self, table):
         l2 = self.args.metric == "l2"
-        graph = {"m": self.args.m, "ef_construction": self.args.ef_construction}
-        options = ", ".join(f"{k} = {v}" for k, v in (graph | self.args.options).items())
-        index = self.kind.index.format(opclass=self.opclass, **graph, options=options,
+        options = ", ".join(f"{k} = {v}" for k, v in self.graph.items())
+        index = self.kind.index.format(opclass=self.opclass, **self.graph, options=options,
                                        lists=max(1, self.value(f"SELECT count(*) FROM {table}") // 1000),
                                        l2=str(l2).lower(), not_l2=str(not l2).lower())
         self.c.execute(f"CREATE INDEX {table}_v ON {table} USING {index}")
@@ -326,7 +330,7 @@ class Library:
     """An HNSW library in this process, one thread."""
 
     def __init__(self, name, args):
-        self.name, self.args = name, args
+        self.name, self.args, self.graph = name, args, graph_of(args)
         self.module = importlib.import_module(name)
         self.about = f"{name} {getattr(self.module, '__version__', '')}, in process, one thread"
 
@@ -431,7 +435,7 @@ def measure(args, base, queries, engines, results):
         loaded.add(e.name)
     for e in engines:
         if e.name in loaded:
-            results.add(**key, engine=e.name, what="build", m=args.m, ef_construction=args.ef_construction, rows=len(kept),
+            results.add(**key, engine=e.name, what="build", **e.graph, rows=len(kept),
                         dims=base.shape[1], **e.build())
     for ef in args.ef:
         todo = [e for e in engines if not results.get(**key, engine=e.name, what="search", ef=ef)]
