@@ -61,7 +61,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
                  (page / 4 + cpu_index_tuple_cost +
                   cpu_operator_cost * meta.layout().code_bytes / 256.0);
 
-    // Coarse codes: the rows that it keeps are read to be put in order.
+    // Coarse codes: most of the rows that it keeps are read to be put in order.
     const double ranked =
         meta.layout().coarse() ? page + cpu_tuple_cost + 2 * cpu_operator_cost : 0.0;
 

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <type_traits>
 
 #include "core/memory.hpp"
 #include "simd/kernels.hpp"
@@ -23,13 +23,14 @@ constexpr size_t sketch_words(size_t padded, size_t fold)
     return ((padded + fold - 1) / fold + 63) / 64;
 }
 
-// Known when compiled, the number of terms makes a sum without a loop: a fourth of the time.
-template <size_t F>
-inline void sum_groups(const float* x, size_t count, float scale, float* to)
+// The sums of `count` groups of neighbours, times `scale`. Of a number of terms that is known when compiled
+// each is a sum without a loop.
+template <class Terms>
+inline void sum_groups(const float* x, size_t count, Terms terms, float scale, float* to)
 {
-    for (size_t i = 0; i < count; i++, x += F) {
+    for (size_t i = 0; i < count; i++, x += terms) {
         float sum = 0;
-        for (size_t j = 0; j < F; j++)
+        for (size_t j = 0; j < terms; j++)
             sum += x[j];
         to[i] = sum * scale;
     }
@@ -39,21 +40,18 @@ inline void sum_groups(const float* x, size_t count, float scale, float* to)
 inline void fold_vector(const float* x, size_t padded, size_t fold, size_t words, float* to)
 {
     const float scale = 1.0f / std::sqrt(static_cast<float>(fold));
-    const auto sums = [&](const float* from, size_t count, size_t terms, float* out) {
-        for (size_t i = 0; i < count; i++, from += terms)
-            out[i] = std::accumulate(from, from + terms, 0.0f) * scale;
-    };
     const size_t full = padded / fold, left = padded % fold;
+    const auto groups_of = [&](auto terms) { sum_groups(x, full, terms, scale, to); };
     switch (fold) {
-    case 2: sum_groups<2>(x, full, scale, to); break;
-    case 3: sum_groups<3>(x, full, scale, to); break;
-    case 4: sum_groups<4>(x, full, scale, to); break;
-    case 5: sum_groups<5>(x, full, scale, to); break;
-    case 6: sum_groups<6>(x, full, scale, to); break;
-    default: sums(x, full, fold, to);
+    case 2: groups_of(std::integral_constant<size_t, 2>{}); break;
+    case 3: groups_of(std::integral_constant<size_t, 3>{}); break;
+    case 4: groups_of(std::integral_constant<size_t, 4>{}); break;
+    case 5: groups_of(std::integral_constant<size_t, 5>{}); break;
+    case 6: groups_of(std::integral_constant<size_t, 6>{}); break;
+    default: groups_of(fold);
     }
-    if (left)
-        sums(x + full * fold, 1, left, to + full);
+    if (left > 0)
+        sum_groups(x + full * fold, 1, left, scale, to + full);
     for (size_t i = full + (left > 0); i < words * 64; i++)
         to[i] = 0;
 }
