@@ -151,12 +151,12 @@ class Inserter {
                         {Candidate(distance, id), id, code.params, codes.size(), code.length});
                     codes.insert(codes.end(), code.bytes, code.bytes + code.length);
                 });
+            if (same_ != no_slot)
+                return true;
             std::sort(found.begin(), found.end(),
                       [](const Found& x, const Found& y) { return x.order < y.order; });
             if (found.size() > ef_)
                 found.resize(ef_);
-            if (same_ != no_slot)
-                return true;
             choose(l);
             at = down;
         }

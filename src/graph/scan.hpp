@@ -100,7 +100,7 @@ class Scan {
 
     // The next row, and a bound that its exact distance is not below. in_order: it is surely not
     // nearer than those before it, nor farther than those that follow. In strict order bounds rise, but for
-    // rows of 8 bits that next() may find to be too late.
+    // rows of 8 bits or fewer that next() may find to be too late. Of coarse codes bounds are likely ones.
     bool next_by_bound(Tid* tid, double* bound, bool* in_order)
     {
         for (;;) {
