@@ -1015,11 +1015,14 @@ template <class F>
 inline __m512i sums_of_eight(F x)
 {
     // In narrower and narrower lanes: within 128 bits, [x0 x0 x1 x1 x2 x2 x3 x3], then [x0 .. x7].
+    // Asked for in their order, which arguments of a call would not be: memory likes it.
+    const auto two = [&](size_t i) {
+        const __m512i first = x(i);
+        return _mm512_packus_epi32(first, x(i + 1));
+    };
     const auto four = [&](size_t i) {
-        const __m512i first = _mm512_packus_epi32(x(i), x(i + 1));
-        return _mm512_madd_epi16(
-            _mm512_packus_epi32(first, _mm512_packus_epi32(x(i + 2), x(i + 3))),
-            _mm512_set1_epi16(1));
+        const __m512i first = two(i);
+        return _mm512_madd_epi16(_mm512_packus_epi32(first, two(i + 2)), _mm512_set1_epi16(1));
     };
     const __m512i low = four(0), quarters = _mm512_packus_epi32(low, four(4));
     const __m256i halves =
@@ -1046,12 +1049,13 @@ inline size_t hamming_of_eights(const uint8_t* a, const uint8_t* codes, size_t s
     for (; i + 8 <= count; i += 8) {
         const auto differ = [&](size_t c) {
             const uint8_t* code = codes + (i + c) * stride;
-            __m512i sum = _mm512_popcnt_epi64(
-                _mm512_xor_si512(query[Registers - 1], _mm512_maskz_loadu_epi8(rest, code + last)));
+            __m512i sum = _mm512_setzero_si512();
 #pragma GCC unroll 8
-            for (size_t r = 0; r + 1 < Registers; r++)
-                sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(
-                                                query[r], _mm512_loadu_si512(code + r * 64))));
+            for (size_t r = 0; r < Registers; r++) {
+                const __m512i part = r * 64 < last ? _mm512_loadu_si512(code + r * 64)
+                                                   : _mm512_maskz_loadu_epi8(rest, code + last);
+                sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(query[r], part)));
+            }
             return sum;
         };
         _mm512_storeu_si512(out + i, sums_of_eight(differ));
