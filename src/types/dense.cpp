@@ -67,26 +67,36 @@ void out_of_range(const char* type, const char* text, Size length)
 
 // ---- numbers and arrays ----
 
-float parse_float(const char* type, const char* text, const char** end)
+// libc++ has from_chars for floats since version 20, without the macro that says so.
+#if defined(__cpp_lib_to_chars) || (defined(_LIBCPP_VERSION) && _LIBCPP_VERSION >= 200000)
+#define QUIVER_HAVE_FROM_CHARS
+#endif
+
+float parse_float(const char* type, const char* text, [[maybe_unused]] const char* literal_end,
+                  Underflow underflow, const char** end)
 {
     float value;
-    // from_chars is several times as fast as strtof. It takes no "+" and no hexadecimal and does
-    // not tell overflow from underflow: strtof decides on what it leaves.
-    const auto result = std::from_chars(text, text + std::strlen(text), value);
-    if (result.ec == std::errc() && *result.ptr != 'x' && *result.ptr != 'X') [[likely]] {
+#ifdef QUIVER_HAVE_FROM_CHARS
+    // Several times as fast as strtof. It takes no "+" and no hexadecimal and does not tell
+    // overflow from underflow: strtof decides on what it leaves, and on zeros that may not be meant.
+    const auto result = std::from_chars(text, literal_end, value);
+    if (result.ec == std::errc() && *result.ptr != 'x' && *result.ptr != 'X' &&
+        (value != 0 || underflow == Underflow::zero)) [[likely]] {
         *end = result.ptr;
         return value;
     }
+#endif
+    // As in float4in: the server sets LC_NUMERIC to C, so a point is a point.
     errno = 0;
     char* stop;
     value = std::strtof(text, &stop);
     *end = stop;
-    if (errno == ERANGE && std::isinf(value))   // what is too small becomes 0
+    if (errno == ERANGE && (std::isinf(value) || (value == 0 && underflow == Underflow::error)))
         out_of_range(type, text, stop - text);
     return value;
 }
 
-float* array_to_floats(ArrayType* array, int limit, const char* type, int* count)
+float* array_to_floats(ArrayType* array, int limit, const char* type, int32 typmod, int* count)
 {
     if (ARR_NDIM(array) > 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("array must be 1-D")));
@@ -96,6 +106,7 @@ float* array_to_floats(ArrayType* array, int limit, const char* type, int* count
 
     const int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
     check_dims(type, n, limit);
+    check_typmod(typmod, n);
     auto* to = static_cast<float*>(palloc(sizeof(float) * n));
     // Arrays of fixed-width elements without nulls are plain C arrays.
     const char* data = ARR_DATA_PTR(array);
@@ -163,6 +174,7 @@ Datum dense_in(FunctionCallInfo fcinfo)
 {
     const char* type = Element<T>::type;
     const char* literal = PG_GETARG_CSTRING(0);
+    const char* const literal_end = literal + std::strlen(literal);
     const int32 typmod = PG_GETARG_INT32(2);
     const char* p = literal;
 
@@ -190,7 +202,7 @@ Datum dense_in(FunctionCallInfo fcinfo)
         while (is_space(*p))
             p++;
         const char* end;
-        const float value = parse_float(type, p, &end);
+        const float value = parse_float(type, p, literal_end, Underflow::zero, &end);
         if (end == p)
             invalid_syntax(type, literal, nullptr);
         check_finite(type, value);
@@ -307,8 +319,8 @@ template <class T>
 Datum dense_from_array(FunctionCallInfo fcinfo)
 {
     int n;
-    const float* from = array_to_floats(PG_GETARG_ARRAYTYPE_P(0), max_dims, Element<T>::type, &n);
-    check_typmod(PG_GETARG_INT32(1), n);
+    const float* from = array_to_floats(PG_GETARG_ARRAYTYPE_P(0), max_dims, Element<T>::type,
+                                        PG_GETARG_INT32(1), &n);
     auto* result = DenseVector<T>::make(n);
     for (int i = 0; i < n; i++) {
         check_finite(Element<T>::type, from[i]);

@@ -78,11 +78,16 @@ inline bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
 }
 
-// Reads one number as strtof does; *end is left at `text` when there is none. An error is raised
-// for what a float can't hold.
-float parse_float(const char* type, const char* text, const char** end);
+// What becomes of a number that is too small for a float.
+enum class Underflow { zero, error };
 
-// One-dimensional int4, float4, float8 or numeric array to floats, in the current memory context.
-float* array_to_floats(ArrayType* array, int limit, const char* type, int* count);
+// Reads one number of a literal, which ends at `literal_end`, as strtof does; *end is left at `text`
+// when there is none. An error is raised for what is too large for a float.
+float parse_float(const char* type, const char* text, const char* literal_end, Underflow underflow,
+                  const char** end);
+
+// One-dimensional int4, float4, float8 or numeric array to floats, in the current memory context;
+// of as many dimensions as `typmod` says, or any if it is -1.
+float* array_to_floats(ArrayType* array, int limit, const char* type, int32 typmod, int* count);
 
 }   // namespace quiver

@@ -53,7 +53,8 @@ struct Entry {
 // A cursor over the literal.
 struct Scanner {
     const char* literal;
-    const char* p;
+    const char* p = literal;
+    const char* literal_end = literal + std::strlen(literal);
 
     void skip_space()
     {
@@ -89,7 +90,8 @@ struct Scanner {
     {
         skip_space();
         const char* end;
-        const float value = parse_float(type, p, &end);
+        // Zeros are not stored: to drop what underflows to one would be to lose an element unseen.
+        const float value = parse_float(type, p, literal_end, Underflow::error, &end);
         if (end == p)
             invalid_syntax(literal);
         p = end;
@@ -174,16 +176,16 @@ using namespace quiver;
 // {index:value,...}/dimensions, indices from 1, in any order; zeros are dropped
 QUIVER_FUNCTION(sparsevec_in)
 {
-    Scanner in{PG_GETARG_CSTRING(0), PG_GETARG_CSTRING(0)};
+    Scanner in{PG_GETARG_CSTRING(0)};
     if (!in.accept('{'))
         invalid_syntax(in.literal, "Vector contents must start with \"{\".");
 
-    // The commas bound the number of elements.
-    int64 commas = 0;
-    for (const char* c = in.p; *c && commas <= max_nonzeros; c++)
-        commas += *c == ',';
-    check_nnz(commas, PG_INT64_MAX);
-    auto* entries = static_cast<Entry*>(palloc(sizeof(Entry) * (commas + 1)));
+    // The commas bound the number of elements; zeros that are written out count, as in pgvector.
+    int64 most = 1;
+    for (const char* c = in.p; *c && most <= max_nonzeros; c++)
+        most += *c == ',';
+    check_nnz(most, PG_INT64_MAX);
+    auto* entries = static_cast<Entry*>(palloc(sizeof(Entry) * most));
     int nnz = 0;
 
     if (!in.accept('}')) {
@@ -207,7 +209,6 @@ QUIVER_FUNCTION(sparsevec_in)
 
     check_dims(type, dim, max_sparse_dims);
     check_typmod(PG_GETARG_INT32(2), dim);
-    check_nnz(nnz, PG_INT64_MAX);
     std::sort(entries, entries + nnz,
               [](const Entry& x, const Entry& y) { return x.index < y.index; });
 
@@ -322,8 +323,8 @@ QUIVER_FUNCTION(halfvec_to_sparsevec)
 QUIVER_FUNCTION(array_to_sparsevec)
 {
     int n;
-    const float* x = array_to_floats(PG_GETARG_ARRAYTYPE_P(0), max_sparse_dims, type, &n);
-    check_typmod(PG_GETARG_INT32(1), n);
+    const float* x =
+        array_to_floats(PG_GETARG_ARRAYTYPE_P(0), max_sparse_dims, type, PG_GETARG_INT32(1), &n);
     PG_RETURN_POINTER(from_floats(x, n));
 }
 
