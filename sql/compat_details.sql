@@ -13,3 +13,14 @@ SELECT ('{' || string_agg(i || ':' || (i > 1)::integer, ',') || '}/20000')::spar
 -- An array's length comes before its elements.
 SELECT '{1e39}'::numeric[]::vector(2);
 SELECT '{1e-46}'::numeric[]::sparsevec(2);
+
+-- The binary formats
+CREATE TABLE bin (v vector, h halfvec, s sparsevec);
+\copy bin (s) FROM PROGRAM 'printf "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0\0\1\0\0\0\24\0\0\0\1\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\1\377\377"' (FORMAT binary)
+\copy bin (s) FROM PROGRAM 'printf "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0\0\1\0\0\0\24\0\0\0\5\0\0\0\1\0\0\0\0\0\0\0\4\77\200\0\0\377\377"' (FORMAT binary)
+\copy bin (v) FROM PROGRAM 'printf "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0\0\1\0\0\0\10\377\377\0\0\77\200\0\0\377\377"' (FORMAT binary)
+\copy bin (h) FROM PROGRAM 'printf "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0\0\1\0\0\0\6\0\1\377\377\74\0\377\377"' (FORMAT binary)
+\copy bin (h) FROM PROGRAM 'printf "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0\0\1\0\0\0\6\0\1\0\0\74\0\377\377"' (FORMAT binary)
+SELECT * FROM bin;
+DROP TABLE bin;
+\set VERBOSITY default

@@ -266,8 +266,8 @@ Datum dense_recv(FunctionCallInfo fcinfo)
     const char* type = Element<T>::type;
     auto* buf = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     const int32 typmod = PG_GETARG_INT32(2);
-    const int dim = static_cast<int16>(pq_getmsgint(buf, 2));
-    const int unused = static_cast<int16>(pq_getmsgint(buf, 2));
+    const int dim = static_cast<int>(pq_getmsgint(buf, 2));
+    const int unused = static_cast<int>(pq_getmsgint(buf, 2));
 
     check_dims(type, dim);
     check_typmod(typmod, dim);

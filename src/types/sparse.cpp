@@ -18,7 +18,7 @@ void check_nnz(int64 nnz, int64 dim)
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                  errmsg("sparsevec cannot have more than %d non-zero elements", max_nonzeros)));
     if (nnz > dim)
-        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                         errmsg("sparsevec cannot have more elements than dimensions")));
 }
 
