@@ -24,3 +24,26 @@ CREATE TABLE bin (v vector, h halfvec, s sparsevec);
 SELECT * FROM bin;
 DROP TABLE bin;
 \set VERBOSITY default
+
+-- States of avg() made by hand: what has no sums yet is of any length, whatever its count.
+SELECT vector_accum('{5}', '[1,2]'), halfvec_accum('{5}', '[1,2]'), vector_accum('{0,1,2}', '[1,2]'), vector_accum('{NaN}', '[1]');
+SELECT vector_accum('{0,1,2,3}', '[1,2]');
+SELECT halfvec_accum('{0,1}', '[1,2]');
+SELECT vector_accum('{1,1.7e308}', '[3e38]');
+SELECT vector_combine('{0,1,2}', '{1,3,4}'), vector_combine('{2}', '{1,3,4}'), vector_combine('{1,3,4}', '{2}'), halfvec_combine('{1}', '{2}');
+SELECT vector_combine('{0,1,2}', '{1,3}');
+SELECT vector_combine('{1e308,1}', '{1e308,2}'), vector_combine('{0}', '{1,Infinity}');
+SELECT vector_combine('{1,1e308}', '{1,1e308}');
+SELECT vector_combine(array_fill(0::float8, ARRAY[16002]), '{0}');
+\set VERBOSITY sqlstate
+SELECT vector_accum('{}', '[1]');
+SELECT halfvec_accum('{{1,2}}', '[1]');
+SELECT vector_avg('{1,NULL}');
+SELECT halfvec_avg('{}');
+SELECT halfvec_combine('{0}', '{NULL}');
+\set VERBOSITY default
+-- In an aggregate the state is changed in place, and only there.
+CREATE AGGREGATE sum_from_one(vector) (SFUNC = vector_accum, STYPE = float8[], INITCOND = '{0,1,1}');
+SELECT g, sum_from_one(v), avg(v) FROM (VALUES (1, '[1,2]'::vector), (1, '[3,4]'), (2, '[5,6]')) t(g, v) GROUP BY g ORDER BY g;
+SELECT sum_from_one(v) OVER (ORDER BY v), avg(v) OVER (ORDER BY v) FROM (VALUES ('[1,2]'::vector), ('[3,4]'), ('[5,6]')) t(v);
+DROP AGGREGATE sum_from_one(vector);

@@ -488,47 +488,45 @@ int dense_compare(FunctionCallInfo fcinfo)
 
 // ---- aggregates: the state is a float8 array {count, sums...}; {0} at the start ----
 
-double* check_state(ArrayType* state, int* length)
+// An internal error, as with the state of core's own aggregates: only a call by hand gets here.
+double* check_state(const char* caller, ArrayType* state, int* dim)
 {
     if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 || ARR_HASNULL(state) ||
         ARR_ELEMTYPE(state) != FLOAT8OID)
-        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("expected state array")));
-    *length = ARR_DIMS(state)[0];
+        elog(ERROR, "%s: expected state array", caller);
+    *dim = ARR_DIMS(state)[0] - 1;
     return reinterpret_cast<double*>(ARR_DATA_PTR(state));
 }
 
-ArrayType* make_state(int length)
+ArrayType* make_state(int dim)
 {
-    const Size bytes = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * length;
+    const Size bytes = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (dim + 1);
     auto* state = static_cast<ArrayType*>(palloc0(bytes));
     SET_VARSIZE(state, bytes);
     state->ndim = 1;
     state->elemtype = FLOAT8OID;
-    ARR_DIMS(state)[0] = length;
+    ARR_DIMS(state)[0] = dim + 1;
     ARR_LBOUND(state)[0] = 1;
     return state;
 }
 
 template <class T>
-Datum dense_accum(FunctionCallInfo fcinfo)
+Datum dense_accum(FunctionCallInfo fcinfo, const char* caller)
 {
     ArrayType* state = PG_GETARG_ARRAYTYPE_P(0);
     const auto* v = DenseVector<T>::from(PG_GETARG_DATUM(1));
-    int length;
-    double* sums = check_state(state, &length);
+    int dim;
+    double* sums = check_state(caller, state, &dim);
 
-    if (sums[0] == 0 || !AggCheckCallContext(fcinfo, nullptr)) {
-        // The first row sizes the state; outside an aggregate the argument is not ours to change.
-        ArrayType* fresh = make_state(v->dim + 1);
-        auto* to = reinterpret_cast<double*>(ARR_DATA_PTR(fresh));
-        if (sums[0] != 0) {
-            check_typmod(length - 1, v->dim);
-            std::memcpy(to, sums, sizeof(double) * length);
-        }
-        state = fresh;
+    if (dim > 0)
+        check_typmod(dim, v->dim);
+    // The first row sizes the state; outside an aggregate the argument is not ours to change.
+    if (dim == 0 || !AggCheckCallContext(fcinfo, nullptr)) {
+        state = make_state(v->dim);
+        auto* to = reinterpret_cast<double*>(ARR_DATA_PTR(state));
+        std::memcpy(to, sums, sizeof(double) * (dim + 1));
         sums = to;
-    } else
-        check_typmod(length - 1, v->dim);
+    }
 
     sums[0] += 1;
     for (int i = 0; i < v->dim; i++)
@@ -540,15 +538,15 @@ Datum dense_accum(FunctionCallInfo fcinfo)
 }
 
 template <class T>
-Datum dense_avg(FunctionCallInfo fcinfo)
+Datum dense_avg(FunctionCallInfo fcinfo, const char* caller)
 {
-    int length;
-    const double* sums = check_state(PG_GETARG_ARRAYTYPE_P(0), &length);
+    int dim;
+    const double* sums = check_state(caller, PG_GETARG_ARRAYTYPE_P(0), &dim);
     if (sums[0] == 0)
         PG_RETURN_NULL();
-    check_dims(Element<T>::type, length - 1);
-    auto* result = DenseVector<T>::make(length - 1);
-    for (int i = 0; i < length - 1; i++) {
+    check_dims(Element<T>::type, dim);
+    auto* result = DenseVector<T>::make(dim);
+    for (int i = 0; i < dim; i++) {
         const auto mean = static_cast<float>(sums[i + 1] / sums[0]);
         check_finite(Element<T>::type, mean);
         result->x[i] = to_element<T>(mean);
@@ -561,23 +559,26 @@ Datum dense_avg(FunctionCallInfo fcinfo)
 
 using namespace quiver;
 
+// Of vector and of halfvec.
 QUIVER_FUNCTION(vector_combine)
 {
-    ArrayType* a = PG_GETARG_ARRAYTYPE_P(0);
-    ArrayType* b = PG_GETARG_ARRAYTYPE_P(1);
-    int na, nb;
-    const double* x = check_state(a, &na);
-    const double* y = check_state(b, &nb);
-    if (x[0] == 0)
-        PG_RETURN_ARRAYTYPE_P(b);
-    if (y[0] == 0)
-        PG_RETURN_ARRAYTYPE_P(a);
-    check_typmod(na - 1, nb - 1);
-    ArrayType* state = make_state(na);
+    int dim, other_dim;
+    const double* x = check_state("vector_combine", PG_GETARG_ARRAYTYPE_P(0), &dim);
+    const double* y = check_state("vector_combine", PG_GETARG_ARRAYTYPE_P(1), &other_dim);
+    if (dim == 0) {   // no row came to one of them
+        std::swap(dim, other_dim);
+        std::swap(x, y);
+    }
+    if (dim > 0)
+        check_dims("vector", dim);
+    if (other_dim > 0)
+        check_typmod(dim, other_dim);
+    ArrayType* state = make_state(dim);
     auto* sums = reinterpret_cast<double*>(ARR_DATA_PTR(state));
-    for (int i = 0; i < na; i++) {
-        sums[i] = x[i] + y[i];
-        if (std::isinf(sums[i]))
+    sums[0] = x[0] + y[0];
+    for (int i = 1; i <= dim; i++) {
+        sums[i] = other_dim > 0 ? x[i] + y[i] : x[i];
+        if (other_dim > 0 && std::isinf(sums[i]))
             float_overflow_error();
     }
     PG_RETURN_ARRAYTYPE_P(state);
@@ -635,8 +636,8 @@ QUIVER_FUNCTION(vector_combine)
     QUIVER_FUNCTION(type##_ge) { PG_RETURN_BOOL(dense_compare<T>(fcinfo) >= 0); }                  \
     QUIVER_FUNCTION(type##_gt) { PG_RETURN_BOOL(dense_compare<T>(fcinfo) > 0); }                   \
     QUIVER_FUNCTION(type##_cmp) { PG_RETURN_INT32(dense_compare<T>(fcinfo)); }                     \
-    QUIVER_FUNCTION(type##_accum) { return dense_accum<T>(fcinfo); }                               \
-    QUIVER_FUNCTION(type##_avg) { return dense_avg<T>(fcinfo); }
+    QUIVER_FUNCTION(type##_accum) { return dense_accum<T>(fcinfo, #type "_accum"); }               \
+    QUIVER_FUNCTION(type##_avg) { return dense_avg<T>(fcinfo, #type "_avg"); }
 
 DENSE_FUNCTIONS(vector, , float)
 DENSE_FUNCTIONS(halfvec, halfvec_, half)
