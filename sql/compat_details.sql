@@ -47,3 +47,22 @@ CREATE AGGREGATE sum_from_one(vector) (SFUNC = vector_accum, STYPE = float8[], I
 SELECT g, sum_from_one(v), avg(v) FROM (VALUES (1, '[1,2]'::vector), (1, '[3,4]'), (2, '[5,6]')) t(g, v) GROUP BY g ORDER BY g;
 SELECT sum_from_one(v) OVER (ORDER BY v), avg(v) OVER (ORDER BY v) FROM (VALUES ('[1,2]'::vector), ('[3,4]'), ('[5,6]')) t(v);
 DROP AGGREGATE sum_from_one(vector);
+
+-- Of the wrong dimensions: the query's or the new row's first, then the index's.
+SET enable_seqscan = off;
+CREATE TABLE dims (v vector(3), h halfvec(3), s sparsevec(3), b bit(3));
+INSERT INTO dims VALUES ('[1,2,3]', '[1,2,3]', '{1:1}/3', '101');
+CREATE INDEX ON dims USING hnsw (v vector_l2_ops);
+CREATE INDEX ON dims USING hnsw (h halfvec_cosine_ops);
+CREATE INDEX ON dims USING hnsw (s sparsevec_ip_ops);
+CREATE INDEX ON dims USING hnsw (b bit_hamming_ops);
+SELECT 1 FROM dims ORDER BY v <-> '[1,2]' LIMIT 1;
+SELECT 1 FROM dims ORDER BY h <=> '[1,2]' LIMIT 1;
+SELECT 1 FROM dims ORDER BY s <#> '{1:1}/2' LIMIT 1;
+SELECT 1 FROM dims ORDER BY b <~> B'10' LIMIT 1;
+-- (As after ALTER TYPE to one without dimensions where the server keeps the index; not each minor release does.)
+UPDATE pg_attribute SET atttypmod = -1 WHERE attrelid = 'dims'::regclass AND attnum > 0;
+INSERT INTO dims (v) VALUES ('[1,2]');
+INSERT INTO dims (h) VALUES ('[1,2]');
+INSERT INTO dims (s) VALUES ('{1:1}/2');
+DROP TABLE dims;

@@ -81,8 +81,8 @@ bool VectorReader::read_query(Datum value, graph::Value* to)
         auto* v = reinterpret_cast<VarBit*>(detoasted);
         if (static_cast<uint32>(VARBITLEN(v)) != layout_.dims)
             ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                            errmsg("different bit lengths %u and %u", layout_.dims,
-                                   static_cast<unsigned>(VARBITLEN(v)))));
+                            errmsg("different bit lengths %u and %u",
+                                   static_cast<unsigned>(VARBITLEN(v)), layout_.dims)));
         bits_.assign(layout_.code_bytes, 0);
         std::copy(VARBITS(v), VARBITS(v) + VARBITBYTES(v), bits_.begin());
         to->bits = bits_.data();
@@ -102,11 +102,11 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
     const float* x = plain_.data();
     if (opclass_.element == ElementType::f32) {
         const auto* v = reinterpret_cast<const Vector*>(value);
-        check_same_dims(opclass_.type, dims, v->dim);
+        check_same_dims(opclass_.type, v->dim, dims);
         x = v->x;
     } else {
         const auto* v = reinterpret_cast<const HalfVector*>(value);
-        check_same_dims(opclass_.type, dims, v->dim);
+        check_same_dims(opclass_.type, v->dim, dims);
         simd::kernels().to_f32(v->x, plain_.data(), n);
     }
     if (opclass_.metric == graph::Metric::cosine) {
@@ -131,7 +131,7 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
 bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
 {
     const auto* v = reinterpret_cast<const SparseVector*>(value);
-    check_same_dims(opclass_.type, static_cast<int>(layout_.dims), v->dim);
+    check_same_dims(opclass_.type, v->dim, static_cast<int>(layout_.dims));
     index_.assign(v->index, v->index + v->nnz);
     plain_.assign(v->values(), v->values() + v->nnz);
     if (opclass_.metric == graph::Metric::cosine) {
