@@ -66,3 +66,31 @@ INSERT INTO dims (v) VALUES ('[1,2]');
 INSERT INTO dims (h) VALUES ('[1,2]');
 INSERT INTO dims (s) VALUES ('{1:1}/2');
 DROP TABLE dims;
+
+-- A domain has the dimensions of its base type.
+CREATE DOMAIN embedding AS vector(3) CHECK (vector_norm(VALUE) > 0);
+CREATE DOMAIN small_embedding AS embedding;
+CREATE DOMAIN code AS bit(8);
+CREATE DOMAIN of_any_length AS vector;
+CREATE TABLE domains (id serial, e embedding, s small_embedding, c code, a of_any_length);
+INSERT INTO domains (e, s, c, a) SELECT v, v, binary_quantize(v || v || '[1,0]')::bit(8), v
+    FROM (SELECT ARRAY[i, i % 7 - 3, i % 5 - 2]::vector AS v FROM generate_series(1, 200) i) x;
+CREATE INDEX domains_e ON domains USING hnsw (e vector_l2_ops);
+CREATE INDEX domains_s ON domains USING hnsw (s vector_cosine_ops);
+CREATE INDEX domains_c ON domains USING hnsw (c bit_hamming_ops);
+CREATE INDEX ON domains USING hnsw (a vector_l2_ops);
+CREATE INDEX ON domains USING hnsw ((a::embedding) vector_l2_ops);
+EXPLAIN (COSTS OFF) SELECT id FROM domains ORDER BY e <-> '[100,-1,-2]' LIMIT 3;
+SELECT id FROM domains ORDER BY e <-> '[100,-1,-2]' LIMIT 3;
+INSERT INTO domains (e, s) VALUES ('[500,1,1]', '[1,500,1]');
+UPDATE domains SET e = '[600,1,1]' WHERE id = 7;
+SELECT id FROM domains ORDER BY e <-> '[600,1,1]' LIMIT 2;
+SELECT id FROM domains ORDER BY s <=> '[0,1,0]' LIMIT 1;
+SELECT max(recall) FROM hnsw_recall('domains_e', (SELECT array_agg(e) FROM domains WHERE id < 20), k => 3);
+REINDEX TABLE domains;
+SELECT count(*) FROM hnsw_check('domains_e', true);
+SELECT count(*) FROM hnsw_check('domains_s', true);
+SELECT count(*) FROM hnsw_check('domains_c', true);
+DROP TABLE domains;
+DROP DOMAIN small_embedding, embedding, code, of_any_length;
+RESET enable_seqscan;

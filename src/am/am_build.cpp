@@ -18,6 +18,7 @@ extern "C" {
 #include "catalog/index.h"
 #include "commands/progress.h"
 #include "pgstat.h"
+#include "utils/lsyscache.h"
 #if __has_include("utils/backend_progress.h")
 #include "utils/backend_progress.h"
 #endif
@@ -29,7 +30,9 @@ static MetaData new_meta(Relation index)
 {
     const Opclass& opclass = opclass_of(index);
     const Options options = options_of(index);
-    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
+    int32 dims = column->atttypmod;
+    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
     if (dims < 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("column does not have dimensions"),

@@ -74,7 +74,7 @@ class Recall {
     }
     void given(ArrayType* array)
     {
-        if (ARR_ELEMTYPE(array) != index_->rd_opcintype[0])
+        if (getBaseType(ARR_ELEMTYPE(array)) != index_->rd_opcintype[0])
             ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                             errmsg("queries are of type %s, but index \"%s\" is of %s",
                                    format_type_be(ARR_ELEMTYPE(array)),
