@@ -94,3 +94,22 @@ SELECT count(*) FROM hnsw_check('domains_c', true);
 DROP TABLE domains;
 DROP DOMAIN small_embedding, embedding, code, of_any_length;
 RESET enable_seqscan;
+
+-- Comparison operators are the planner's as those of core types are.
+WITH own AS (SELECT o.oprleft, o.oprname, c.oprname AS commutator, n.oprname AS negator, o.oprrest, o.oprjoin
+    FROM pg_operator o LEFT JOIN pg_operator c ON c.oid = o.oprcom LEFT JOIN pg_operator n ON n.oid = o.oprnegate
+    WHERE o.oprleft = o.oprright AND o.oprname IN ('<', '<=', '=', '<>', '>=', '>'))
+SELECT t.type, count(*), count(*) FILTER (WHERE (own.oprname, commutator, negator, oprrest, oprjoin) IN
+    (SELECT oprname, commutator, negator, oprrest, oprjoin FROM own WHERE oprleft = 'integer'::regtype)) AS as_integer
+FROM unnest('{vector,halfvec,sparsevec,quantized}'::regtype[]) t(type) JOIN own ON oprleft = t.type GROUP BY 1 ORDER BY 1;
+CREATE TABLE many AS SELECT ARRAY[i % 4, 1]::vector AS v FROM generate_series(1, 1000) i;
+ANALYZE many;
+CREATE FUNCTION estimate(condition text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT FROM many WHERE ' || condition INTO plan;
+    RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+SELECT estimate($$v = '[1,1]'$$) AS equal, estimate($$v <> '[1,1]'$$) AS unequal;
+DROP TABLE many;
+DROP FUNCTION estimate;
