@@ -113,3 +113,13 @@ END $$;
 SELECT estimate($$v = '[1,1]'$$) AS equal, estimate($$v <> '[1,1]'$$) AS unequal;
 DROP TABLE many;
 DROP FUNCTION estimate;
+
+-- Settings of an access method that is not there yet
+SHOW ivfflat.probes;
+SELECT name, setting, min_val, max_val, enumvals, context, extra_desc FROM pg_settings WHERE name LIKE 'ivfflat.%' ORDER BY 1;
+SET ivfflat.probes = 10;
+SELECT current_setting('ivfflat.probes');
+RESET ivfflat.probes;
+SET ivfflat.iterative_scan = relaxed_order;
+SET ivfflat.iterative_scan = strict_order;
+SET ivfflat.probes = 0;

@@ -56,17 +56,59 @@ const char* show_simd_level()
     return text;
 }
 
+// pgvector's library defines the same settings, which no two libraries of a session can. Asked
+// before anything is defined: PostgreSQL can't unload a library, so what is half loaded would stay.
+// (SET of a setting that nobody defined makes a placeholder, which the definition replaces.)
+void refuse_beside_pgvector()
+{
+    for (const char* name : {"hnsw.ef_search", "ivfflat.probes"})
+        if (GetConfigOption(name, true, false) &&
+            !(GetConfigOptionFlags(name, true) & GUC_CUSTOM_PLACEHOLDER))
+            ereport(
+                ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("cannot load quiver: another library has defined the setting \"%s\"", name),
+                 errdetail("quiver and pgvector define the same settings, so a session can "
+                           "load only one of them."),
+                 errhint("Start a new session. If the library is loaded into every session, "
+                         "take it out of shared_preload_libraries, session_preload_libraries "
+                         "and local_preload_libraries.")));
+}
+
+// Of the access method ivfflat, which quiver doesn't have yet. They do nothing, but clients that
+// were made for pgvector read them, set them and reset them around each query.
+void define_ivfflat_settings()
+{
+    static int probes, iterative_scan, max_probes;
+    static const config_enum_entry iterate_names[] = {
+        {"off", 0, false}, {"relaxed_order", 1, false}, {nullptr, 0, false}};
+    constexpr const char* note = "Has no effect: there is no access method ivfflat yet.";
+    constexpr int max_lists = 32768;
+    DefineCustomIntVariable("ivfflat.probes", "Lists that a search of an ivfflat index reads.",
+                            note, &probes, 1, 1, max_lists, PGC_USERSET, 0, nullptr, nullptr,
+                            nullptr);
+    DefineCustomEnumVariable(
+        "ivfflat.iterative_scan", "Whether a scan of an ivfflat index reads further lists.", note,
+        &iterative_scan, 0, iterate_names, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("ivfflat.max_probes", "Most lists that such a scan reads.", note,
+                            &max_probes, max_lists, 1, max_lists, PGC_USERSET, 0, nullptr, nullptr,
+                            nullptr);
+    quiver::pg::reserve_guc_prefix("ivfflat");
+}
+
 }   // namespace
 
 void _PG_init(void)
 {
     quiver::pg::guarded([] {
+        refuse_beside_pgvector();
 #ifndef QUIVER_SANITIZE   // else malloc: AddressSanitizer sees no palloc chunks
         quiver::memory_hooks = {
             [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); },
             pfree};
 #endif
         quiver::am::define_options();
+        define_ivfflat_settings();
         quiver::am::hook_planner();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
