@@ -342,17 +342,22 @@ CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 
 COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
     'the same for queries of your own, such as array_agg(embedding) over a table of questions';
 
-CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass name DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
+CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
     sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,
     OUT ef_search integer, OUT ms float8, OUT ddl text)
     RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
-    ours name := (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'quiver');
+    -- The schema of the extension, whatever a packager calls it: its access method has but one name.
+    ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE a.amname = 'hnsw');
+    element oid;
     kind name;
     dims integer;
+    parts text[];
     class text;
+    of_class oid;
     found bigint;
     total float8;
     start timestamptz;
@@ -360,19 +365,27 @@ DECLARE
     layout text;
     seen text[] := '{}';
 BEGIN
-    SELECT t.typname INTO kind FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-        WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
-    IF kind IS NULL THEN
+    SELECT a.atttypid INTO element FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
+    IF element IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column %I of %s does not exist', col, rel);
     END IF;
-    opclass := coalesce(opclass, CASE kind WHEN 'bit' THEN 'bit_hamming_ops' ELSE kind || '_l2_ops' END);
-    SELECT format('%I.%I', n.nspname, c.opcname) INTO class FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace
-        JOIN pg_am a ON a.oid = c.opcmethod JOIN pg_type t ON t.oid = c.opcintype
-        WHERE a.amname = 'hnsw' AND c.opcname = opclass AND n.nspname = ours AND t.typname = kind;
-    IF class IS NULL THEN
-        RAISE undefined_object USING MESSAGE = format('operator class %I does not accept column %I of %s', opclass, col, rel);
+    WHILE (SELECT t.typtype = 'd' FROM pg_type t WHERE t.oid = element) LOOP   -- a domain is indexed as its base type
+        element := (SELECT t.typbasetype FROM pg_type t WHERE t.oid = element);
+    END LOOP;
+    kind := (SELECT t.typname FROM pg_type t WHERE t.oid = element);
+    parts := coalesce(parse_ident(opclass), ARRAY[CASE kind WHEN 'bit' THEN 'bit_hamming_ops' ELSE kind || '_l2_ops' END]);
+    SELECT format('%I.%I', n.nspname, c.opcname), c.opcintype INTO class, of_class
+        FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am a ON a.oid = c.opcmethod
+        WHERE a.amname = 'hnsw' AND c.opcname = parts[cardinality(parts)]
+            AND n.nspname = CASE cardinality(parts) WHEN 1 THEN ours WHEN 2 THEN parts[1] END;
+    IF opclass IS NULL AND of_class IS DISTINCT FROM element THEN
+        RAISE undefined_object USING MESSAGE = format('data type %s has no operator class for access method "hnsw"', format_type(element, NULL));
+    ELSIF class IS NULL THEN
+        RAISE undefined_object USING MESSAGE = format('operator class "%s" does not exist for access method "hnsw"', array_to_string(parts, '.'));
+    ELSIF of_class <> element THEN
+        RAISE datatype_mismatch USING MESSAGE = format('operator class "%s" does not accept data type %s', array_to_string(parts, '.'), format_type(element, NULL));
     END IF;
-    IF sample < 100 OR NOT wanted BETWEEN 0 AND 1 THEN
+    IF (sample >= 100 AND wanted BETWEEN 0 AND 1) IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a sample of at least 100 rows and a recall between 0 and 1 are needed';
     END IF;
 
@@ -386,6 +399,8 @@ BEGIN
     -- A column may do without dimensions, an index may not.
     IF kind = 'bit' THEN
         SELECT length(v) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
+    ELSIF kind = 'sparsevec' THEN
+        SELECT split_part(v::text, '/', 2) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
     ELSE
         EXECUTE format('SELECT %I.vector_dims(v) FROM pg_temp.hnsw_advise_sample LIMIT 1', ours) INTO dims;
     END IF;
@@ -394,7 +409,7 @@ BEGIN
     total := greatest(total, found);
 
     candidates := '{"","m = 8","m = 24, ef_construction = 128"}';
-    IF kind IN ('vector', 'halfvec') AND opclass NOT LIKE '%\_l1\_ops' THEN
+    IF kind IN ('vector', 'halfvec') AND class NOT LIKE '%\_l1\_ops' THEN
         candidates := candidates || '{"vector_bits = 32","vector_bits = 16","vector_bits = 12","vector_bits = 8","sketch_fold = 2","sketch_fold = -1","vector_bits = 4","vector_bits = 2","vector_bits = 2, sketch_fold = 6, m = 8"}'::text[];
     END IF;
     FOREACH options IN ARRAY candidates LOOP
@@ -426,5 +441,5 @@ BEGIN
     END LOOP;
     DROP TABLE pg_temp.hnsw_advise_sample;
 END $$;
-COMMENT ON FUNCTION hnsw_advise(regclass, name, name, float8, integer, integer) IS
+COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
     'what an hnsw index on the column would be with some options, tried on a random sample: bytes and milliseconds of the build for the whole table, the recall of the k nearest at ef_search 40, the least ef_search tried that reaches the wanted recall on the sample (larger tables need some more) and the milliseconds of a query with it, and the statement that makes it';

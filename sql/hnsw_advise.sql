@@ -14,6 +14,29 @@ SELECT * FROM hnsw_advise('adv', 'none');
 SELECT * FROM hnsw_advise('adv', 'v', 'bit_hamming_ops');
 SELECT * FROM hnsw_advise('adv', 'other');
 SELECT * FROM hnsw_advise('adv', 'v', sample => 10);
+SELECT * FROM hnsw_advise('adv', 'v', sample => NULL);
+-- An operator class by its name, as CREATE INDEX takes it, in our schema if it says none.
+SELECT ddl FROM hnsw_advise('adv', 'v', 'Public.vector_ip_ops', sample => 200) LIMIT 1;
+SELECT * FROM hnsw_advise('adv', 'v', 'elsewhere.vector_ip_ops');
+SELECT * FROM hnsw_advise('adv', 'v', 'vector_ip_op');
+SELECT * FROM hnsw_advise('adv', 'v', 'public.');
+CREATE SCHEMA elsewhere;
+CREATE OPERATOR CLASS elsewhere."My ops" FOR TYPE vector USING hnsw AS OPERATOR 1 <-> FOR ORDER BY float_ops,
+    FUNCTION 1 vector_l2_squared_distance(vector, vector), FUNCTION 3 hnsw_vector_l2_support(internal);
+SELECT ddl FROM hnsw_advise('adv', 'v', 'elsewhere."My ops"', sample => 200) LIMIT 1;
+DROP SCHEMA elsewhere CASCADE;
+-- A domain is indexed as its base type.
+CREATE DOMAIN embedding AS vector(24);
+CREATE TABLE domains AS SELECT v::embedding, (v::vector(24))::sparsevec AS s FROM adv;
+SELECT ddl FROM hnsw_advise('domains', 'v', 'vector_cosine_ops', sample => 200) LIMIT 1;
+SELECT options, recall > 0.8 AS good, ddl FROM hnsw_advise('domains', 's', sample => 200);
+DROP TABLE domains;
+DROP DOMAIN embedding;
+-- Whatever a packager calls the extension.
+BEGIN;
+UPDATE pg_extension SET extname = 'another' WHERE extname = 'quiver';
+SELECT ddl FROM hnsw_advise('adv', 'h', sample => 200) LIMIT 1;
+ROLLBACK;
 CREATE TABLE few AS SELECT v FROM adv LIMIT 5;
 SELECT * FROM hnsw_advise('few', 'v');
 -- A hostile name is a name.
