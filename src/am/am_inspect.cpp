@@ -245,8 +245,8 @@ QUIVER_FUNCTION(hnsw_page_items)
             auto* ids = static_cast<Datum*>(palloc(sizeof(Datum) * (degree + 1)));
             for (int n = 0; n < degree; n++)
                 ids[n] = Int64GetDatum(slot.ids()[n]);
-            values[6] = PointerGetDatum(
-                construct_array(ids, degree, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
+            values[6] = PointerGetDatum(construct_array(ids, degree, INT8OID, sizeof(int64),
+                                                        FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
             const auto tids = static_cast<int>(slot.tid_count());
             auto* rows = static_cast<Datum*>(palloc(sizeof(Datum) * graph::Layout::max_tids));
             for (int n = 0; n < tids; n++) {
