@@ -34,11 +34,16 @@ ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
 src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
 endif
-src/graph/%.o src/quant/%.o src/am/%.o: override CXXFLAGS += -O3
+src/graph/%.o src/quant/%.o src/page/%.o src/am/%.o: override CXXFLAGS += -O3
 
 # ASSERTIONS=1: checks of our own reasoning (src/core/assert.hpp), and of the bounds of each vector.
 ifneq ($(ASSERTIONS)$(SANITIZE),)
 override CXXFLAGS += -DQUIVER_ASSERTIONS -D_GLIBCXX_ASSERTIONS
+endif
+
+# FAILURE_POINTS=1: settings with which tests end the server at a given change of a page.
+ifdef FAILURE_POINTS
+override CXXFLAGS += -DQUIVER_FAILURE_POINTS
 endif
 
 # SANITIZE=1: assertions, AddressSanitizer and UBSan in all but the kernels, whose unit tests have them and which

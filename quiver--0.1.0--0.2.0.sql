@@ -443,3 +443,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
     'what an hnsw index on the column would be with some options, tried on a random sample: bytes and milliseconds of the build for the whole table, the recall of the k nearest at ef_search 40, the least ef_search tried that reaches the wanted recall on the sample (larger tables need some more) and the milliseconds of a query with it, and the statement that makes it';
+
+-- It locks out writers: for those to whom it is granted, on indexes that they own.
+REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;

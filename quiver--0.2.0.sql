@@ -1084,6 +1084,8 @@ CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
     'verifies an hnsw index, a row for each problem: slots, links, sketches, that every node can be reached; with heap_check also that the rows of the table are in it, each once, with their vectors; locks out writers; for its owner';
+-- It locks out writers: for those to whom it is granted, on indexes that they own.
+REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
 CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)

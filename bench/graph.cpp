@@ -15,10 +15,9 @@
 #endif
 
 #include "core/rng.hpp"
-#include "graph/insert.hpp"
+#include "graph/lifecycle.hpp"
 #include "graph/check.hpp"
 #include "graph/memory_store.hpp"
-#include "graph/repair.hpp"
 #include "graph/scan.hpp"
 #include "quant/rotation.hpp"
 
@@ -70,59 +69,40 @@ int main(int argc, char** argv)
     Inserter<MemoryStore> inserter(store, m, efc);
     Vec<float> rotated(layout.padded);
     Rng rng(1);
+    LevelDraw levels(1);
     auto start = Clock::now();
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
         inserter.insert({.dense = rotated.data()},
                         Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
-                        draw_level(rng, layout.level_base(), max_level));
+                        levels.draw(layout.level_base(), max_level));
     }
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start),
                 store.size(), static_cast<double>(inserter.counters().visited) / n);
 
     start = Clock::now();
-    connect_all(store, inserter, store.size());
+    ensure_all(store, inserter);
     std::printf("connected in %.1f s\n", since(start));
     // CHURN=3: so often, half of the rows are deleted and inserted again.
     for (int round = 0; std::getenv("CHURN") && round < std::atoi(std::getenv("CHURN")); round++) {
         start = Clock::now();
-        const std::vector<bool> gone = [&] {
-            std::vector<bool> b(store.size());
-            for (SlotId id = 0; id < store.size(); id++) {
-                const MutableSlot slot = store.slot(id);
-                SlotHeader& h = slot.header();
-                b[id] = h.state == SlotState::live && (h.level == 0 ? rng.next() % 2 : b[h.down]);
-                if (b[id])
-                    h.state = SlotState::deleted;
-            }
-            return b;
-        }();
-        Repairer<MemoryStore> repairer(store);
-        Entry top;
-        for (SlotId id = 0; id < store.size(); id++) {
-            repairer.repair(id, [&](SlotId n) { return n < gone.size() && gone[n]; });
-            const SlotHeader& h = store.slot(id).header();
-            if (h.state == SlotState::live && h.level > top.level)
-                top = {id, h.level};
-        }
-        store.set_entry(top);
-        connect_all(store, inserter, store.size());
         std::vector<int> again;
-        for (SlotId id = 0; id < gone.size(); id++) {
-            const MutableSlot slot = store.slot(id);
-            SlotHeader& h = slot.header();
-            if (!gone[id])
-                continue;
-            for (int t = 0; t < h.tid_count; t++)
-                again.push_back(slot.tids()[t].block_high << 16 | slot.tids()[t].block_low);
-            h.state = SlotState::free;
-        }
+        Removal<MemoryStore> removal(store, m, efc);
+        std::vector<bool> dead(static_cast<size_t>(n));
+        for (int i = 0; i < n; i++)
+            if (rng.next() % 2) {
+                dead[static_cast<size_t>(i)] = true;
+                again.push_back(i);
+            }
+        removal.run(
+            [&](Tid t) { return dead[static_cast<size_t>(t.block_high) << 16 | t.block_low]; },
+            [](uint64_t) { return true; });
         std::printf("round %d: repaired in %.1f s", round + 1, since(start));
         for (const int i : again) {
             rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
             inserter.insert({.dense = rotated.data()},
                             Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
-                            draw_level(rng, layout.level_base(), max_level));
+                            levels.draw(layout.level_base(), max_level));
         }
         std::printf(", %zu rows inserted in %.1f s\n", again.size(), since(start));
     }

@@ -1,7 +1,7 @@
 // The access method hnsw: what its files share.
 #pragma once
 
-#include "am/relation_store.hpp"
+#include "am/slot_store.hpp"
 #include "graph/scan.hpp"
 #include "pg/entry.hpp"
 #include "quant/rotation.hpp"
@@ -15,7 +15,7 @@ struct Options {
     int m;
     int ef_construction;
     int sketch_fold;   // or graph::choose_fold, graph::no_sketches
-    int vector_bits;   // 8, 16, or graph::choose_bits
+    int vector_bits;   // 1, 2, 4, 8, 12, 16, 32, or graph::choose_bits
 };
 constexpr int default_m = 16;
 constexpr int default_ef_construction = 64;

@@ -1,15 +1,16 @@
 // CREATE INDEX and INSERT. The build scans the table once and makes the graph in memory, in slots
-// of the same bytes as on disk; then the slots are written in order and the pages logged whole. When
-// the graph outgrows maintenance_work_mem it is written early, and the rest of the rows are
-// inserted into the pages.
+// of the same bytes as on disk; then its pages are written and logged in one pass. When the graph outgrows
+// maintenance_work_mem it is written early, the rest of the rows are inserted into the pages, and all of
+// them are logged at the end.
 #include "pg/pg.hpp"
 
 #include <bit>
 
 #include "am/am.hpp"
 #include "core/rng.hpp"
-#include "graph/connect.hpp"
+#include "graph/lifecycle.hpp"
 #include "graph/memory_store.hpp"
+#include "page/chain.hpp"
 #include "types/dense.hpp"
 
 extern "C" {
@@ -64,13 +65,13 @@ static MetaData new_meta(Relation index)
     wishes.bits = options.vector_bits;
     wishes.row_bytes = static_cast<uint32>(dims) * (opclass.element == ElementType::f32 ? 4 : 2);
     const graph::Layout layout = graph::choose_layout(
-        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, usable_bytes);
+        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, page::usable_bytes);
     if (options.vector_bits != 0 && options.vector_bits != 8 && !layout.rotated())
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("this operator class has no vectors of %d bits a dimension",
                                options.vector_bits),
                         errhint("Leave vector_bits at its default.")));
-    if (layout.slots_per_page(usable_bytes) == 0)
+    if (layout.slots_per_page(page::usable_bytes) == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                  errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
@@ -89,31 +90,31 @@ static MetaData new_meta(Relation index)
     meta.tids = static_cast<uint8>(layout.tids);
     meta.centred = can_have_centre(layout);
     meta.slot_bytes = layout.slot_bytes;
-    meta.slots_per_page = layout.slots_per_page(usable_bytes);
+    meta.slots_per_page = layout.slots_per_page(page::usable_bytes);
     meta.rotation_seed = 1;
-    meta.entry = graph::no_slot;
+    meta.entry = meta.root = graph::no_slot;
     meta.entry_level = -1;
+    meta.codebook = meta.pending = meta.filter_codes = InvalidBlockNumber;
+    meta.first_slot_block = meta_block + 1;
+    if (layout.coarse()) {
+        meta.codebook = meta.first_slot_block;
+        meta.first_slot_block += page::chain_pages(codebook_bytes(layout) +
+                                                   (meta.centred ? centre_bytes(layout) : 0));
+    }
+    if (!pg_strong_random(&meta.build_id, sizeof meta.build_id))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
     return meta;
 }
 
-using Codebook = half[quant::SharedCodebook::floats_of(quant::SharedCodebook::max_length)];
-
-// The meta page; with room for a codebook and a centre, if there are to be any.
-static void write_empty(Relation index, ForkNumber fork, const MetaData& meta,
-                        const Codebook* codebook)
+// The meta page, and the codebook and the centre behind it.
+static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& codebook)
 {
-    const graph::Layout layout = meta.layout();
-    const Size bytes = codebook_bytes(layout) + (meta.centred ? centre_bytes(layout) : 0);
-    const Buffer buffer = pg::extend_relation(index, fork, false);
-    const Page page = BufferGetPage(buffer);
-    init_page(page, kind_meta);
-    *reinterpret_cast<MetaData*>(PageGetContents(page)) = meta;
-    if (codebook)
-        std::memcpy(codebook_in(page), *codebook, codebook_bytes(layout));
-    reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(
-        static_cast<char*>(PageGetContents(page)) + sizeof(MetaData) + bytes - page);
-    MarkBufferDirty(buffer);
-    UnlockReleaseBuffer(buffer);
+    const Page page = writer.next();
+    page::init(page, page::Kind::meta);
+    *reinterpret_cast<MetaData*>(page::contents_of(page)) = meta;
+    page::set_used(page, sizeof(MetaData));
+    page::write_chain(writer, reinterpret_cast<const char*>(codebook.data()),
+                      codebook.size() * sizeof(half));
 }
 
 namespace {
@@ -125,7 +126,7 @@ struct BuildState {
     Relation index;
     MetaData meta;
     IndexLayout layout;
-    Rng rng;
+    LevelDraw levels;
     VectorReader reader;
     quant::SharedTrainer* trainer =
         nullptr;   // while rows are collected to train the codebook from
@@ -134,16 +135,17 @@ struct BuildState {
         float* x;   // rotated, layout.padded
     };
     Vec<Waiting> waiting;
+    Vec<half> codebook;            // and the centre
     MemoryContext context;         // of this, and of the reader's scratch memory
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
-    RelationStore* relation = nullptr;
-    graph::Inserter<RelationStore>* relation_inserter = nullptr;
+    SlotStore* relation = nullptr;   // then
+    graph::Inserter<SlotStore>* relation_inserter = nullptr;
     double tuples = 0;
 
     BuildState(Relation rel, const MetaData& m)
-        : index(rel), meta(m), layout(m), rng(m.rotation_seed),
+        : index(rel), meta(m), layout(m), levels(m.rotation_seed),
           reader(opclass_of(rel), layout, m.rotation_seed)
     {
         context = CurrentMemoryContext;
@@ -159,45 +161,45 @@ struct BuildState {
     }
 };
 
-// Writes the memory graph into pages, in the order of the ids.
-void write_graph(BuildState& b)
+// Writes the index with the graph as it is in memory, in the order of the ids.
+void write_graph(BuildState& b, bool log)
 {
     const graph::MemoryStore& store = *b.memory;
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_write);
-    for (graph::SlotId id = 0; id < store.size();) {
-        CHECK_FOR_INTERRUPTS();
-        const Buffer buffer = pg::extend_relation(b.index, MAIN_FORKNUM, false);
-        const Page page = BufferGetPage(buffer);
-        init_page(page, kind_slots);
-        char* at = static_cast<char*>(PageGetContents(page));
-        for (uint32 i = 0; i < b.meta.slots_per_page && id < store.size(); i++, id++) {
-            std::memcpy(at, store.slot(id).data(), b.layout.slot_bytes);
-            at += b.layout.slot_bytes;
-        }
-        reinterpret_cast<PageHeader>(page)->pd_lower = static_cast<LocationIndex>(at - page);
-        MarkBufferDirty(buffer);
-        UnlockReleaseBuffer(buffer);
-    }
-    b.relation = new (palloc(sizeof *b.relation)) RelationStore(b.index, b.meta, b.layout, true);
     const graph::Entry entry = store.entry();
-    if (!entry.empty())
-        b.relation->raise_entry(entry);
+    b.meta.entry = entry.id;
+    b.meta.entry_level = entry.level;
+    b.meta.root = entry.root;
+    page::BulkWriter writer(b.index, MAIN_FORKNUM, log);
+    write_head(writer, b.meta, b.codebook);
+    for (graph::SlotId id = 0; id < store.size();) {
+        const Page page = writer.next();
+        page::init(page, page::Kind::records);
+        Size used = 0;
+        for (uint32 i = 0; i < b.meta.slots_per_page && id < store.size(); i++, id++) {
+            std::memcpy(page::contents_of(page) + used, store.slot(id).data(), b.layout.slot_bytes);
+            used += b.layout.slot_bytes;
+        }
+        page::set_used(page, used);
+    }
+    writer.finish();
     b.memory = nullptr;
     MemoryContextDelete(b.graph_context);
 }
 
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
-    const int level = draw_level(b.rng, b.layout.level_base(), graph::max_level);
+    const int level = b.levels.draw(b.layout.level_base(), graph::max_level);
     if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
         ereport(NOTICE,
                 (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
                         b.tuples),
                  errdetail("Building will take significantly more time."),
                  errhint("Increase maintenance_work_mem to speed up builds.")));
-        write_graph(b);
+        write_graph(b, false);
+        b.relation = new (palloc(sizeof *b.relation)) SlotStore(b.index, b.meta, b.layout, true);
         b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
-            graph::Inserter<RelationStore>(*b.relation, b.meta.m, b.meta.ef_construction);
+            graph::Inserter<SlotStore>(*b.relation, b.meta.m, b.meta.ef_construction);
         pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     }
     if (b.memory) {
@@ -214,21 +216,16 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 // Trains the codebook from the rows that wait for it, and inserts them.
 void train(BuildState& b)
 {
-    Codebook codebook;
-    Vec<half> centre(b.meta.centred ? b.layout.padded : 0);
+    const Size floats = codebook_bytes(b.layout) / sizeof(half);
+    b.codebook.resize(floats + (b.meta.centred ? b.layout.padded : 0));
     if (b.meta.centred) {
-        b.trainer->centre(centre.data(), b.layout.padded);
-        b.layout.set_centre(centre.data());
+        half* centre = b.codebook.data() + floats;
+        b.trainer->centre(centre, b.layout.padded);
+        b.layout.set_centre(centre);
     }
-    b.trainer->train(b.meta.rotation_seed, codebook, pg::poll);
+    b.trainer->train(b.meta.rotation_seed, b.codebook.data(), pg::poll);
     b.trainer = nullptr;
-    b.layout.set_codebook(codebook);
-    const Buffer buffer = ReadBuffer(b.index, meta_block);
-    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-    std::memcpy(codebook_in(BufferGetPage(buffer)), codebook, codebook_bytes(b.layout));
-    std::copy(centre.begin(), centre.end(), centre_in(BufferGetPage(buffer), b.layout));
-    MarkBufferDirty(buffer);
-    UnlockReleaseBuffer(buffer);
+    b.layout.set_codebook(b.codebook.data());
     for (BuildState::Waiting& w : b.waiting) {
         graph::Value x;
         b.layout.subtract_centre(w.x);
@@ -270,7 +267,6 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    write_empty(index, MAIN_FORKNUM, meta, nullptr);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta);
 
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
@@ -280,14 +276,15 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
         train(*b);
     if (b->memory) {
         const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
-        graph::connect_all(*b->memory, *b->memory_inserter, b->memory->size());
+        graph::ensure_all(*b->memory, *b->memory_inserter);
         MemoryContextSwitchTo(before);
-        write_graph(*b);
-    } else
-        graph::connect_all(*b->relation, *b->relation_inserter,
-                           b->relation->first_id(b->relation->blocks()));
-    if (RelationNeedsWAL(index))
-        log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+        write_graph(*b, true);
+    } else {
+        b->relation->count_pages();
+        graph::ensure_all(*b->relation, *b->relation_inserter);
+        if (RelationNeedsWAL(index))
+            log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+    }
 
     const double tuples = b->tuples;
     MemoryContextSwitchTo(old);
@@ -302,11 +299,15 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 void build_empty(Relation index)
 {
     const MetaData meta = new_meta(index);
-    Codebook codebook;
-    if (const graph::Layout layout = meta.layout(); layout.coarse())
-        quant::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook, pg::poll);
-    write_empty(index, INIT_FORKNUM, meta, &codebook);
-    log_newpage_range(index, INIT_FORKNUM, 0, 1, true);
+    Vec<half> codebook;
+    if (const graph::Layout layout = meta.layout(); layout.coarse()) {
+        const Size floats = codebook_bytes(layout) / sizeof(half);
+        codebook.resize(floats + (meta.centred ? layout.padded : 0));   // the centre is the origin
+        quant::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook.data(), pg::poll);
+    }
+    page::BulkWriter writer(index, INIT_FORKNUM, true);
+    write_head(writer, meta, codebook);
+    writer.finish();
 }
 
 // ---- INSERT ----
@@ -319,14 +320,14 @@ struct InsertState {
     MetaData meta;
     IndexLayout layout;
     VectorReader reader;
-    RelationStore store;
-    graph::Inserter<RelationStore> inserter;
-    Rng rng;
+    SlotStore store;
+    graph::Inserter<SlotStore> inserter;
+    LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
           store(index, meta, layout), inserter(store, m.m, m.ef_construction),
-          rng(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
+          levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }
 };
@@ -352,7 +353,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
         graph::Value x;
         if (s->reader.read(values[0], &x))
             s->inserter.insert(x, to_tid(tid),
-                               draw_level(s->rng, s->layout.level_base(), graph::max_level));
+                               s->levels.draw(s->layout.level_base(), graph::max_level));
         MemoryContextSwitchTo(old);
         return false;
     });

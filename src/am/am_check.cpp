@@ -34,7 +34,8 @@ class Check {
         // Of a damaged page nothing can be said but that, and little of those that lead to it.
         if (!pages())
             return;
-        graph::Checker<RelationStore> checker(store_, store_.first_id(store_.blocks()));
+        page::PageStore& pages = store_.page_store();
+        graph::Checker<SlotStore> checker(store_, pages.first_id(pages.count_blocks()));
         checker.run([&](graph::SlotId id, const char* problem) { report(id, problem); },
                     [&](graph::SlotId id, graph::Tid tid) {
                         rows_.push_back({number(tid), id, false});
@@ -72,20 +73,21 @@ class Check {
     }
     void report(graph::SlotId id, const char* problem)
     {
-        report(store_.block_of(id), static_cast<int>(id % store_.slots_per_page()), problem);
+        report(store_.page_store().block_of(id), static_cast<int>(id % store_.slots_per_page()),
+               problem);
     }
 
     bool pages()
     {
         bool good = true;
         const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
-        store_.for_each_page(
-            strategy, BUFFER_LOCK_SHARE,
-            [&](Buffer, Page page, BlockNumber block) {
+        store_.page_store().for_each_page(
+            strategy,
+            [&](Page page, BlockNumber block) {
                 const auto end = static_cast<uint32>(reinterpret_cast<PageHeader>(page)->pd_lower -
                                                      SizeOfPageHeaderData);
                 const char* problem = nullptr;
-                if (!is_page(page, kind_slots))
+                if (!page::is_of(page, page::Kind::records))
                     problem = "not a page of slots of a quiver hnsw index";
                 else if (end == 0 || end > meta_.slots_per_page * meta_.slot_bytes ||
                          end % meta_.slot_bytes != 0)
@@ -147,11 +149,16 @@ class Check {
         const graph::Code own = graph::encode(layout_, x, encoded_);
         if (layout_.form != graph::Form::dense)
             return graph::same_code(layout_, code, own);
+        // Where numbers overflow, the code admits that it says nothing.
+        if (!std::isfinite(code.params.error) || !std::isfinite(code.params.norm2))
+            return true;
         graph::decode(layout_, code, decoded_);
         double error = 0, norm = 0;
         for (uint32 i = 0; i < layout_.padded; i++) {
             const double e = std::fabs(static_cast<double>(x.dense[i]) - decoded_[i]),
-                         d = std::fabs(x.dense[i] + (layout_.centre ? layout_.centre[i] : 0.0f));
+                         d = std::max(std::fabs(x.dense[i]),
+                                      std::fabs(x.dense[i] +
+                                                (layout_.centre ? layout_.centre[i] : 0.0f)));
             error += layout_.metric == graph::Metric::l1 ? e : e * e;
             norm += layout_.metric == graph::Metric::l1 ? d : d * d;
         }
@@ -203,7 +210,7 @@ class Check {
     Relation heap_, index_;
     MetaData meta_;
     IndexLayout layout_;
-    RelationStore store_;
+    SlotStore store_;
     VectorReader reader_;
     graph::Node node_;
     Vec<Row> rows_;

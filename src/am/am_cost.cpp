@@ -20,9 +20,21 @@ namespace quiver::am {
 void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
                    Selectivity* selectivity, double* correlation, double* pages)
 {
-    // Only the order is worth anything, by one distance: rows of the same one would have to be put in
-    // order by the next.
-    if (list_length(path->indexorderbys) != 1) {
+    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
+    MetaData meta{};
+    const bool readable = try_read_meta(index, &meta);
+    // The statement may well do without the index, but its owner should know.
+    if (!readable && path->indexorderbys != NIL)
+        ereport(WARNING,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("index \"%s\" cannot be used by this version of quiver",
+                        RelationGetRelationName(index)),
+                 errhint("REINDEX the index.")));
+    index_close(index, NoLock);
+
+    // Only the order is worth anything, by one distance: rows of the same one would have to be put in order by the next.
+    // An index of another format can't be used, but a query of its table can be planned without.
+    if (list_length(path->indexorderbys) != 1 || !readable) {
         *startup = *total = get_float8_infinity();
         *selectivity = 0;
         *correlation = 0;
@@ -36,10 +48,6 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     double random_page_cost, sequential_page_cost;
     get_tablespace_page_costs(path->indexinfo->reltablespace, &random_page_cost,
                               &sequential_page_cost);
-    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
-    const MetaData meta = read_meta(index);
-    index_close(index, NoLock);
-
     const double rows = std::max(1.0, path->indexinfo->tuples);
     const double layers = std::max(0, meta.entry_level);
     const double ef = settings.ef_search;

@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_am.h"
 #include "commands/defrem.h"
 #include "funcapi.h"
+#include "utils/syscache.h"
 }
 
 namespace quiver::am {
@@ -52,21 +53,37 @@ Datum row(TupleDesc desc, Datum (&values)[Columns], bool (&nulls)[Columns])
 
 }   // namespace
 
-Relation open_index(Oid oid, LOCKMODE mode)
+// Before anything is locked: whoever may not look at an index must not make others wait.
+static void check_owner(Oid oid)
 {
-    const Relation index = relation_open(oid, mode);
-    if (index->rd_rel->relkind != RELKIND_INDEX ||
-        index->rd_rel->relam != get_am_oid("hnsw", false))
+    const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("relation with OID %u does not exist", oid)));
+    const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    if (form->relkind != RELKIND_INDEX || form->relam != get_am_oid("hnsw", false))
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("\"%s\" is not an hnsw index", RelationGetRelationName(index))));
+                        errmsg("\"%s\" is not an hnsw index", NameStr(form->relname))));
     if (!pg::owns_relation(oid))
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("must be owner of index %s", RelationGetRelationName(index))));
+                        errmsg("must be owner of index %s", NameStr(form->relname))));
+    ReleaseSysCache(tuple);
+}
+
+Relation open_index(Oid oid, LOCKMODE mode)
+{
+    check_owner(oid);
+    const Relation index = index_open(oid, mode);
+    check_owner(oid);   // it may have changed hands before it was locked
+    if (RELATION_IS_OTHER_TEMP(index))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot access temporary tables of other sessions")));
     return index;
 }
 
 TableOfIndex::TableOfIndex(Oid oid, LOCKMODE m) : mode(m)
 {
+    check_owner(oid);
     const Oid heap_oid = IndexGetRelation(oid, true);
     heap = OidIsValid(heap_oid) ? table_open(heap_oid, mode) : nullptr;
     index = open_index(oid, mode);
@@ -74,9 +91,6 @@ TableOfIndex::TableOfIndex(Oid oid, LOCKMODE m) : mode(m)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                         errmsg("could not open the table of index \"%s\"",
                                RelationGetRelationName(index))));
-    if (RELATION_IS_OTHER_TEMP(index))
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("cannot access temporary tables of other sessions")));
 }
 
 void TableOfIndex::need_valid() const
@@ -116,7 +130,7 @@ QUIVER_FUNCTION(hnsw_meta)
 {
     const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
-    relation_close(index, AccessShareLock);
+    index_close(index, AccessShareLock);
     Datum values[12];
     bool nulls[12] = {};
     values[0] = Int32GetDatum(static_cast<int32>(meta.version));
@@ -141,16 +155,17 @@ QUIVER_FUNCTION(hnsw_stats)
     const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
     const graph::Layout layout = meta.layout();
-    RelationStore store(index, meta, layout);
+    SlotStore graph_store(index, meta, layout);
+    page::PageStore& store = graph_store.page_store();
     int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, overflow = 0, links = 0, full = 0;
     int least = graph::max_degree, most = 0;
     const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
     store.for_each_page(
-        strategy, BUFFER_LOCK_SHARE,
-        [&](Buffer, Page page, BlockNumber block) {
-            check_page(index, block, page, kind_slots);
+        strategy,
+        [&](Page page, BlockNumber block) {
+            page::check(index, block, page, page::Kind::records);
             for (uint32 i = 0; i < meta.slots_per_page; i++) {
-                const auto& h = *reinterpret_cast<graph::SlotHeader*>(store.slot_in(page, i));
+                const auto& h = *reinterpret_cast<graph::SlotHeader*>(store.record_in(page, i));
                 if (h.state == graph::SlotState::deleted)
                     deleted++;
                 else if (h.state == graph::SlotState::overflow)
@@ -172,7 +187,7 @@ QUIVER_FUNCTION(hnsw_stats)
         [] { CHECK_FOR_INTERRUPTS(); });
     FreeAccessStrategy(strategy);
     const int64 pages = store.blocks();
-    relation_close(index, AccessShareLock);
+    index_close(index, AccessShareLock);
     Datum values[17];
     bool nulls[17] = {};
     values[0] = Int64GetDatum(pages);
@@ -208,7 +223,7 @@ QUIVER_FUNCTION(hnsw_page_items)
 {
     const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
-    relation_close(index, AccessShareLock);
+    index_close(index, AccessShareLock);
     bytea* raw = PG_GETARG_BYTEA_PP(1);
     if (VARSIZE_ANY_EXHDR(raw) != BLCKSZ)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -216,7 +231,7 @@ QUIVER_FUNCTION(hnsw_page_items)
                                static_cast<int>(VARSIZE_ANY_EXHDR(raw)))));
     auto* page = static_cast<char*>(palloc(BLCKSZ));
     std::memcpy(page, VARDATA_ANY(raw), BLCKSZ);
-    if (!is_page(page, kind_slots))
+    if (!page::is_of(page, page::Kind::records))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("input page is not a page of slots of an hnsw index")));
 

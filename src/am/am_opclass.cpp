@@ -22,8 +22,7 @@ constexpr int info_proc = 3;
 const Opclass& opclass_of(Relation index)
 {
     FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
-    return *reinterpret_cast<const Opclass*>(
-        DatumGetPointer(FunctionCall1(proc, PointerGetDatum(nullptr))));
+    return *reinterpret_cast<const Opclass*>(DatumGetPointer(FunctionCall1(proc, Datum{0})));
 }
 
 // An operator class must have the distance (support 1), what it means (support 3), and one ordering

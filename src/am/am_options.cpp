@@ -3,24 +3,13 @@
 
 #include "am/am.hpp"
 
-#include <csignal>
-#include <unistd.h>
-
 extern "C" {
 #include "access/reloptions.h"
-#include "access/xlog.h"
 }
 
 namespace quiver::am {
 
 Settings settings;
-
-int crash_after_writes;
-void crash_for_a_test()
-{
-    XLogFlush(GetXLogInsertRecPtr());
-    kill(getpid(), SIGKILL);
-}
 
 namespace {
 
@@ -68,11 +57,13 @@ void define_options()
                              "Sets the multiple of work_mem to use for iterative scans", nullptr,
                              &settings.scan_mem_multiplier, 1, 1, 1000, PGC_USERSET, 0, nullptr,
                              nullptr, nullptr);
+#ifdef QUIVER_FAILURE_POINTS
     DefineCustomIntVariable(
         "hnsw.crash_after_writes", "Crashes the server after so many changes of index pages.",
         "For tests of recovery: what was logged till then is flushed, the rest is lost.",
-        &crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
-        nullptr, nullptr, nullptr);
+        &page::crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET,
+        GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
+#endif
     pg::reserve_guc_prefix("hnsw");
 }
 

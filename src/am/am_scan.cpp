@@ -4,9 +4,9 @@
 
 #include "am/am.hpp"
 
+#include <optional>
+
 extern "C" {
-#include "access/heapam.h"
-#include "access/tableam.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
@@ -34,7 +34,7 @@ class HeapRows : public graph::Rows {
     void start(IndexScanDesc scan)
     {
         scan_ = scan;
-        recent_ = nullptr;
+        hints_.reset();
         heap_blocks_ = 0;
         left_ = 0;
         if (fetch_)
@@ -48,7 +48,7 @@ class HeapRows : public graph::Rows {
         check(tid);
         if (left_ > 0)
             left_--;
-        else if (recent_ && scan_->xs_heapfetch) {   // or nobody looks at its rows
+        else if (hints_ && scan_->xs_heapfetch) {   // or nobody looks at its rows
             ask(tid, scan);
             left_ = at_once - 1;
         }
@@ -94,7 +94,7 @@ class HeapRows : public graph::Rows {
             pin(scan_->xs_heapfetch, &scan_->xs_heaptid);
     }
 
-    // Lets go of the page that was looked at last.
+    // Lets go of the row that was looked at last, and of its page, which the heap keeps since 19.
     void pause()
     {
         if (fetch_) {
@@ -119,11 +119,16 @@ class HeapRows : public graph::Rows {
   private:
     static constexpr size_t at_once = 12;   // the usual LIMIT, and what its order takes
 
-    // A damaged index must not send anybody beyond the table.
+    // A damaged index must not send anybody beyond the table, or to a row that no table has.
     void check(graph::Tid tid)
     {
         ItemPointerData at = from_tid(tid);
         const BlockNumber block = ItemPointerGetBlockNumberNoCheck(&at);
+        if (tid.offset == InvalidOffsetNumber) [[unlikely]]
+            ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                            errmsg("index \"%s\" leads to no row of block %u",
+                                   RelationGetRelationName(scan_->indexRelation), block),
+                            errhint("REINDEX the index.")));
         const Relation heap = scan_->heapRelation;
         if (block < heap_blocks_ || !heap || heap->rd_rel->relam != HEAP_TABLE_AM_OID)
             return;
@@ -134,7 +139,8 @@ class HeapRows : public graph::Rows {
                                    RelationGetRelationName(scan_->indexRelation), block,
                                    RelationGetRelationName(heap), heap_blocks_),
                             errhint("REINDEX the index.")));
-        recent_ = RecentBuffers::of(heap, heap_blocks_);
+        if (page::BufferHints hints(heap); hints.usable())
+            hints_ = hints;
     }
 
     void open()
@@ -147,7 +153,7 @@ class HeapRows : public graph::Rows {
             executor_ = CreateExecutorState();
         }
         slot_ = table_slot_create(scan_->heapRelation, nullptr);
-        fetch_ = table_index_fetch_begin(scan_->heapRelation);
+        fetch_ = pg::begin_index_fetch(scan_->heapRelation);
     }
 
     template <class Scan>
@@ -158,7 +164,7 @@ class HeapRows : public graph::Rows {
         const char* page[at_once];
         const auto look = [&](graph::Tid t) {
             ItemPointerData at = from_tid(t);
-            const char* p = recent_->page(ItemPointerGetBlockNumberNoCheck(&at));
+            const char* p = hints_->page(ItemPointerGetBlockNumberNoCheck(&at));
             const Size place =
                 SizeOfPageHeaderData +
                 sizeof(ItemIdData) * (ItemPointerGetOffsetNumberNoCheck(&at) - Size{1});
@@ -184,23 +190,16 @@ class HeapRows : public graph::Rows {
     // Does what the table's access method would do for a row on a page that it has not.
     void pin(IndexFetchTableData* fetch, ItemPointer row)
     {
-        if (!recent_)   // not a heap, or a temporary one
+        if (!hints_)   // not a heap, or a temporary one
             return;
         const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
-        Buffer& held = reinterpret_cast<IndexFetchHeapData*>(fetch)->xs_cbuf;
-        if (BufferIsValid(held)) {
-            if (BufferGetBlockNumber(held) == block)
-                return;
-            ReleaseBuffer(held);
-            held = InvalidBuffer;
-        }
-        held = recent_->read(scan_->heapRelation, block);
-        heap_page_prune_opt(scan_->heapRelation, held);
+        pg::hold_heap_block(fetch, block,
+                            [&] { return hints_->read(scan_->heapRelation, block); });
     }
 
     IndexScanDesc scan_ = nullptr;
     BlockNumber heap_blocks_ = 0;   // the table has at least so many
-    RecentBuffers* recent_ = nullptr;
+    std::optional<page::BufferHints> hints_;
     size_t left_ = 0;   // rows until the next are asked for
     IndexFetchTableData* fetch_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
@@ -214,38 +213,32 @@ struct ScanState {
     MetaData meta;
     IndexLayout layout;
     VectorReader reader;
-    RelationStore store;
-    graph::Scan<RelationStore> scan;
+    SlotStore store;
+    graph::Scan<SlotStore> scan;
     HeapRows rows;
     bool started = false;
     bool null_query = false;
-    Oid oid;   // of the index, and its file
-    pg::FileNumber file;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), scan(store), oid(RelationGetRelid(index)),
-          file(pg::file_number(index))
+          store(index, meta, layout), scan(store)
     {
-    }
-    bool is_of(Relation rel) const
-    {
-        const pg::FileNumber now = pg::file_number(rel);
-        return oid == RelationGetRelid(rel) && std::memcmp(&file, &now, sizeof file) == 0;
     }
 };
 
-// States of scans that ended, each for the next scan of its index. To make one and to get its memory
-// from the kernel is a tenth of a short query. In use, a state belongs to its query and dies with it.
+// States of scans that ended, each for the next scan of its index, as long as that is of the same build. To make
+// one and to get its memory from the kernel is a tenth of a short query. In use, a state belongs to its query and
+// dies with it. Together they take no more than work_mem (or 1 MiB, if that is more).
 class KeptStates {
   public:
     // Null if there is none.
-    ScanState* take(Relation index)
+    ScanState* take(uint64 build_id)
     {
-        for (ScanState*& s : states_)
-            if (s && s->is_of(index)) {
-                ScanState* found = s;
-                s = nullptr;
+        for (Kept& k : states_)
+            if (k.state && k.state->meta.build_id == build_id) {
+                ScanState* found = k.state;
+                bytes_ -= k.bytes;
+                k = {};
                 MemoryContextSetParent(found->context, CurrentMemoryContext);
                 return found;
             }
@@ -253,21 +246,43 @@ class KeptStates {
     }
     void keep(ScanState* s)
     {
-        constexpr Size most = 1 << 20;
-        if (!s->rows.end() || MemoryContextMemAllocated(s->context, true) > most) {
+        const Size most = std::max(static_cast<Size>(work_mem) * 1024, Size{1} << 20);
+        const Size bytes = MemoryContextMemAllocated(s->context, true);
+        if (!s->rows.end() || bytes > most / 4) {
             MemoryContextDelete(s->context);
             return;
         }
+        Kept* place = oldest(true);
+        while (!place || bytes_ + bytes > most) {
+            place = oldest(false);
+            bytes_ -= place->bytes;
+            MemoryContextDelete(place->state->context);
+            *place = {};
+        }
         MemoryContextSetParent(s->context, CacheMemoryContext);
-        std::swap(s, states_[next_]);
-        next_ = (next_ + 1) % std::size(states_);
-        if (s)
-            MemoryContextDelete(s->context);
+        *place = {s, bytes, ++clock_};
+        bytes_ += bytes;
     }
 
   private:
-    ScanState* states_[4] = {};
-    size_t next_ = 0;
+    struct Kept {
+        ScanState* state = nullptr;
+        Size bytes = 0;
+        uint64 since = 0;
+    };
+    // The one kept for longest, or an empty place; null if there is none.
+    Kept* oldest(bool empty)
+    {
+        Kept* found = nullptr;
+        for (Kept& k : states_)
+            if ((k.state == nullptr) == empty && (!found || k.since < found->since))
+                found = &k;
+        return found;
+    }
+
+    Kept states_[64];
+    Size bytes_ = 0;
+    uint64 clock_ = 0;
 };
 KeptStates kept_states;
 
@@ -311,7 +326,7 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
         scan->xs_orderbynulls = static_cast<bool*>(palloc(sizeof(bool) * orderbys));
         std::fill_n(scan->xs_orderbynulls, orderbys, true);
     }
-    ScanState* state = kept_states.take(index);
+    ScanState* state = kept_states.take(read_build_id(index));
     if (!state) {
         const MemoryContext context =
             AllocSetContextCreate(CurrentMemoryContext, "hnsw scan", ALLOCSET_DEFAULT_SIZES);

@@ -1,20 +1,21 @@
-// Block 0: what the graph is, and where searches start.
+// Block 0 of an index: what the graph is, and where searches start. Format 3.
 #pragma once
-
-#include "pg/pg.hpp"
 
 #include "graph/layout.hpp"
 #include "graph/store.hpp"
+#include "page/page.hpp"
 
 namespace quiver::am {
 
 constexpr BlockNumber meta_block = 0;
-constexpr BlockNumber first_slot_block = 1;
 constexpr uint32 meta_magic = 0x52565551;   // "QUVR"
 
 struct MetaData {
     uint32 magic;
     uint32 version;
+    // Random, new with each build: what a backend keeps of an index between two scans is of one build. (TRUNCATE
+    // builds an index anew in the same file, if the transaction made that.)
+    uint64 build_id;
     graph::Metric metric;
     graph::Form form;
     uint8 bits;      // of a dimension of a node's own vector
@@ -27,33 +28,44 @@ struct MetaData {
     uint32 slot_bytes;
     uint32 slots_per_page;
     uint64 rotation_seed;
+    uint32 tids;                    // that a node has room for
+    BlockNumber first_slot_block;   // behind the codebook
     graph::SlotId entry;
     int32 entry_level;
-    uint32 deleted;   // slots that a vacuum could not free yet: 0 or not
-    uint8 tids;       // that a node has room for; 0, from before this was here: max_tids
-    uint8 unused[3];
+    graph::SlotId root;
+    uint32 deleted;   // slots that the last vacuum left deleted
+    // Chains of pages, or InvalidBlockNumber.
+    BlockNumber codebook;   // the codebook of small codes, and the centre
+    BlockNumber pending;    // for rows that wait to be inserted: none in this version
+    // For filter columns: none in this version.
+    uint32 filter_columns;
+    BlockNumber filter_codes;
+    uint32 features;   // that a reader must know: none in this version
+    uint32 unused[8];
 
     graph::Layout layout() const
     {
-        return graph::Layout::make(form, metric, dims, degree, fold, bits,
-                                   tids ? tids : graph::Layout::max_tids);
+        return graph::Layout::make(form, metric, dims, degree, fold, bits, tids);
     }
 };
 
-// Behind it: the codebook, if there is one, and the centre.
-inline half* codebook_in(Page page)
+inline graph::Entry entry_in(const MetaData& meta)
 {
-    return reinterpret_cast<half*>(PageGetContents(page) + sizeof(MetaData));
+    if (meta.entry == graph::no_slot)
+        return {};
+    return {meta.entry, meta.entry_level, meta.root};
 }
-static_assert(sizeof(MetaData) % alignof(half) == 0);
+
 inline Size codebook_bytes(const graph::Layout& l)
 {
     return l.coarse() ? quant::SharedCodebook::floats_of(l.subvector()) * sizeof(half) : 0;
 }
 inline Size centre_bytes(const graph::Layout& l) { return l.padded * sizeof(half); }
-inline half* centre_in(Page page, const graph::Layout& l)
+
+// Is there use for a centre? Inner products are not of differences.
+inline bool can_have_centre(const graph::Layout& l)
 {
-    return codebook_in(page) + codebook_bytes(l) / sizeof(half);
+    return l.coarse() && (l.metric == graph::Metric::l2 || l.metric == graph::Metric::cosine);
 }
 
 // The layout of an index, with its codebook.
@@ -70,48 +82,11 @@ class IndexLayout : public graph::Layout {
     Vec<float> own_centre_;
 };
 
-// Ends every page. The id tells tools such as pg_filedump whose page it is.
-struct PageTail {
-    uint32 kind;
-    uint16 unused;
-    uint16 page_id;
-};
-constexpr uint32 kind_meta = 1;
-constexpr uint32 kind_slots = 2;
-constexpr uint16 page_id = 0x9D51;
-
-constexpr uint32 usable_bytes =
-    BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(PageTail));
-
-// Is there room for a centre, and use? Inner products are not of differences.
-inline bool can_have_centre(const graph::Layout& l)
-{
-    return l.coarse() && (l.metric == graph::Metric::l2 || l.metric == graph::Metric::cosine) &&
-           sizeof(MetaData) + codebook_bytes(l) + centre_bytes(l) <= usable_bytes;
-}
-
-inline PageTail* page_tail(Page page)
-{
-    return reinterpret_cast<PageTail*>(PageGetSpecialPointer(page));
-}
-
-inline void init_page(Page page, uint32 kind)
-{
-    PageInit(page, BLCKSZ, sizeof(PageTail));
-    page_tail(page)->kind = kind;
-    page_tail(page)->page_id = page_id;
-}
-
-inline bool is_page(Page page, uint32 kind)
-{
-    return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(PageTail)) &&
-           page_tail(page)->page_id == page_id && page_tail(page)->kind == kind;
-}
-
-// Raises an error unless the page is of that kind and ours.
-void check_page(Relation index, BlockNumber block, Page page, uint32 kind);
-
-// A copy of the meta page's content, checked.
+// Of which build the index is. (Of one of another format, any number.)
+uint64 read_build_id(Relation index);
+// A copy of the meta page's content, checked: an error unless this version can use the index.
 MetaData read_meta(Relation index);
+// For the planner, which must not fail: false for an index that can't be used.
+bool try_read_meta(Relation index, MetaData* to);
 
 }   // namespace quiver::am

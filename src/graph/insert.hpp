@@ -1,11 +1,15 @@
 // Inserting a vector (HNSW, Malkov and Yashunin 2016, algorithm 1).
 //
-// What is atomic: each slot is written on its own. A new node's slots are written with their links
-// before anything leads to them; then, if the node is the highest, it becomes the entry; then each
-// neighbour gets its link back. Where that takes the place of another link, the new node leads to
-// what that one led to. Any prefix of that is a graph that answers correctly, and in which every node
-// can be reached but the new one, whose row is not visible yet. (Overflow slots come first of all;
-// those of an insert that did not get further are found by vacuum.)
+// Each slot is written on its own. In this order: the node's slot of layer 0, with its links, to which nothing
+// leads yet; what of its code does not fit there; the links back, from the neighbours to the node. Where a link
+// back takes the place of another link, the node leads to what that one led to. Then its slots of upper layers,
+// likewise: a search may come down there to the node only when the root leads to it, too. At last the node becomes
+// the entry, if it is the highest. After any prefix of that, whatever could be reached from the root still can.
+//
+// An insert goes on to the upper layers when somebody leads to its node, or the node is the entry. An insert that
+// meets no live node makes itself the entry, if the entry is still the one from which it searched; otherwise it
+// searches again. So does one whose neighbours were all deleted before they led back. src/graph/README.md has
+// the races.
 #pragma once
 
 #include "graph/prune.hpp"
@@ -13,11 +17,23 @@
 
 namespace quiver::graph {
 
+// Makes the slot the entry if the present one is on a lower layer.
+template <Store S>
+void raise_entry(S& store, SlotId id, int level)
+{
+    for (Entry now = store.entry(); !now.empty() && level > now.level;) {
+        const Entry was = store.replace_entry(now, {id, level, now.root});
+        if (was == now)
+            return;
+        now = was;
+    }
+}
+
 template <Store S>
 class Inserter {
   public:
     Inserter(S& store, uint32_t m, uint32_t ef_construction)
-        : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree)),
+        : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree - 1)),
           ef_(ef_construction), query_(l_), search_(store, query_, 0, ef_construction),
           encoder_(l_), neighbours_(l_), node_(l_)
     {
@@ -29,66 +45,100 @@ class Inserter {
     {
         own_ = encode(l_, x, code_);
         query_.set(x);
-        Entry entry = store_.entry();
-        if (find(entry, level, true)) {
-            if (join(tid))
-                return;
-            find(entry, level, false);
-        }
-        const SlotId overflow = put_overflow();
-        for (int l = 0; l <= std::min(level, entry.level); l++)
-            ask_neighbours(l);
-        Vec<SlotId>& slots = slots_;
-        slots.clear();
-        for (int l = 0; l <= level; l++)
-            slots.push_back(store_.create([&](const MutableSlot& slot) {
-                SlotHeader& h = slot.header();
-                h.state = SlotState::live;
-                h.level = static_cast<uint8_t>(l);
-                h.down = l > 0 ? slots.back() : no_slot;
-                put_code(own_, slot, overflow);
-                if (l == 0) {
-                    h.tid_count = 1;
-                    slot.tids()[0] = tid;
-                }
-                link(slot, l);
-            }));
-        if (level > entry.level && !store_.raise_entry({slots.back(), level}) && entry.empty()) {
-            // Somebody else inserted the first node meanwhile: link to that.
-            entry = store_.entry();
-            find(entry, level, false);
-            for (int l = 0; l <= std::min(level, entry.level); l++) {
-                ask_neighbours(l);
-                store_.write(slots[static_cast<size_t>(l)], [&](const MutableSlot& slot) {
-                    link(slot, l);
-                    return true;
-                });
+        slots_.clear();
+        int refused = 0;
+        for (bool may_join = true;;) {
+            store_.poll();
+            const Entry entry = store_.entry();
+            find(entry, level, may_join);
+            if (same_ != no_slot) {
+                if (join(tid))
+                    return;
+                may_join = false;
+                continue;
             }
-            store_.raise_entry({slots.back(), level});
+            if (met_self_)   // somebody leads to the node by now
+                break;
+            if (!landed_ && !entry.empty()) {
+                expect_moved(store_, entry);
+                continue;
+            }
+            ask_neighbours(0);
+            const bool fresh = slots_.empty();
+            if (fresh) {
+                put_slot(0, tid);
+                put_overflow();
+            } else
+                add_links();
+            may_join = false;
+            if (found_.empty()) {
+                if (store_.replace_entry(entry, {slots_.front(), 0, slots_.front()}) == entry)
+                    break;
+                continue;
+            }
+            if (link_back(0, fresh) || make_known(slots_.front(), true))
+                break;
+            // Others were quicker each time, and no place is left to lead to whoever would give up his: then one of the
+            // links has to go, on which nobody depends as long as nobody leads here.
+            if (++refused > 8 && make_known_for(last_link(slots_.front())))
+                break;
         }
-        for (int l = 0; l <= std::min(level, entry.level); l++) {
-            const SlotId id = slots[static_cast<size_t>(l)];
-            bool known = false;
-            for (const Found& f : links_[static_cast<size_t>(l)])
-                known |= link_back(f.id, f.offer, l, id);
-            if (!known && l == 0)
-                make_known(id);
+        for (int l = 1; l <= level; l++) {
+            ask_neighbours(l);
+            put_slot(l, tid);
+            link_back(l, true);
         }
+        raise_entry(store_, slots_.back(), level);
     }
 
-    // Has another node lead to node `id` of layer 0, if a search for its vector does not find it.
-    bool link_to(SlotId id)
+    // ---- for nodes that are there (lifecycle.hpp) ----
+
+    // Looks at node `id` of layer 0: false if it is not a live one, or not written to its end yet.
+    bool load(SlotId id)
     {
-        if (!node_.read(store_, id))
+        if (!node_.read_live(store_, id, 0))
             return false;
         const Code code = node_.code();
         code_.assign(code.bytes, code.bytes + code.length);
         own_ = {code.params, code_.data(), code.length};
         query_.set(decode(l_, own_, decoded_));
+        slots_.assign(1, id);
+        return true;
+    }
+    // Searches for the vector of the node that was looked at last, as a query does: is it found?
+    bool is_found()
+    {
         find(store_.entry(), 0, false);
-        return std::none_of(found_.begin(), found_.end(),
-                            [&](const Found& f) { return f.id == id; }) &&
-               make_known(id);
+        return found_self_;
+    }
+    // Can it be reached from `start`, without the slots `avoided`? on_visit(id) sees each slot that can.
+    template <class OnVisit>
+    bool is_reached(SlotId start, const Marks* avoided, OnVisit&& on_visit)
+    {
+        clear_found();
+        search_.avoid(avoided);
+        search_layer(0, start, false, on_visit);
+        search_.avoid(nullptr);
+        return met_self_;
+    }
+    // Has one of those that the last search met lead to it, without taking anybody's only way. even_deleted: but for
+    // what a deleted node leads to.
+    bool make_known(bool even_deleted) { return make_known(slots_.front(), even_deleted); }
+    // The same at the price of the node's own link to `spare`.
+    bool make_known_for(SlotId spare)
+    {
+        const SlotId id = slots_.front();
+        for (const Found& f : found_) {
+            Offer offer = ask(f.id, 0, true);
+            if (!offer.takes || offer.victim == id)
+                continue;
+            if (offer.victim != no_slot && !lead_to(id, offer.victim, 0, true) &&
+                !lead_instead(id, offer.victim, spare))
+                continue;
+            if (link_back(f.id, offer, 0, id, true))
+                return true;
+        }
+        return false;
     }
 
     const Counters& counters() const { return counters_; }
@@ -98,6 +148,8 @@ class Inserter {
     struct Offer {
         bool takes = false;
         SlotId victim = no_slot;   // whose place it gives; no_slot: it has room
+        quant::SketchFactors factors{};
+        size_t sketch = 0;   // of the newcomer relative to that node: in sketches_
     };
     struct Found {
         Candidate order;
@@ -108,59 +160,87 @@ class Inserter {
         Offer offer{};
     };
 
-    // Finds the neighbours on each layer of the node. True if there is a node with the same code, where the
-    // search ends if it `may_join`: an UPDATE that leaves the vector alone takes a fourth of the time of an insert.
-    bool find(Entry entry, int level, bool may_join)
+    bool is_own(SlotId id) const
+    {
+        return std::find(slots_.begin(), slots_.end(), id) != slots_.end();
+    }
+    void clear_found()
     {
         for (auto& links : links_)
             links.clear();
         same_ = no_slot;
         found_.clear();
-        if (entry.empty())
-            return false;
+        landed_ = met_self_ = found_self_ = false;
+        sketches_.clear();
         if (links_.size() <= static_cast<size_t>(max_level)) {
             links_.resize(max_level + 1);
             codes_.resize(max_level + 1);
         }
+    }
+
+    // Finds the neighbours on each layer of the node. If it `may_join` and there is a node with the same code that
+    // has room, the search ends there: an UPDATE that leaves the vector alone takes a fourth of an insert's time.
+    void find(Entry entry, int level, bool may_join)
+    {
+        clear_found();
+        if (entry.empty())
+            return;
         SlotId at = descend(search_, entry, std::min(level, entry.level), counters_);
-        for (int l = std::min(level, entry.level); l >= 0 && at != no_slot; l--) {
-            Vec<Found>& found = found_;
-            Vec<uint8_t>& codes = codes_[static_cast<size_t>(l)];
-            found.clear();
-            codes.clear();
-            SlotId down = no_slot;
-            float nearest = 0;
-            search_.restart(l, ef_);
-            search_.add(at, 0);
-            search_.run(
-                counters_, false,
-                [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
-                    const SlotHeader& h = slot.header();
-                    if (down == no_slot || distance < nearest) {
-                        nearest = distance;
-                        down = h.down;
-                    }
-                    if (!in_w)
-                        return;
-                    if (may_join && l == 0 && h.tid_count < l_.tids && same_code(l_, own_, code)) {
-                        same_ = id;
-                        search_.stop();
-                        return;
-                    }
-                    found.push_back(
-                        {Candidate(distance, id), id, code.params, codes.size(), code.length});
-                    codes.insert(codes.end(), code.bytes, code.bytes + code.length);
-                });
+        for (int l = std::min(level, entry.level); l >= 0; l--) {
+            if (at == no_slot && l > 0)
+                continue;   // layer 0 has the root
+            at = search_layer(l, at, may_join, [](SlotId) {});
             if (same_ != no_slot)
-                return true;
-            std::sort(found.begin(), found.end(),
-                      [](const Found& x, const Found& y) { return x.order < y.order; });
-            if (found.size() > ef_)
-                found.resize(ef_);
+                return;
             choose(l);
-            at = down;
         }
-        return false;
+    }
+
+    // The nearest of layer l into found_, from slot `at` on; the slot from which to go on below.
+    template <class OnVisit>
+    SlotId search_layer(int l, SlotId at, bool may_join, OnVisit&& seen)
+    {
+        Vec<Found>& found = found_;
+        Vec<uint8_t>& codes = codes_[static_cast<size_t>(l)];
+        found.clear();
+        codes.clear();
+        SlotId down = no_slot;
+        float nearest = 0;
+        search_.restart(l, ef_);
+        if (at != no_slot)
+            search_.add(at, 0);
+        search_.run(counters_, false,
+                    [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
+                        const SlotHeader& h = slot.header();
+                        if (down == no_slot || distance < nearest) {
+                            nearest = distance;
+                            down = h.down;
+                        }
+                        seen(id);
+                        if (!slots_.empty() && is_own(id)) {
+                            met_self_ |= l == 0;
+                            found_self_ |= l == 0 && in_w;
+                            return;
+                        }
+                        if (!in_w)
+                            return;
+                        if (may_join && l == 0 && h.tid_count < l_.tids &&
+                            same_code(l_, own_, code)) {
+                            same_ = id;
+                            search_.stop();
+                            return;
+                        }
+                        found.push_back(
+                            {Candidate(distance, id), id, code.params, codes.size(), code.length});
+                        codes.insert(codes.end(), code.bytes, code.bytes + code.length);
+                    });
+        if (l == 0)
+            landed_ = search_.landed();
+        std::sort(found.begin(), found.end(),
+                  [](const Found& x, const Found& y) { return x.order < y.order; });
+        if (found.size() > ef_)
+            found.resize(ef_);
+        return down;
     }
 
     Code code_of(const Found& f, int l) const
@@ -168,45 +248,26 @@ class Inserter {
         return {f.params, codes_[static_cast<size_t>(l)].data() + f.code, f.length};
     }
 
-    // Writes what of the code does not fit into a node's slot, last part first; where it starts.
-    SlotId put_overflow()
-    {
-        SlotId next = no_slot;
-        const uint32_t part = l_.overflow_bytes() / 8 * 8;
-        for (uint32_t left = own_.length > l_.code_bytes ? own_.length - l_.code_bytes : 0;
-             left > 0;) {
-            const uint32_t n = left % part ? left % part : part;
-            left -= n;
-            next = store_.create([&](const MutableSlot& slot) {
-                SlotHeader& h = slot.header();
-                h.state = SlotState::overflow;
-                h.stamp() = store_.stamp();
-                h.down = next;
-                h.length = n;
-                std::memcpy(slot.code(), own_.bytes + l_.code_bytes + left, n);
-            });
-        }
-        return next;
-    }
-
     // The new node's own links.
     void choose(int l)
     {
         const Vec<Found>& found = found_;
-        distance_.clear();
-        for (const Found& f : found)
-            distance_.push_back(code_distance(l_, own_, code_of(f, l)));
-        select_neighbours(found.size(), distance_.data(), std::max(m_ / 2, std::min(m_, 4u)), m_,
-                          kept_, [&](uint32_t i, uint32_t j) {
+        seen_.clear();
+        for (const Found& f : found) {
+            const Code code = code_of(f, l);
+            seen_.push_back({code_distance(l_, own_, code), same_code(l_, own_, code)});
+        }
+        select_neighbours(seen_, std::max(m_ / 2, std::min(m_, 4u)), m_, kept_,
+                          [&](uint32_t i, uint32_t j) {
                               return code_distance(l_, code_of(found[i], l), code_of(found[j], l));
                           });
         for (const uint32_t i : kept_)
             links_[static_cast<size_t>(l)].push_back(found[i]);
     }
 
-    // Asks the new node's neighbours for a link back. It will lead to those whose places they give,
-    // so that what could be reached still can: there may be no other way to them. (On 100,000 text
-    // embeddings that also raised recall.)
+    // Asks the new node's neighbours for a link back. It will lead to those whose places they give, so that what
+    // could be reached still can: there may be no other way to them. (On 100,000 text embeddings that also
+    // raised recall.) One place stays free for make_known().
     void ask_neighbours(int l)
     {
         Vec<Found>& links = links_[static_cast<size_t>(l)];
@@ -214,58 +275,153 @@ class Inserter {
         const size_t chosen = links.size();
         for (size_t n = 0; n < chosen; n++) {
             Offer offer = ask(links[n].id, l, false);
-            const SlotId victim = offer.victim;
-            const auto is_victim = [&](const Found& f) { return f.id == victim; };
-            if (offer.takes && victim != no_slot &&
-                std::none_of(links.begin(), links.end(), is_victim) &&
-                node_.read_live(store_, victim, l)) {
-                const Code c = node_.code();
-                if (links.size() < l_.degree) {
-                    links.push_back(
-                        {Candidate(0, victim), victim, c.params, codes.size(), c.length});
-                    codes.insert(codes.end(), c.bytes, c.bytes + c.length);
-                } else
-                    offer = {};   // no room here for what would lose its place
-            }
+            if (offer.takes && offer.victim != no_slot && !adopt(offer.victim, l, links, codes))
+                offer = {};
             links[n].offer = offer;
         }
     }
+    // Makes `victim` one of the links. False: it has to keep its place where it is.
+    bool adopt(SlotId victim, int l, Vec<Found>& links, Vec<uint8_t>& codes)
+    {
+        if (std::any_of(links.begin(), links.end(),
+                        [&](const Found& f) { return f.id == victim; }))
+            return true;
+        if (!node_.read(store_, victim) || node_.header().level != l)
+            return true;   // a link that leads nowhere
+        // Nobody may link to a deleted node, and it may be the only one to lead to a live one.
+        if (node_.header().state != SlotState::live || links.size() + 1 >= l_.degree)
+            return false;
+        const Code c = node_.code();
+        links.push_back({Candidate(0, victim), victim, c.params, codes.size(), c.length});
+        codes.insert(codes.end(), c.bytes, c.bytes + c.length);
+        return true;
+    }
 
-    void link(const MutableSlot& slot, int l)
+    // Writes the new node's slot of layer l.
+    void put_slot(int l, Tid tid)
+    {
+        // Made here, so that the lock of a page is held for a copy only.
+        slot_.resize(l_.slot_bytes);
+        const MutableSlot made(l_, slot_.data());
+        SlotHeader& h = made.header();
+        h = {};
+        h.state = SlotState::live;
+        h.level = static_cast<uint8_t>(l);
+        h.down = l > 0 ? slots_.back() : no_slot;
+        put_code(own_, made, l > 0 ? overflow_ : no_slot);
+        if (l == 0) {
+            h.tid_count = 1;
+            made.tids()[0] = tid;
+        }
+        link(made, l);
+        slots_.push_back(store_.create([&](const MutableSlot& slot) { copy_node(made, slot); }));
+    }
+    // Adds links to the slot of layer 0 that was written before.
+    void add_links()
+    {
+        store_.write(slots_.front(), [&](const MutableSlot& slot) {
+            return slot.header().state == SlotState::live && link(slot, 0);
+        });
+    }
+
+    // Writes what of the code does not fit into the node's slot of layer 0, last part first.
+    void put_overflow()
+    {
+        overflow_ = no_slot;
+        const uint32_t part = l_.overflow_bytes() / 8 * 8;
+        for (uint32_t left = own_.length > l_.code_bytes ? own_.length - l_.code_bytes : 0;
+             left > 0;) {
+            const uint32_t n = left % part ? left % part : part;
+            left -= n;
+            overflow_ = store_.create([&](const MutableSlot& slot) {
+                SlotHeader& h = slot.header();
+                h = {};
+                h.state = SlotState::overflow;
+                h.owner() = slots_.front();
+                slot.stamp() = store_.stamp();
+                h.down = overflow_;
+                h.length = n;
+                std::memcpy(slot.code(), own_.bytes + l_.code_bytes + left, n);
+            });
+        }
+        if (overflow_ != no_slot)
+            store_.write(slots_.front(), [&](const MutableSlot& slot) {
+                slot.header().overflow() = overflow_;
+                return true;
+            });
+    }
+
+    // Adds the links of that layer, as far as there is room. True if there were any.
+    bool link(const MutableSlot& slot, int l)
     {
         SlotHeader& h = slot.header();
-        h.degree = 0;
-        if (links_.empty())
-            return;
+        const uint32_t before = h.degree;
+        if (links_.empty() || links_[static_cast<size_t>(l)].empty())
+            return false;
         encoder_.set_centre(own_);
         for (const Found& f : links_[static_cast<size_t>(l)]) {
+            const SlotId* end = slot.ids() + h.degree;
+            if (h.degree >= l_.degree - 1 ||
+                std::find<const SlotId*>(slot.ids(), end, f.id) != end)
+                continue;
             encoder_.encode(code_of(f, l));
             encoder_.put(f.id, slot, h.degree++);
         }
+        return h.degree > before;
     }
 
-    // Node `id` leads to `n` of layer l, too, unless that needs it no more. False: there is no room,
-    // which `must` makes.
-    bool lead_to(SlotId id, SlotId n, int l, bool must = false)
+    // Node `id` leads to `n` of layer l, too. False: there is no room, or that is a deleted node, which nobody may
+    // come to lead to. even_deleted: what that led to has other ways.
+    bool lead_to(SlotId id, SlotId n, int l, bool even_deleted)
     {
-        if (n == id || !node_.read_live(store_, n, l))
+        // (A link that leads nowhere, as damage leaves it, is no loss.)
+        if (n == id || !node_.read(store_, n) || node_.header().level != l)
             return true;
+        if (node_.header().state != SlotState::live)
+            return even_deleted;
+        return add_link(id, n, l, [](const Slot& slot) { return slot.header().degree; });
+    }
+    // Node `id` of layer 0 leads to the live node `n` in the place of `spare`.
+    bool lead_instead(SlotId id, SlotId n, SlotId spare)
+    {
+        return node_.read_live(store_, n, 0) && add_link(id, n, 0, [&](const Slot& slot) {
+                   const uint32_t i = place_of(spare, slot);
+                   return i < slot.header().degree ? i : l_.degree;
+               });
+    }
+    // Puts the node that was read into a place of `id`; place(slot): which, or degree of the layout.
+    template <class Place>
+    bool add_link(SlotId id, SlotId n, int l, Place&& place)
+    {
         const Code code = node_.code();
         bool there = false;
+        encoder_.set_centre(own_);
+        encoder_.encode(code);
         const bool written = store_.write(id, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.level != l)
+            if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
                 return false;
-            there = std::find(slot.ids(), slot.ids() + h.degree, n) != slot.ids() + h.degree;
-            if (there || (h.degree >= l_.degree && !must))
+            there = place_of(n, slot) < h.degree;
+            if (there)
                 return false;
-            encoder_.set_centre(own_);
-            encoder_.encode(code);
-            encoder_.put(n, slot, std::min<uint32_t>(h.degree, l_.degree - 1));
-            h.degree = static_cast<uint8_t>(std::min<uint32_t>(h.degree + 1u, l_.degree));
+            const uint32_t i = place(slot);
+            if (i >= l_.degree)
+                return false;
+            encoder_.put(n, slot, i);
+            h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
             return true;
         });
         return there || written;
+    }
+
+    // The sketch of the newcomer relative to the node whose code is the encoder's centre.
+    void keep_sketch(Offer& offer)
+    {
+        encoder_.encode(own_);
+        offer.factors = encoder_.factors();
+        offer.sketch = sketches_.size();
+        if (l_.sketched())
+            sketches_.insert(sketches_.end(), encoder_.bits(), encoder_.bits() + l_.words);
     }
 
     // Would the node lead to the newcomer? `must`: as if it were worth more than its other links.
@@ -280,10 +436,10 @@ class Inserter {
             if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
                 return;
             offer.takes = true;
+            encoder_.set_centre(code_in(slot));
+            keep_sketch(offer);
             if (h.degree < l_.degree)
                 return;
-            encoder_.set_centre(code_in(slot));
-            encoder_.encode(own_);
             const uint32_t i = neighbours_.victim(slot, encoder_, must);
             if (i == l_.degree)
                 offer.takes = false;
@@ -299,7 +455,7 @@ class Inserter {
         if (!node_.read_live(store_, at, l))
             return {};
         if (node_.degree() < l_.degree)
-            return {true, no_slot};
+            return {true};
         around_.clear();
         around_codes_.clear();
         const auto keep = [&](SlotId id, const Code& c) {
@@ -325,11 +481,11 @@ class Inserter {
             f.order = Candidate(code_distance(l_, code(middle), code(f)), f.id);
         std::sort(around_.begin(), around_.end(),
                   [](const Found& x, const Found& y) { return x.order < y.order; });
-        distance_.clear();
+        seen_.clear();
         for (const Found& f : around_)
-            distance_.push_back(f.order.distance());
+            seen_.push_back({f.order.distance(), same_code(l_, code(middle), code(f))});
         select_neighbours(
-            around_.size(), distance_.data(), 0, around_.size(), kept_,
+            seen_, 0, around_.size(), kept_,
             [&](uint32_t i, uint32_t j) {
                 return code_distance(l_, code(around_[i]), code(around_[j]));
             },
@@ -343,62 +499,116 @@ class Inserter {
         return {true, victim};
     }
 
-    // Makes `id` a neighbour as was offered; what loses its place for it, `id` leads to. False if it
-    // did not become one.
-    bool link_back(SlotId neighbour, Offer offer, int l, SlotId id)
+    // Has the neighbours of layer l lead to the new node. Does any?
+    bool link_back(int l, bool fresh)
     {
-        for (int tries = 0; tries < 3 && offer.takes; tries++) {
+        bool known = false;
+        for (const Found& f : links_[static_cast<size_t>(l)])
+            known |= link_back(f.id, f.offer, l, slots_[static_cast<size_t>(l)], fresh);
+        return known;
+    }
+
+    // Makes `id` a neighbour as was offered. What loses its place for it, `id` leads to: `leads` says that it does
+    // already. even_deleted: as in lead_to(). True if the neighbour leads to `id` now.
+    bool link_back(SlotId neighbour, Offer offer, int l, SlotId id, bool leads,
+                   bool even_deleted = false)
+    {
+        for (int tries = 0; tries < 3 && offer.takes; tries++, leads = false) {
             store_.poll();
+            if (!leads && offer.victim != no_slot && !lead_to(id, offer.victim, l, even_deleted))
+                return false;
             bool changed = false;
             const bool linked = store_.write(neighbour, [&](const MutableSlot& slot) {
-                SlotHeader& h = slot.header();
+                const SlotHeader& h = slot.header();
                 if (h.state != SlotState::live || h.level != l || h.degree > l_.degree)
-                    return false;   // gone meanwhile
-                const SlotId* end = slot.ids() + h.degree;
-                if (std::find<const SlotId*>(slot.ids(), end, id) != end)
-                    return false;
+                    return false;   // deleted meanwhile
                 uint32_t i = h.degree;
                 if (i == l_.degree)
-                    i = static_cast<uint32_t>(
-                        std::find<const SlotId*>(slot.ids(), end, offer.victim) - slot.ids());
-                if (i == l_.degree) {
-                    changed = true;   // by others, since it was asked
-                    return false;
-                }
-                encoder_.set_centre(code_in(slot));
-                encoder_.encode(own_);
-                encoder_.put(id, slot, i);
-                h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
-                return true;
+                    i = place_of(offer.victim, slot);
+                changed = i == l_.degree;   // by others, since it was asked
+                return !changed && put(id, offer, slot, i);
             });
+            if (linked || leads_to(neighbour, id, l))
+                return true;
             if (!changed)
-                return linked;
-            offer = ask(neighbour, l, false);
-            if (offer.takes && offer.victim != no_slot && !lead_to(id, offer.victim, l))
                 return false;
+            offer = ask(neighbour, l, false);
         }
         return false;
     }
-
-    // The nearest of what was found on layer 0 that has room leads to `id`, or else the nearest does
-    // whose victim `id` has room for. If it has none, it makes some: as nobody leads to it yet, nothing
-    // is reached through its links.
-    bool make_known(SlotId id)
+    uint32_t place_of(SlotId n, const Slot& slot) const
     {
+        return static_cast<uint32_t>(
+            std::find(slot.ids(), slot.ids() + slot.header().degree, n) - slot.ids());
+    }
+    bool leads_to(SlotId from, SlotId to, int l)
+    {
+        bool there = false;
+        store_.read(from, [&](const Slot& slot) {
+            const SlotHeader& h = slot.header();
+            there = h.state == SlotState::live && h.level == l && h.degree <= l_.degree &&
+                    place_of(to, slot) < h.degree;
+        });
+        return there;
+    }
+    // Puts `id` into place i of a neighbour's slot, unless it is there.
+    bool put(SlotId id, const Offer& offer, const MutableSlot& slot, uint32_t i)
+    {
+        SlotHeader& h = slot.header();
+        if (place_of(id, slot) < h.degree)
+            return false;
+        put_neighbour(id, {offer.factors, sketches_.data() + offer.sketch}, slot, i);
+        h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
+        return true;
+    }
+
+    SlotId last_link(SlotId id)
+    {
+        SlotId last = no_slot;
+        store_.read(id, [&](const Slot& slot) {
+            const uint32_t degree = std::min<uint32_t>(slot.header().degree, l_.degree);
+            last = degree > 0 ? slot.ids()[degree - 1] : no_slot;
+        });
+        return last;
+    }
+
+    // Has one of those that were found on layer 0 lead to `id`, nearest first: one that has room; or that leads to
+    // somebody to whom `id` leads, too, who loses his place; or that gives a place to whose owner `id` has room to
+    // lead. even_deleted: a link to a deleted node is given up, too, where there is nothing else.
+    bool make_known(SlotId id, bool even_deleted)
+    {
+        ids_.clear();
+        store_.read(id, [&](const Slot& slot) {
+            ids_.assign(slot.ids(), slot.ids() + std::min<uint32_t>(slot.header().degree, l_.degree));
+        });
+        const Vec<SlotId> own_links = ids_;   // ask() uses ids_
         for (const Found& f : found_) {
-            bool room = false;
-            store_.read(f.id, [&](const Slot& slot) { room = slot.header().degree < l_.degree; });
-            if (f.id != id && room && link_back(f.id, {true, no_slot}, 0, id))
+            Offer offer;
+            encoder_.set_centre(code_of(f, 0));
+            keep_sketch(offer);
+            bool there = false;
+            store_.poll();
+            const bool linked = store_.write(f.id, [&](const MutableSlot& slot) {
+                const SlotHeader& h = slot.header();
+                if (h.state != SlotState::live || h.level != 0 || h.degree > l_.degree)
+                    return false;
+                there = place_of(id, slot) < h.degree;
+                uint32_t i = h.degree;
+                if (i == l_.degree)
+                    while (i-- > 0 && std::find(own_links.begin(), own_links.end(),
+                                                slot.ids()[i]) == own_links.end())
+                        ;
+                return !there && i < l_.degree && put(id, offer, slot, i);
+            });
+            if (linked || there)
                 return true;
         }
-        for (const bool must : {false, true})
+        for (const bool now_deleted : {false, true})
             for (const Found& f : found_) {
-                if (f.id == id)
-                    continue;
+                if (now_deleted && !even_deleted)
+                    return false;
                 const Offer offer = ask(f.id, 0, true);
-                if (offer.takes && offer.victim != id &&
-                    (offer.victim == no_slot || lead_to(id, offer.victim, 0, must)) &&
-                    link_back(f.id, offer, 0, id))
+                if (offer.victim != id && link_back(f.id, offer, 0, id, false, now_deleted))
                     return true;
             }
         return false;
@@ -429,12 +639,18 @@ class Inserter {
     SketchedNeighbours neighbours_;
     Vec<uint8_t> code_;
     Code own_{};
-    Vec<Found> found_;
+    Vec<Found> found_;          // of the layer searched last
     Vec<Vec<uint8_t>> codes_;   // by layer, for links_
     Vec<Vec<Found>> links_;     // by layer
     SlotId same_ = no_slot;     // a node of the same code that has room
-    Vec<SlotId> slots_;
-    Vec<float> distance_;
+    bool landed_ = false;       // the search met a node of layer 0,
+    bool met_self_ = false;     // and the node that it is for,
+    bool found_self_ = false;   // even among the ef nearest
+    Vec<SlotId> slots_;         // of the node, by layer, once they are written
+    SlotId overflow_ = no_slot;
+    Vec<char> slot_;
+    Vec<uint64_t> sketches_;
+    Vec<Seen> seen_;
     Vec<uint32_t> kept_, turned_down_;
     Node node_;
     Vec<Found> around_;   // of ask_unsketched()

@@ -1,6 +1,6 @@
 // The bytes of a graph: what a slot holds and where. The same on disk and in memory.
 //
-//   slot = SlotHeader | heap TIDs | own code | neighbour ids | factors a | factors b |
+//   slot = SlotHeader | heap TIDs (or a stamp) | own code | neighbour ids | factors a | factors b |
 //          sketches of the neighbours, word-transposed
 //
 // All slots of a graph have one size, so an id is (block, slot) by arithmetic. A node of level L has
@@ -20,7 +20,7 @@
 
 namespace quiver::graph {
 
-constexpr uint32_t format_version = 2;
+constexpr uint32_t format_version = 3;
 
 using SlotId = uint32_t;
 constexpr SlotId no_slot = UINT32_MAX;
@@ -39,8 +39,7 @@ enum class Metric : uint8_t {
 
 // What is indexed, and how a slot keeps it as the node's own code.
 enum class Form : uint8_t {
-    dense = 1,    // 8 bit a coordinate: of the rotated vector, or, for l1, of the vector itself;
-                  // of rotated ones also more, or fewer (Layout::bits)
+    dense = 1,    // Layout::bits a coordinate of the rotated vector, or, for l1, 8 of the vector itself
     bits = 2,     // the bits
     sparse = 3,   // ascending indices, then their values, 4 bytes each
 };
@@ -51,8 +50,9 @@ constexpr uint32_t max_dims_of(Form form)
     return form == Form::dense ? 16000 : form == Form::bits ? 64000 : 1000000000;
 }
 
+// The life of a node: src/graph/README.md, lifecycle.hpp.
 enum class SlotState : uint8_t {
-    free = 0,   // never used, or freed: `stamp` says since when
+    free = 0,       // never used, or freed: the slot's stamp says when it may be used
     live = 1,
     deleted = 2,    // no rows left; still leads on until vacuum has removed the links to it
     overflow = 3,   // not a node: more of a node's code
@@ -82,15 +82,9 @@ struct SlotHeader {
         std::memcpy(&id, &params, sizeof id);
         return id;
     }
-    // free: the transaction id (64 bit) as of which nobody who could hold this id started
-    // overflow: the next transaction id when it was written
-    uint64_t& stamp() { return *reinterpret_cast<uint64_t*>(&params); }
-    uint64_t stamp() const
-    {
-        uint64_t s;
-        std::memcpy(&s, &params, sizeof s);
-        return s;
-    }
+    // overflow: the node's slot of layer 0
+    SlotId& owner() { return overflow(); }
+    SlotId owner() const { return overflow(); }
 };
 static_assert(sizeof(SlotHeader) == 32);
 static_assert(offsetof(SlotHeader, params) == 8);
@@ -322,6 +316,15 @@ class BasicSlot {
 
     Part<SlotHeader>& header() const { return *reinterpret_cast<Part<SlotHeader>*>(p_); }
     Part<Tid>* tids() const { return reinterpret_cast<Part<Tid>*>(p_ + sizeof(SlotHeader)); }
+    // Where a live node has its rows. A transaction id (64 bit):
+    //   deleted   the next one when the node was marked: who has a later one has never met it alive
+    //   free      the next one when the slot was freed: who has no older snapshot does not know its id.
+    //             0: nobody does
+    //   overflow  the next one when it was written
+    Part<uint64_t>& stamp() const
+    {
+        return *reinterpret_cast<Part<uint64_t>*>(p_ + sizeof(SlotHeader));
+    }
     uint32_t tid_count() const { return std::min<uint32_t>(header().tid_count, l_.tids); }
     Part<uint8_t>* code() const { return reinterpret_cast<Part<uint8_t>*>(p_ + l_.code); }
     Part<SlotId>* ids() const { return reinterpret_cast<Part<SlotId>*>(p_ + l_.ids); }

@@ -9,7 +9,10 @@ namespace quiver::graph {
 
 class MemoryStore {
   public:
-    explicit MemoryStore(const Layout& layout) : l_(layout) {}
+    explicit MemoryStore(const Layout& layout, uint32_t slots_per_page = 8)
+        : l_(layout), per_page_(slots_per_page)
+    {
+    }
     ~MemoryStore()
     {
         for (char* chunk : chunks_)
@@ -41,28 +44,34 @@ class MemoryStore {
     {
         return id < size_ && f(slot(id));
     }
+    // A slot that was freed, or a new one.
     template <class F>
     SlotId create(F&& f)
     {
-        if (size_ % chunk_slots == 0) {
-            const size_t bytes = size_t{chunk_slots} * l_.slot_bytes;
-            void* chunk = memory_hooks.allocate(bytes);
-            if (!chunk)
-                throw std::bad_alloc();
-            std::memset(chunk, 0, bytes);
-            chunks_.push_back(static_cast<char*>(chunk));
+        SlotId id = no_slot;
+        while (id == no_slot && !free_.empty()) {
+            const SlotHeader& h = slot(free_.back()).header();
+            if (h.state == SlotState::free)
+                id = free_.back();
+            free_.pop_back();
         }
-        const SlotId id = size_++;
+        if (id == no_slot)
+            id = append();
+        slot(id).header() = {};
         f(slot(id));
         return id;
     }
+    // One transaction is all there is.
     uint64_t stamp() const { return 0; }
-    bool raise_entry(Entry e)
+    uint64_t insert_horizon() const { return 0; }
+    uint64_t free_stamp() const { return 0; }
+
+    Entry replace_entry(Entry expected, Entry by)
     {
-        if (e.level <= entry_.level)
-            return false;
-        entry_ = e;
-        return true;
+        const Entry was = entry_;
+        if (was == expected)
+            entry_ = by;
+        return was;
     }
     void set_entry(Entry e) { entry_ = e; }
 
@@ -74,14 +83,60 @@ class MemoryStore {
     void release() {}
     void poll() {}
 
+    // ---- pages: so many slots each ----
+
+    uint32_t slots_per_page() const { return per_page_; }
+    uint32_t pages() const { return (size_ + per_page_ - 1) / per_page_; }
+    void count_pages() {}
+    template <class F>
+    void read_page(uint32_t page, F&& f)
+    {
+        f(slots_of<const char>(page));
+    }
+    template <class Look, class Change>
+    void write_page(uint32_t page, Look&& look, Change&& change)
+    {
+        if (look(slots_of<const char>(page)))
+            change(slots_of<char>(page));
+    }
+    void note_room(uint32_t page, uint64_t)
+    {
+        const PageSlots<const char> slots = slots_of<const char>(page);
+        for (uint32_t i = 0; i < slots.count(); i++)
+            if (slots[i].header().state == SlotState::free)
+                free_.push_back(slots.id(i));
+    }
+
   private:
     static constexpr SlotId chunk_slots = 512;
 
+    SlotId append()
+    {
+        if (size_ % chunk_slots == 0) {
+            const size_t bytes = size_t{chunk_slots} * l_.slot_bytes;
+            void* chunk = memory_hooks.allocate(bytes);
+            if (!chunk)
+                throw std::bad_alloc();
+            std::memset(chunk, 0, bytes);
+            chunks_.push_back(static_cast<char*>(chunk));
+        }
+        return size_++;
+    }
+    template <class Byte>
+    PageSlots<Byte> slots_of(uint32_t page) const
+    {
+        const SlotId first = page * per_page_;
+        QUIVER_ASSERT(chunk_slots % per_page_ == 0);
+        return {l_, slot(first).data(), first, std::min(per_page_, size_ - first)};
+    }
+
     const Layout& l_;
+    uint32_t per_page_;
     Vec<char*> chunks_;
     SlotId size_ = 0;
     Entry entry_;
+    Vec<SlotId> free_;
 };
-static_assert(Store<MemoryStore>);
+static_assert(PagedStore<MemoryStore>);
 
 }   // namespace quiver::graph

@@ -10,14 +10,15 @@ class Node {
   public:
     explicit Node(const Layout& layout) : l_(layout), slot_(layout.slot_bytes) {}
 
-    // False if `id` is not a node (any more).
+    // False if `id` is not a node. (A freed one, as long as it has its links, still leads on.)
     template <ReadStore S>
     bool read(S& store, SlotId id)
     {
         bool node = false;
         store.read(id, [&](const Slot& s) {
-            const SlotState state = s.header().state;
-            node = state == SlotState::live || state == SlotState::deleted;
+            const SlotHeader& h = s.header();
+            node = h.state == SlotState::live || h.state == SlotState::deleted ||
+                   (h.state == SlotState::free && h.degree > 0);
             if (node)
                 std::memcpy(slot_.data(), s.data(), l_.slot_bytes);
         });
@@ -42,8 +43,8 @@ class Node {
     }
 
   private:
-    // A node's overflow slots are written before it and freed with it; whoever may come by after
-    // that is waited for before they are used again. So they are whole, or the index is damaged.
+    // A node's overflow slots are written before anything leads to it, and freed with it. Whoever comes by
+    // after that finds them freed but whole, or used again; then the node has no rows that it could see.
     template <ReadStore S>
     bool gather(S& store)
     {

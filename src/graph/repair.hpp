@@ -87,8 +87,10 @@ class Repairer {
                             });
             }
         }
-        for (Taken& t : taken_)
+        for (Taken& t : taken_) {
             t.distance = code_distance(l_, own, code_of(t));
+            t.equal = same_code(l_, own, code_of(t));
+        }
         std::sort(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
                   [](const Taken& x, const Taken& y) { return x.distance < y.distance; });
 
@@ -104,7 +106,8 @@ class Repairer {
             const bool superfluous = std::any_of(chosen_.begin(), chosen_.end(), [&](size_t k) {
                 const Taken& n = taken_[k];
                 return n.distance < t.distance &&
-                       code_distance(l_, code_of(n), code_of(t)) <= t.distance;
+                       makes_superfluous({n.distance, n.equal}, {t.distance, t.equal},
+                                         code_distance(l_, code_of(n), code_of(t)));
             });
             (superfluous ? rest_ : chosen_).push_back(i);
         }
@@ -149,6 +152,7 @@ class Repairer {
         size_t code;
         uint32_t length;
         float distance;
+        bool equal;
     };
 
     void lead_back(SlotId from, SlotId id, const Code& own, int level)
@@ -175,7 +179,7 @@ class Repairer {
     }
     void keep(SlotId id, const Code& c)
     {
-        taken_.push_back({id, c.params, codes_.size(), c.length, 0});
+        taken_.push_back({id, c.params, codes_.size(), c.length, 0, false});
         codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
     }
     bool is_taken(SlotId id) const

@@ -159,8 +159,10 @@ class Scan {
     void wait(Tid tid)
     {
         Ranked r{0, tid};
-        if (rows_->distance(tid, &r.distance) &&
-            (limits_.iterate != Iterate::strict || r.distance >= given_)) {
+        const bool seen = rows_->distance(tid, &r.distance);
+        if (std::isnan(r.distance))   // sums that overflow: behind all others, as PostgreSQL has it
+            r.distance = INFINITY;
+        if (seen && (limits_.iterate != Iterate::strict || r.distance >= given_)) {
             waiting_.push_back(r);
             std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
         }
@@ -243,28 +245,24 @@ class Scan {
         batch_[i] = e;
     }
 
-    // Fills the next batch; false at the end.
-    bool more()
+    // Of the first n pending nodes and those as near as the last of them, as many as have ten rows: where few
+    // candidates are kept, equal rows come with the first of them, as many as in pgvector.
+    size_t with_equals(size_t n) const
     {
-        if (state_ == State::done)
-            return false;
-        const bool iterate = limits_.iterate != Iterate::off;
-        if (state_ == State::fresh) {
-            const Entry entry = store_.entry();
-            const SlotId at = entry.empty() ? no_slot : descend(search_, entry, 0, counters_);
-            search_.restart(0, ef_);
-            if (at != no_slot)
-                search_.add(at, 0);
-            state_ = State::running;
-        } else {
-            // In strict order each batch looks twice as far ahead as the one before: the more rows
-            // are wanted, the fewer of them may come too late.
-            if (limits_.iterate == Iterate::strict)
-                ef_ *= 2;
-            search_.resume(ef_);
-            for (size_t i = 0; i < pending_.size() && i < ef_; i++)
-                search_.revisit(pending_[i]);
-        }
+        constexpr size_t enough = 10;
+        size_t rows = 0;
+        for (size_t i = 0; i < n && rows < enough; i++)
+            rows += items_[pending_[i].id()].tid_count;
+        for (; n > 0 && n < pending_.size() && rows < enough &&
+               pending_[n].distance() == pending_[n - 1].distance();
+             n++)
+            rows += items_[pending_[n].id()].tid_count;
+        return n;
+    }
+
+    // Runs the search; what it visits is pending.
+    void visit(bool iterate)
+    {
         search_.run(counters_, iterate,
                     [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
                         const SlotHeader& h = slot.header();
@@ -276,10 +274,44 @@ class Scan {
                         item.error = h.params.error;
                         item.tid_count = slot.tid_count();
                         std::copy_n(slot.tids(), item.tid_count, item.tids);
-                        pending_.push_back(
-                            Candidate(distance, static_cast<uint32_t>(items_.size())));
+                        // What overflows may be anywhere, so it comes first: its row says where it is.
+                        pending_.push_back(Candidate(std::isfinite(distance) ? distance : -INFINITY,
+                                                     static_cast<uint32_t>(items_.size())));
                         items_.push_back(item);
                     });
+    }
+
+    // Fills the next batch; false at the end.
+    bool more()
+    {
+        if (state_ == State::done)
+            return false;
+        const bool iterate = limits_.iterate != Iterate::off;
+        if (state_ == State::fresh) {
+            // An entry that leads nowhere was moved after it was read.
+            for (;;) {
+                const Entry entry = store_.entry();
+                const SlotId at = entry.empty() ? no_slot : descend(search_, entry, 0, counters_);
+                search_.restart(0, ef_);
+                if (at != no_slot)
+                    search_.add(at, 0);
+                visit(iterate);
+                if (search_.landed() || entry.empty())
+                    break;
+                expect_moved(store_, entry);
+                store_.poll();
+            }
+            state_ = State::running;
+        } else {
+            // In strict order each batch looks twice as far ahead as the one before: the more rows
+            // are wanted, the fewer of them may come too late.
+            if (limits_.iterate == Iterate::strict)
+                ef_ *= 2;
+            search_.resume(ef_);
+            for (size_t i = 0; i < pending_.size() && i < ef_; i++)
+                search_.revisit(pending_[i]);
+            visit(iterate);
+        }
         const bool last = !iterate || search_.exhausted() ||
                           counters_.visited >= limits_.max_visited ||
                           search_.bytes() + items_.size() * sizeof(Item) >= limits_.max_bytes;
@@ -295,6 +327,8 @@ class Scan {
         may_give_ = SIZE_MAX;
         if (!iterate || !last) {
             n = std::min(n, ef_);
+            if (!iterate)
+                n = with_equals(n);
             if (limits_.iterate == Iterate::strict) {
                 const size_t half = std::max<size_t>((ef_ + 1) / 2, 20);
                 if (guessed())
@@ -310,7 +344,8 @@ class Scan {
             const Bounds bounds = guessed() ? query_.likely_bounds(distance, item.norm2, item.error)
                                             : query_.bounds(distance, item.norm2, item.error);
             // Only what is surely too late, where fine codes or exact distances decide later.
-            const bool later = l_.fine() || (rows_ && !l_.precise());
+            const bool later =
+                l_.fine() || (rows_ && (!l_.precise() || !std::isfinite(bounds.high)));
             if (too_late(later ? bounds.high : bounds.low))
                 continue;
             batch_.push_back({bounds.low, bounds.high, distance, pending_[i].id(), false});

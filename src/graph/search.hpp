@@ -6,10 +6,16 @@
 // visited nodes; the search ends when the best candidate's estimate is beyond the worst of a full W.
 // Without sketches a visit reads the neighbours too, and their own distances are the estimates.
 //
-// An id may lead to a slot that was freed, or reused for another node: such a slot is on another
-// layer, or is scored by its own vector like any other. Either way the search goes on correctly.
+// On layer 0 a search that runs out of candidates goes on from the root, from which every node can be
+// reached: where a search came down may lead to a part of the graph only.
+//
+// A search that was about to visit a slot may find it freed, or used again. A freed slot still has its links,
+// so it leads on as before. One that is another node now is scored by its own vector like any other, if
+// it is on the same layer. So the search goes on correctly (src/graph/README.md, "Races").
 #pragma once
 
+#include "core/error.hpp"
+#include "core/marks.hpp"
 #include "graph/node.hpp"
 #include "graph/vectors.hpp"
 
@@ -35,6 +41,7 @@ class LayerSearch {
     void restart(int level, size_t ef)
     {
         level_ = level;
+        landed_ = rooted_ = false;
         w_.reset(ef);
         seen_.clear();
         candidates_.clear();
@@ -68,8 +75,11 @@ class LayerSearch {
                 store_.prefetch(id);
                 ahead[count++] = id;
             }
-            if (count == 0)
-                break;
+            if (count == 0) {
+                if (!go_on_from_root())
+                    break;
+                continue;
+            }
             const SlotId id = ahead[0];
             static_assert(lookahead == 2);
             ahead[0] = ahead[1];
@@ -107,7 +117,14 @@ class LayerSearch {
     }
     // Puts an already visited node into W.
     void revisit(Candidate c) { w_.push(c); }
-    bool exhausted() const { return candidates_.empty() && later_.empty(); }
+    bool exhausted() const
+    {
+        return candidates_.empty() && later_.empty() && (rooted_ || level_ > 0);
+    }
+    // Has it met a node since restart()? If not, what it was given as a start is none any more.
+    bool landed() const { return landed_; }
+    // Slots that are not to be visited, or null.
+    void avoid(const Marks* slots) { avoided_ = slots; }
     // What this search takes, not the room that an earlier one left.
     size_t bytes() const
     {
@@ -123,10 +140,23 @@ class LayerSearch {
             if (w_.full() && candidates_.top().distance() > w_.top().distance())
                 return no_slot;
             const SlotId id = candidates_.pop().id();
-            if (!l_.sketched() || seen_.insert(id))
+            if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id)))
                 return id;
         }
         return no_slot;
+    }
+
+    // All that the start leads to was seen and more is wanted: on layer 0 the root leads to the rest.
+    bool go_on_from_root()
+    {
+        if (level_ > 0 || rooted_ || w_.full() || !candidates_.empty())
+            return false;
+        rooted_ = true;
+        const SlotId root = store_.entry().root;
+        if (root == no_slot || (l_.sketched() ? seen_.contains(root) : !seen_.insert(root)))
+            return false;
+        candidates_.push(Candidate(0, root));
+        return true;
     }
 
     // False: a stale link.
@@ -135,7 +165,11 @@ class LayerSearch {
                 OnVisit&& on_visit)
     {
         const SlotHeader& h = slot.header();
-        if ((h.state != SlotState::live && h.state != SlotState::deleted) || h.level != level_)
+        if (h.state == SlotState::overflow || h.state > SlotState::overflow || h.level != level_)
+            return false;
+        if (h.state != SlotState::free)
+            landed_ = true;
+        else if (h.degree == 0)
             return false;
         distance_ = q_.distance(code);
         counters.visited++;
@@ -203,7 +237,8 @@ class LayerSearch {
     Query& q_;
     int level_;
     float distance_ = 0;   // of the node being visited
-    bool stopped_ = false;
+    bool stopped_ = false, landed_ = false, rooted_ = false;
+    const Marks* avoided_ = nullptr;
     BoundedMaxHeap w_;
     IdSet seen_;
     MinHeap candidates_;
@@ -213,7 +248,17 @@ class LayerSearch {
     Vec<SlotId> fresh_;
 };
 
-// From the entry down to the layer above `level`: the slot on `level` from which to go on.
+// Nothing was met from `entry`, which was read before: it was moved meanwhile, or the index is damaged.
+template <ReadStore S>
+void expect_moved(S& store, const Entry& entry)
+{
+    if (store.entry() == entry)
+        throw Error(Errc::corrupt, "searches of the graph start at slots %u and %u, which are no nodes",
+                    entry.id, entry.root);
+}
+
+// From the entry down to the layer above `level`: the slot on `level` from which to go on; no_slot if
+// what led there is gone.
 template <ReadStore S>
 SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters)
 {

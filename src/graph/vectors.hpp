@@ -109,6 +109,8 @@ class Query {
     {
         constexpr double deviations = 3;
         const Bounds certain = bounds(distance, norm2, error, 0);
+        if (!std::isfinite(certain.high))
+            return certain;
         const double q2 = norm2_, x2 = norm2 + error * error, gain = x2 / norm2,
                      qx =
                          gain * (l_.metric == Metric::ip ? -distance : (q2 + norm2 - distance) / 2),
@@ -141,6 +143,10 @@ class Query {
     // query_error: |q - q'|
     Bounds bounds(double distance, double norm2, double error, double query_error) const
     {
+        // Squares of coordinates above some 1e19 overflow a float: that says nothing of the distance.
+        if (!std::isfinite(distance) || !std::isfinite(norm2) || !std::isfinite(error) ||
+            !std::isfinite(norm2_))
+            return {-INFINITY, INFINITY};
         // Rounding of sums over many floats, here and in the operator that is compared with.
         const double epsilon = 4e-6 * (1 + l_.padded / 2048.0);
         const double scale2 = norm2_ + norm2;
@@ -203,6 +209,26 @@ class Query {
     Vec<uint32_t> score_;
 };
 
+// What a link says of the neighbour: valid as long as the node is, as codes do not change.
+struct Sketch {
+    quant::SketchFactors factors{};
+    const uint64_t* bits = nullptr;
+};
+
+// Makes `sketch`, that of node `id`, neighbour i of the slot.
+inline void put_neighbour(SlotId id, const Sketch& sketch, const MutableSlot& slot, uint32_t i)
+{
+    const Layout& l = slot.layout();
+    slot.ids()[i] = id;
+    if (!l.sketched())
+        return;
+    slot.a()[i] = sketch.factors.a;
+    if (l.form == Form::dense)
+        slot.b()[i] = sketch.factors.b;
+    for (uint32_t w = 0; w < l.words; w++)
+        slot.sketches()[w * l.degree + i] = sketch.bits[w];
+}
+
 // Makes the links of one node: ids, and neighbours encoded relative to it, for which the node is
 // decoded and folded once. Without sketches there is nothing to encode.
 class SketchEncoder {
@@ -226,7 +252,7 @@ class SketchEncoder {
         centre2_ = static_cast<float>(simd::kernels().norm2_f32(centre_.data(), l_.padded));
     }
 
-    // Encodes neighbour `x`; put() writes it.
+    // Encodes neighbour `x`; put() writes it. sketch() is good until the next call.
     void encode(const Code& x)
     {
         if (!l_.sketched())
@@ -256,17 +282,12 @@ class SketchEncoder {
     quant::SketchFactors factors() const { return factors_; }
     const uint64_t* bits() const { return bits_.data(); }
 
+    Sketch sketch() const { return {factors_, bits_.data()}; }
+
     // Makes what was encoded last, node `id`, neighbour i of the centre's slot.
     void put(SlotId id, const MutableSlot& slot, uint32_t i) const
     {
-        slot.ids()[i] = id;
-        if (!l_.sketched())
-            return;
-        slot.a()[i] = factors_.a;
-        if (l_.form == Form::dense)
-            slot.b()[i] = factors_.b;
-        for (uint32_t w = 0; w < l_.words; w++)
-            slot.sketches()[w * l_.degree + i] = bits_[w];
+        put_neighbour(id, sketch(), slot, i);
     }
 
     // Moves neighbour `from` of a slot to place `to`.

@@ -1,11 +1,14 @@
-// The only file that knows PostgreSQL's versions (13 to 18).
+// The only file that knows PostgreSQL's versions (13 to 19).
 #pragma once
 
 extern "C" {
 #include "access/amapi.h"
 #include "access/genam.h"
 #include "access/generic_xlog.h"
+#include "access/heapam.h"
+#include "access/xloginsert.h"
 #include "access/relscan.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
@@ -13,13 +16,26 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "pgstat.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
+#include "storage/bufpage.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
 #include "storage/procarray.h"
+#include "storage/smgr.h"
+#if PG_VERSION_NUM < 170000
+#include "storage/sinvaladt.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/bulk_write.h"
+#include "storage/read_stream.h"
+#endif
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -47,37 +63,37 @@ inline void reserve_guc_prefix(const char* prefix)
 #endif
 }
 
-// Can nobody, in any snapshot, have seen what was removed as of `xid`?
-inline bool removable(Relation rel, FullTransactionId xid)
-{
+// Knows whether somebody may still see what was removed from an index.
+class Horizon {
+  public:
+    explicit Horizon([[maybe_unused]] Relation index)
+    {
 #if PG_VERSION_NUM >= 140000
-    return GlobalVisCheckRemovableFullXid(rel, xid);
-#else
-    return TransactionIdPrecedes(XidFromFullTransactionId(xid), RecentGlobalXmin);
+        // PostgreSQL asserts that nobody asks for the horizon of an index. Whoever works on one has its table
+        // open, so this is a look-up only.
+        const Relation table = RelationIdGetRelation(index->rd_index->indrelid);
+        state_ = GlobalVisTestFor(table);
+        RelationClose(table);
 #endif
-}
+    }
+    // Can nobody, in any snapshot, have seen what was removed as of that transaction? Under any lock.
+    bool removable(uint64 full_xid) const
+    {
+        const FullTransactionId xid = FullTransactionIdFromU64(full_xid);
+#if PG_VERSION_NUM >= 190000
+        return GlobalVisTestIsRemovableFullXid(state_, xid, true);
+#elif PG_VERSION_NUM >= 140000
+        return GlobalVisTestIsRemovableFullXid(state_, xid);
+#else
+        return TransactionIdPrecedes(XidFromFullTransactionId(xid), RecentGlobalXmin);
+#endif
+    }
 
-// Every transaction before this one has ended, and no snapshot is from before its end.
-inline FullTransactionId oldest_full_xid([[maybe_unused]] Relation rel)
-{
 #if PG_VERSION_NUM >= 140000
-    const TransactionId oldest = GetOldestNonRemovableTransactionId(rel);
-#else
-    const TransactionId oldest = GetOldestXmin(rel, PROCARRAY_FLAGS_VACUUM);
+  private:
+    GlobalVisState* state_;
 #endif
-    const FullTransactionId next = ReadNextFullTransactionId();
-    return FullTransactionIdFromU64(U64FromFullTransactionId(next) -
-                                    (XidFromFullTransactionId(next) - oldest));
-}
-
-// Every transaction before this one that could have written anything has ended.
-inline FullTransactionId oldest_running_full_xid()
-{
-    const TransactionId oldest = GetOldestActiveTransactionId();
-    const FullTransactionId next = ReadNextFullTransactionId();
-    return FullTransactionIdFromU64(U64FromFullTransactionId(next) -
-                                    (XidFromFullTransactionId(next) - oldest));
-}
+};
 
 inline FullTransactionId next_full_xid() { return ReadNextFullTransactionId(); }
 
@@ -118,12 +134,69 @@ inline void never_choose([[maybe_unused]] Path* path)
 inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys,
                                       int orderbys)
 {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+    return index_beginscan(heap, index, snapshot, nullptr, keys, orderbys, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
     return index_beginscan(heap, index, snapshot, nullptr, keys, orderbys);
 #else
     return index_beginscan(heap, index, snapshot, keys, orderbys);
 #endif
 }
+
+inline IndexFetchTableData* begin_index_fetch(Relation table)
+{
+#if PG_VERSION_NUM >= 190000
+    return table_index_fetch_begin(table, SO_NONE);
+#else
+    return table_index_fetch_begin(table);
+#endif
+}
+
+// Makes `fetch`, of a heap, hold the page of `block`, as heapam_index_fetch_tuple() would, but with a pin
+// that read() got. A version that is not known here gets its own.
+template <class Read>
+void hold_heap_block([[maybe_unused]] IndexFetchTableData* fetch,
+                     [[maybe_unused]] BlockNumber block, [[maybe_unused]] Read read)
+{
+#if PG_VERSION_NUM < 200000
+    auto* held = reinterpret_cast<IndexFetchHeapData*>(fetch);
+    if (BufferIsValid(held->xs_cbuf)) {
+        if (BufferGetBlockNumber(held->xs_cbuf) == block)
+            return;
+        ReleaseBuffer(held->xs_cbuf);
+        held->xs_cbuf = InvalidBuffer;
+    }
+#if PG_VERSION_NUM >= 190000
+    // The heap looks only at this, so it must never name another block than the buffer's.
+    held->xs_blk = InvalidBlockNumber;
+    held->xs_cbuf = read();
+    held->xs_blk = block;
+    heap_page_prune_opt(fetch->rel, held->xs_cbuf, &held->xs_vmbuffer,
+                        fetch->flags & SO_HINT_REL_READ_ONLY);
+#else
+    held->xs_cbuf = read();
+    heap_page_prune_opt(fetch->rel, held->xs_cbuf);
+#endif
+#endif
+}
+
+// What an access method's handler returns. PostgreSQL keeps the pointer since 19; before, it copies what it
+// gets and frees it.
+inline const IndexAmRoutine* index_am_routine(const IndexAmRoutine& routine)
+{
+#if PG_VERSION_NUM >= 190000
+    return &routine;
+#else
+    return new (palloc(sizeof routine)) IndexAmRoutine(routine);
+#endif
+}
+
+// BUFFER_LOCK_SHARE and its like.
+#if PG_VERSION_NUM >= 190000
+using BufferLock = BufferLockMode;
+#else
+using BufferLock = int;
+#endif
 
 inline bool owns_relation(Oid rel)
 {
@@ -134,20 +207,27 @@ inline bool owns_relation(Oid rel)
 #endif
 }
 
-// A new block at the end of the fork, locked exclusively. `shared`: others may extend it too.
-inline Buffer extend_relation(Relation rel, ForkNumber fork, bool shared)
+// Adds up to `count` blocks to the relation, which nobody else extends now; the first one, and how many.
+inline BlockNumber extend_relation(Relation rel, uint32 count, uint32* added)
 {
+    constexpr uint32 most = 16;
+    count = std::min(count, most);
 #if PG_VERSION_NUM >= 160000
-    return ExtendBufferedRel(BMR_REL(rel), fork, nullptr,
-                             EB_LOCK_FIRST | (shared ? 0 : EB_SKIP_EXTENSION_LOCK));
+    Buffer buffers[most];
+    const BlockNumber first = ExtendBufferedRelBy(BMR_REL(rel), MAIN_FORKNUM, nullptr,
+                                                  EB_SKIP_EXTENSION_LOCK, count, buffers, added);
+    for (uint32 i = 0; i < *added; i++)
+        ReleaseBuffer(buffers[i]);
+    return first;
 #else
-    if (shared)
-        LockRelationForExtension(rel, ExclusiveLock);
-    const Buffer buffer = ReadBufferExtended(rel, fork, P_NEW, RBM_NORMAL, nullptr);
-    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-    if (shared)
-        UnlockRelationForExtension(rel, ExclusiveLock);
-    return buffer;
+    BlockNumber first = InvalidBlockNumber;
+    for (*added = 0; *added < count; (*added)++) {
+        const Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, P_NEW, RBM_NORMAL, nullptr);
+        if (*added == 0)
+            first = BufferGetBlockNumber(buffer);
+        ReleaseBuffer(buffer);
+    }
+    return first;
 #endif
 }
 
@@ -160,11 +240,30 @@ using FileNumber = RelFileNode;
 inline FileNumber file_number(Relation rel) { return rel->rd_node; }
 #endif
 
-// Pins `buffer` if it still holds that block.
+inline Oid file_of(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+    return rel->rd_locator.relNumber;
+#else
+    return rel->rd_node.relNode;
+#endif
+}
+
+// Pins `buffer` if it still holds that block. Before 19 that does not raise its usage count: pages that are read
+// so and in no other way would be evicted as if nobody read them. So there it is false, for ReadBuffer() to raise
+// the count, until the page outlasts some turns of the clock sweep: pages that are read again and again stay. (With a
+// count of 2 and buffers as large as the index and a half, searches between other work read three times as many pages.)
 inline bool read_recent_buffer([[maybe_unused]] Relation rel, [[maybe_unused]] BlockNumber block,
                                [[maybe_unused]] Buffer buffer)
 {
 #if PG_VERSION_NUM >= 140000
+#if PG_VERSION_NUM < 190000
+    const uint32 state =
+        pg_atomic_read_u32(&GetBufferDescriptor(static_cast<uint32>(buffer - 1))->state);
+    constexpr uint32 enough = 4;   // of 5
+    if (BUF_STATE_GET_USAGECOUNT(state) < enough)
+        return false;
+#endif
     if (!ReadRecentBuffer(file_number(rel), MAIN_FORKNUM, block, buffer))
         return false;
     pgstat_count_buffer_read(rel);
@@ -207,5 +306,205 @@ inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
     Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation, IndexUniqueCheck,      \
         IndexInfo *info
 #endif
+
+// Writes pages of a new relation past the shared buffers, logged whole.
+class BulkWrite {
+  public:
+    BulkWrite(Relation rel, ForkNumber fork, bool log)
+        : rel_(rel), fork_(fork), log_(log && (RelationNeedsWAL(rel) || fork == INIT_FORKNUM))
+    {
+#if PG_VERSION_NUM >= 170000
+        state_ = smgr_bulk_start_smgr(RelationGetSmgr(rel), fork, log_);
+#else
+        for (Page& p : pages_)
+            p = static_cast<Page>(palloc(BLCKSZ));
+#endif
+    }
+    // Memory for the next page, zeroed.
+    Page page()
+    {
+#if PG_VERSION_NUM >= 170000
+        const Page p = reinterpret_cast<Page>(smgr_bulk_get_buf(state_));
+#else
+        const Page p = pages_[used_];
+#endif
+        std::memset(p, 0, BLCKSZ);
+        return p;
+    }
+    // The page that page() returned last becomes that block: they come in order.
+    void write(BlockNumber block, [[maybe_unused]] Page page)
+    {
+#if PG_VERSION_NUM >= 170000
+        smgr_bulk_write(state_, block, reinterpret_cast<BulkWriteBuffer>(page), true);
+#else
+        blocks_[used_++] = block;
+        if (used_ == std::size(pages_))
+            flush();
+#endif
+    }
+    void finish()
+    {
+#if PG_VERSION_NUM >= 170000
+        smgr_bulk_finish(state_);
+#else
+        flush();
+        for (Page p : pages_)
+            pfree(p);
+        // A checkpoint that has begun since would not know of the file.
+        if (log_)
+            smgrimmedsync(smgr(), fork_);
+#endif
+    }
+
+  private:
+#if PG_VERSION_NUM < 170000
+    SMgrRelation smgr()
+    {
+#if PG_VERSION_NUM >= 150000
+        return RelationGetSmgr(rel_);
+#else
+        RelationOpenSmgr(rel_);
+        return rel_->rd_smgr;
+#endif
+    }
+    void flush()
+    {
+        if (used_ == 0)
+            return;
+        FileNumber file = file_number(rel_);
+        if (log_) {
+#if PG_VERSION_NUM >= 140000
+            log_newpages(&file, fork_, static_cast<int>(used_), blocks_, pages_, true);
+#else
+            for (size_t i = 0; i < used_; i++)
+                log_newpage(&file, fork_, blocks_[i], pages_[i], true);
+#endif
+        }
+        for (size_t i = 0; i < used_; i++) {
+            PageSetChecksumInplace(pages_[i], blocks_[i]);
+            smgrextend(smgr(), fork_, blocks_[i], pages_[i], true);
+        }
+        used_ = 0;
+    }
+    Page pages_[32];   // as many as a record of log_newpages() takes
+    BlockNumber blocks_[32];
+    size_t used_ = 0;
+#else
+    BulkWriteState* state_;
+#endif
+    Relation rel_;
+    ForkNumber fork_;
+    bool log_;
+};
+
+// Reads the blocks of a relation one after the other, and ahead.
+class ReadAhead {
+  public:
+    ReadAhead(Relation rel, BlockNumber from, BlockNumber to, BufferAccessStrategy strategy)
+        : rel_(rel), strategy_(strategy), next_(from), to_(to)
+    {
+#if PG_VERSION_NUM >= 170000
+        stream_ = read_stream_begin_relation(READ_STREAM_FULL | READ_STREAM_MAINTENANCE, strategy,
+                                             rel, MAIN_FORKNUM, next_block, this, 0);
+#endif
+    }
+    ReadAhead(const ReadAhead&) = delete;
+
+    // Each block in turn, pinned. Those that came since are read, too.
+    Buffer next(BlockNumber block)
+    {
+#if PG_VERSION_NUM >= 170000
+        if (block < to_)
+            return read_stream_next_buffer(stream_, nullptr);
+#else
+        for (next_ = std::max(next_, block + 1);
+             next_ <= block + static_cast<BlockNumber>(maintenance_io_concurrency) && next_ < to_;
+             next_++)
+            PrefetchBuffer(rel_, MAIN_FORKNUM, next_);
+#endif
+        return ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy_);
+    }
+    void end()
+    {
+#if PG_VERSION_NUM >= 170000
+        read_stream_end(stream_);
+#endif
+    }
+
+  private:
+#if PG_VERSION_NUM >= 170000
+    static BlockNumber next_block(ReadStream*, void* self, void*)
+    {
+        auto& a = *static_cast<ReadAhead*>(self);
+        return a.next_ < a.to_ ? a.next_++ : InvalidBlockNumber;
+    }
+    ReadStream* stream_;
+#endif
+    Relation rel_;
+    BufferAccessStrategy strategy_;
+    BlockNumber next_, to_;
+};
+
+// ---- who is at work on a relation ----
+
+// Calls f(transaction id, or 0) for each other process that has a lock on the relation which conflicts with
+// `mode`. Prepared transactions are not at work. Nor are those that vacuum it together with this process.
+template <class F>
+void for_each_locker(Relation rel, LOCKMODE mode, F&& f)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, rel->rd_lockInfo.lockRelId.dbId, rel->rd_lockInfo.lockRelId.relId);
+    int count = 0;
+    VirtualTransactionId* lockers = GetLockConflicts(&tag, mode, &count);
+    for (int i = 0; i < count; i++) {
+        TransactionId xid = InvalidTransactionId, xmin = InvalidTransactionId;
+#if PG_VERSION_NUM >= 170000
+        if (lockers[i].procNumber == INVALID_PROC_NUMBER)
+            continue;
+        int nsubxid;
+        bool overflowed;
+        const PGPROC* proc = ProcNumberGetProc(lockers[i].procNumber);
+        ProcNumberGetTransactionIds(lockers[i].procNumber, &xid, &xmin, &nsubxid, &overflowed);
+#else
+        if (lockers[i].backendId == InvalidBackendId)
+            continue;
+        const PGPROC* proc = BackendIdGetProc(lockers[i].backendId);
+#if PG_VERSION_NUM >= 160000
+        int nsubxid;
+        bool overflowed;
+        BackendIdGetTransactionIds(lockers[i].backendId, &xid, &xmin, &nsubxid, &overflowed);
+#else
+        BackendIdGetTransactionIds(lockers[i].backendId, &xid, &xmin);
+#endif
+#endif
+        if (!proc || (MyProc->lockGroupLeader && proc->lockGroupLeader == MyProc->lockGroupLeader))
+            continue;
+        f(xid);
+    }
+    pfree(lockers);
+}
+
+// Every other transaction that has the relation open to write to it, and has an id, has at least this one. (A
+// transaction that ends between two of the calls here, and another that its process begins then, do no harm: the
+// one that is met began later.)
+inline uint64 oldest_writer(Relation rel)
+{
+    const uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+    uint64 oldest = next;
+    for_each_locker(rel, ShareLock, [&](TransactionId xid) {
+        if (TransactionIdIsNormal(xid)) {
+            const auto before = static_cast<int32>(static_cast<uint32>(next) - xid);
+            oldest = std::min(oldest, next - static_cast<uint64>(std::max(before, 0)));
+        }
+    });
+    return oldest;
+}
+// Does anybody else have it open, to read or write?
+inline bool is_open_elsewhere(Relation rel)
+{
+    bool open = false;
+    for_each_locker(rel, AccessExclusiveLock, [&](TransactionId) { open = true; });
+    return open;
+}
 
 }   // namespace quiver::pg

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <type_traits>
@@ -38,6 +39,8 @@ extern "C" {
 #include "utils/varbit.h"
 }
 
+#include "pg/compat.hpp"
+
 #undef Min
 #undef Max
 #undef Abs
@@ -45,5 +48,3 @@ extern "C" {
 #undef vsnprintf
 #undef printf
 #undef qsort
-
-#include "pg/compat.hpp"

@@ -57,10 +57,10 @@ double sink;
 extern "C" {
 [[gnu::noinline]] void step_build(Graph& g, const Vec<float>& x)
 {
-    Rng levels(1);
+    LevelDraw levels(1);
     for (size_t i = 0; i < rows; i++)
         g.inserter.insert(g.value(&x[i * dims]), Tid{0, static_cast<uint16_t>(i), 1},
-                          draw_level(levels, g.layout.level_base(), max_level));
+                          levels.draw(g.layout.level_base(), max_level));
 }
 [[gnu::noinline]] void step_search(Graph& g, const Vec<float>& q)
 {

@@ -1,0 +1,17 @@
+// Values of any length in pages of their own, one leading to the next.
+#pragma once
+
+#include "page/bulk_writer.hpp"
+
+namespace quiver::page {
+
+constexpr BlockNumber chain_pages(Size bytes)
+{
+    return static_cast<BlockNumber>((bytes + usable_bytes - 1) / usable_bytes);
+}
+// Writes the bytes into the next pages.
+void write_chain(BulkWriter& writer, const char* bytes, Size length);
+// Reads a value of that length; an error if the chain is another.
+void read_chain(Relation rel, BlockNumber first, char* to, Size length);
+
+}   // namespace quiver::page

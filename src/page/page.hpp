@@ -1,0 +1,53 @@
+// The form of a page: a header, records of fixed size one after the other (or the bytes of a chain), and a tail that says
+// what the page is.
+#pragma once
+
+#include "pg/pg.hpp"
+
+namespace quiver::page {
+
+enum class Kind : uint16 {
+    meta = 1,
+    records = 2,
+    chain = 3,   // part of a value that is longer than a page (chain.hpp)
+};
+
+// Ends every page. The id tells tools such as pg_filedump whose page it is.
+struct Tail {
+    BlockNumber next;   // chain: the page that goes on, or InvalidBlockNumber
+    Kind kind;
+    uint16 id;
+};
+static_assert(sizeof(Tail) == 8);
+constexpr uint16 tail_id = 0x9D51;
+
+constexpr uint32 usable_bytes = BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(Tail));
+
+inline Tail* tail_of(Page page) { return reinterpret_cast<Tail*>(PageGetSpecialPointer(page)); }
+inline char* contents_of(Page page) { return static_cast<char*>(PageGetContents(page)); }
+
+inline void init(Page page, Kind kind)
+{
+    PageInit(page, BLCKSZ, sizeof(Tail));
+    *tail_of(page) = {InvalidBlockNumber, kind, tail_id};
+}
+// What lies behind the used bytes is neither logged nor kept.
+inline void set_used(Page page, Size bytes)
+{
+    reinterpret_cast<PageHeader>(page)->pd_lower =
+        static_cast<LocationIndex>(contents_of(page) + bytes - static_cast<char*>(page));
+}
+inline Size used_bytes(Page page)
+{
+    return reinterpret_cast<PageHeader>(page)->pd_lower - MAXALIGN(SizeOfPageHeaderData);
+}
+
+inline bool is_of(Page page, Kind kind)
+{
+    return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(Tail)) &&
+           tail_of(page)->id == tail_id && tail_of(page)->kind == kind;
+}
+// An error unless the page is of that kind and ours.
+void check(Relation rel, BlockNumber block, Page page, Kind kind);
+
+}   // namespace quiver::page

@@ -1,0 +1,385 @@
+// Records of one fixed size in the pages of a relation. A record's id says where it is by arithmetic. What is in a record is
+// the caller's affair, and so is which records are free; the store finds pages that have some.
+//
+// Changes go to the WAL as generic records. A page that was never written is logged whole: replay may meet it
+// for the first time, and what it holds then is not what it held here (full_page_writes = off).
+//
+// Free space. The free space map has a page's room as one of three values:
+//   usable   has a free record that anybody may use
+//   later    has free records, but all of them too young when it was looked at last
+//   none
+// create() looks at the page that this backend used last, at some pages of the map, at one that was too young a while
+// ago, and then extends the relation; while it waits for the extension lock others may have done that, so it looks at the
+// map once more. A vacuum enters every page that has free records. The map is not logged: after a crash it may say
+// anything, and whoever follows it looks.
+#pragma once
+
+#include "core/assert.hpp"
+#include "core/prefetch.hpp"
+#include "page/buffer_hints.hpp"
+#include "page/page.hpp"
+#include "pg/entry.hpp"
+
+namespace quiver::page {
+
+enum class Room : uint8 { none, later, usable };
+
+// For tests of recovery, in libraries that are built with FAILURE_POINTS: changes of pages till this process is killed,
+// or 0.
+#ifdef QUIVER_FAILURE_POINTS
+extern int crash_after_writes;
+void crash_for_a_test();
+#endif
+
+class PageStore;
+
+// Has the kernel read the pages ahead that are read one after the other.
+class SequentialReadAhead {
+  public:
+    // Before block `block` is read.
+    inline void want(const PageStore& store, BlockNumber block);
+
+  private:
+    BlockNumber last_ = InvalidBlockNumber, asked_ = 0;
+};
+
+class PageStore {
+  public:
+    // building: the relation is new, nobody else sees it, and its pages are logged when it is done.
+    PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes, bool building)
+        : rel_(rel), hints_(rel), first_block_(first_block), record_bytes_(record_bytes),
+          per_page_(usable_bytes / record_bytes), building_(building),
+          blocks_(RelationGetNumberOfBlocks(rel))
+    {
+    }
+
+    // The relation may have grown, or its relcache entry be another.
+    void refresh(Relation rel)
+    {
+        // A pin from before an error is long gone.
+        std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
+        rel_ = rel;
+        blocks_ = RelationGetNumberOfBlocks(rel);
+    }
+
+    Relation relation() const { return rel_; }
+    uint32 records_per_page() const { return per_page_; }
+    BlockNumber first_block() const { return first_block_; }
+    BlockNumber blocks() const { return blocks_; }
+    // As of now.
+    BlockNumber count_blocks() { return blocks_ = RelationGetNumberOfBlocks(rel_); }
+    BlockNumber block_of(uint32 id) const { return first_block_ + id / per_page_; }
+    uint32 first_id(BlockNumber block) const { return (block - first_block_) * per_page_; }
+
+    // Calls f(record) while it does not change. False: there is no such record.
+    template <class F>
+    bool read(uint32 id, F&& f)
+    {
+        const BlockNumber block = block_of(id);
+        Buffer buffer = InvalidBuffer;
+        for (Ahead& a : ahead_)
+            if (a.block == block && BufferIsValid(a.buffer))
+                std::swap(buffer, a.buffer);
+        if (!BufferIsValid(buffer)) {
+            if (!exists(block))
+                return false;
+            buffer = hints_.read(rel_, block);
+        }
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool ok = !PageIsNew(page);
+        if (ok) {
+            check(rel_, block, page, Kind::records);
+            f(static_cast<const char*>(record_in(page, id)));
+        }
+        UnlockReleaseBuffer(buffer);
+        return ok;
+    }
+
+    // Calls f(record); what it changed is kept and logged if it returns true.
+    template <class F>
+    bool write(uint32 id, F&& f)
+    {
+        const BlockNumber block = block_of(id);
+        if (!exists(block))
+            return false;
+        const Buffer buffer = hints_.read(rel_, block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        bool changed = false;
+        if (!PageIsNew(BufferGetPage(buffer))) {
+            check(rel_, block, BufferGetPage(buffer), Kind::records);
+            changed = change(buffer, [&](Page page) { return f(record_in(page, id)); });
+        }
+        UnlockReleaseBuffer(buffer);
+        return changed;
+    }
+
+    // The records of a page, for f(first record). (A page that was added and never written, as a crash
+    // leaves it, has none.)
+    template <class F>
+    void read_page(BlockNumber block, BufferAccessStrategy strategy, F&& f)
+    {
+        const Buffer buffer = ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        if (!PageIsNew(page)) {
+            check(rel_, block, page, Kind::records);
+            f(static_cast<const char*>(contents_of(page)));
+        }
+        UnlockReleaseBuffer(buffer);
+    }
+    // Calls change(first record) if look(first record) is true.
+    template <class Look, class Change>
+    void write_page(BlockNumber block, BufferAccessStrategy strategy, Look&& look, Change&& f)
+    {
+        const Buffer buffer = ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        const Page page = BufferGetPage(buffer);
+        if (!PageIsNew(page)) {
+            check(rel_, block, page, Kind::records);
+            if (look(static_cast<const char*>(contents_of(page))))
+                change(buffer, [&](Page p) {
+                    f(contents_of(p));
+                    return true;
+                });
+        }
+        UnlockReleaseBuffer(buffer);
+    }
+
+    // Calls look(page, block) for each page of records, also for those that come meanwhile, with a reader's lock,
+    // then after() without. Pages are read ahead.
+    template <class Look, class After>
+    void for_each_page(BufferAccessStrategy strategy, Look&& look, After&& after)
+    {
+        pg::ReadAhead ahead(rel_, first_block_, count_blocks(), strategy);
+        for (BlockNumber block = first_block_; block < count_blocks(); block++) {
+            const Buffer buffer = ahead.next(block);
+            LockBuffer(buffer, BUFFER_LOCK_SHARE);
+            if (!PageIsNew(BufferGetPage(buffer)))
+                look(BufferGetPage(buffer), block);
+            UnlockReleaseBuffer(buffer);
+            after();
+        }
+        ahead.end();
+    }
+
+    // A free record, or a new one, zeroed; its id. fill(record) is to set it, while others wait.
+    //     Room room_of(record): may it be used, now or later?
+    template <class RoomOf, class Fill>
+    uint32 create(RoomOf&& room_of, Fill&& fill)
+    {
+        uint32 id = no_record;
+        BlockNumber block = RelationGetTargetBlock(rel_);
+        if (block != InvalidBlockNumber && use(block, room_of, fill, &id))
+            return id;
+        for (int tries = 0; !building_ && tries < 16; tries++) {
+            block = GetPageWithFreeSpace(rel_, asked(Room::usable));
+            if (block == InvalidBlockNumber)
+                break;
+            if (use(block, room_of, fill, &id))
+                return id;
+        }
+        if (!building_) {
+            block = GetPageWithFreeSpace(rel_, asked(Room::later));
+            if (block != InvalidBlockNumber && use(block, room_of, fill, &id))
+                return id;
+        }
+        while (id == no_record)
+            if (use(extend(), room_of, fill, &id))
+                break;
+        return id;
+    }
+
+    // Enters a page into the free space map.
+    void note_room(BlockNumber block, Room room)
+    {
+        RecordPageWithFreeSpace(rel_, block, recorded(room));
+    }
+
+    // Changes a page whose buffer is locked exclusively; logged and kept if f(page) returns true.
+    template <class F>
+    bool change(Buffer buffer, F&& f)
+    {
+        if (building_) {
+            if (!f(BufferGetPage(buffer)))
+                return false;
+            MarkBufferDirty(buffer);
+            return true;
+        }
+        const bool fresh = PageIsNew(BufferGetPage(buffer));
+        GenericXLogState* state = GenericXLogStart(rel_);
+        const Page page =
+            GenericXLogRegisterBuffer(state, buffer, fresh ? GENERIC_XLOG_FULL_IMAGE : 0);
+        if (!f(page)) {
+            GenericXLogAbort(state);
+            return false;
+        }
+        GenericXLogFinish(state);
+#ifdef QUIVER_FAILURE_POINTS
+        if (crash_after_writes > 0 && --crash_after_writes == 0)
+            crash_for_a_test();
+#endif
+        return true;
+    }
+
+    // Pins the page of a record that is likely to be read next, and has the CPU fetch the record while the
+    // present one is worked on: a slot is some 30 cache lines that are in no cache. Where the page is in no
+    // buffer, the kernel is asked to read it.
+    void prefetch(uint32 id)
+    {
+        const BlockNumber block = block_of(id);
+        if (!exists(block))
+            return;
+        Ahead& a = ahead_[next_ahead_];
+        next_ahead_ = (next_ahead_ + 1) % std::size(ahead_);
+        if (BufferIsValid(a.buffer))
+            ReleaseBuffer(a.buffer);
+        a = {block, hints_.read_ahead(rel_, block)};
+        if (!BufferIsValid(a.buffer))
+            return;
+        const char* page = static_cast<const char*>(BufferGetPage(a.buffer));
+        __builtin_prefetch(page, 0, 2);
+        __builtin_prefetch(page + BLCKSZ - sizeof(Tail), 0, 2);
+        quiver::prefetch(record_in(BufferGetPage(a.buffer), id), record_bytes_);
+    }
+    // Lets go of what prefetch() pinned: to be called when work pauses.
+    void release()
+    {
+        for (Ahead& a : ahead_) {
+            if (BufferIsValid(a.buffer))
+                ReleaseBuffer(a.buffer);
+            a.buffer = InvalidBuffer;
+        }
+    }
+
+    char* record_in(Page page, uint32 id) const
+    {
+        char* record = contents_of(page) + size_t{id % per_page_} * record_bytes_;
+        QUIVER_ASSERT(record + record_bytes_ <= static_cast<char*>(page) + BLCKSZ);
+        return record;
+    }
+
+  private:
+    static constexpr uint32 no_record = UINT32_MAX;
+    static constexpr int lookahead = 3;
+
+    static Size recorded(Room room)
+    {
+        return room == Room::usable ? BLCKSZ - 1 : room == Room::later ? BLCKSZ / 4 : 0;
+    }
+    static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
+
+    bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
+
+    // Fills a free record of the page, if there is one. The map learns what it did not know.
+    template <class RoomOf, class Fill>
+    bool use(BlockNumber block, RoomOf&& room_of, Fill&& fill, uint32* id)
+    {
+        if (block < first_block_ || !exists(block)) {
+            note_room(block, Room::none);
+            return false;
+        }
+        const Buffer buffer = hints_.read(rel_, block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        // Look before anything is copied for the log.
+        const Page now = BufferGetPage(buffer);
+        const bool fresh = PageIsNew(now);
+        if (!fresh)
+            check(rel_, block, now, Kind::records);
+        uint32 found = fresh ? 0 : per_page_;
+        Room room = fresh && per_page_ > 1 ? Room::usable : Room::none;   // besides that one
+        for (uint32 i = 0; !fresh && i < per_page_; i++) {
+            const Room of_this = room_of(static_cast<const char*>(record_in(now, i)));
+            if (of_this == Room::usable && found == per_page_)
+                found = i;
+            else
+                room = std::max(room, of_this);
+        }
+        if (found < per_page_)
+            change(buffer, [&](Page page) {
+                if (fresh)
+                    init(page, Kind::records);
+                fill(record_in(page, found));
+                set_used(page, std::max<Size>(used_bytes(page), (found + Size{1}) * record_bytes_));
+                return true;
+            });
+        UnlockReleaseBuffer(buffer);
+        const bool target = RelationGetTargetBlock(rel_) == block;
+        if (found == per_page_ || room != Room::usable) {
+            if (!building_)
+                note_room(block, room);
+            if (target)
+                RelationSetTargetBlock(rel_, InvalidBlockNumber);
+        } else if (!target)
+            RelationSetTargetBlock(rel_, block);
+        if (found == per_page_)
+            return false;
+        *id = first_id(block) + found;
+        return true;
+    }
+
+    // A page with room at the end of the relation, or one that others added while this process waited.
+    BlockNumber extend()
+    {
+        const bool shared = !building_ && !RELATION_IS_LOCAL(rel_);
+        uint32 wanted = 1;
+        if (shared && !ConditionalLockRelationForExtension(rel_, ExclusiveLock)) {
+            LockRelationForExtension(rel_, ExclusiveLock);
+            const BlockNumber block = GetPageWithFreeSpace(rel_, asked(Room::usable));
+            if (block != InvalidBlockNumber) {
+                UnlockRelationForExtension(rel_, ExclusiveLock);
+                return block;
+            }
+            wanted += static_cast<uint32>(RelationExtensionLockWaiterCount(rel_));
+        }
+        if (count_blocks() - first_block_ >= no_record / per_page_ - wanted) {
+            if (shared)
+                UnlockRelationForExtension(rel_, ExclusiveLock);
+            ereport(ERROR,
+                    (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                     errmsg("index \"%s\" cannot have more than %u nodes",
+                            RelationGetRelationName(rel_), no_record),
+                     errhint("Partition the table.")));
+        }
+        uint32 added = 0;
+        const BlockNumber first = pg::extend_relation(rel_, wanted, &added);
+        if (!building_)
+            for (uint32 i = 0; i < added; i++)
+                note_room(first + i, Room::usable);
+        if (shared)
+            UnlockRelationForExtension(rel_, ExclusiveLock);
+        if (!building_)
+            FreeSpaceMapVacuumRange(rel_, first, first + added);
+        blocks_ = std::max(blocks_, first + added);
+        return first;
+    }
+
+    Relation rel_;
+    BufferHints hints_;
+    BlockNumber first_block_;
+    uint32 record_bytes_, per_page_;
+    bool building_;
+    BlockNumber blocks_;   // at least so many
+    // Pinned by prefetch(), the last ones, in turn.
+    struct Ahead {
+        BlockNumber block = InvalidBlockNumber;
+        Buffer buffer = InvalidBuffer;
+    };
+    Ahead ahead_[lookahead];
+    size_t next_ahead_ = 0;
+};
+
+void SequentialReadAhead::want(const PageStore& store, BlockNumber block)
+{
+    if (last_ != InvalidBlockNumber && block == last_ + 1)
+        for (asked_ = std::max(asked_, block + 1);
+             asked_ <= block + static_cast<BlockNumber>(maintenance_io_concurrency) &&
+             asked_ < store.blocks();
+             asked_++)
+            PrefetchBuffer(store.relation(), MAIN_FORKNUM, asked_);
+    else
+        asked_ = 0;
+    last_ = block;
+}
+
+}   // namespace quiver::page

@@ -1,0 +1,803 @@
+// Inserts, scans and vacuums of one graph at the same time, and their crashes (graph/lifecycle.hpp). On a store that
+// lets other operations run before any call: all pairs of operations on small graphs, and random runs.
+//
+// QUIVER_INTERLEAVINGS: random runs of each shape, QUIVER_SEED: the first of them. QUIVER_PAIRS: of each pair of
+// operations, so many schedules in which both are interrupted. QUIVER_TRACE: every call is printed.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "graph/lifecycle_world.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+using namespace quiver::graph::test;
+
+namespace {
+
+uint64_t setting(const char* name, uint64_t otherwise)
+{
+    const char* value = std::getenv(name);
+    return value ? std::strtoull(value, nullptr, 10) : otherwise;
+}
+
+// Sanitizers take some ten times as long.
+#ifdef QUIVER_ASSERTIONS
+constexpr uint64_t share = 5;
+#else
+constexpr uint64_t share = 1;
+#endif
+
+constexpr Shape shapes[] = {
+    {"sketches", Form::dense, Metric::l2, 6, 1},
+    {"no_sketches", Form::dense, Metric::l2, 6, 0},
+    {"inner_product", Form::dense, Metric::ip, 6, 1},
+    {"bits", Form::bits, Metric::hamming, 64, 1},
+    {"sparse", Form::sparse, Metric::l2, 200, 0},
+};
+
+// ---- operations by name ----
+
+enum class What {
+    insert,
+    insert_higher,
+    insert_equal,
+    insert_far,
+    scan,
+    vacuum_one,
+    vacuum_half,
+    vacuum_entry,   // its node, and that of the root
+    vacuum_all,
+    put_off,        // a vacuum of half that finds it is not worth while yet
+};
+constexpr What all_of_them[] = {
+    What::insert,     What::insert_higher, What::insert_equal, What::insert_far, What::scan,
+    What::vacuum_one, What::vacuum_half,   What::vacuum_entry, What::vacuum_all, What::put_off,
+};
+const char* name_of(What what)
+{
+    constexpr const char* names[] = {
+        "an insert",
+        "an insert of a higher node",
+        "an insert of an equal row",
+        "an insert of a far row",
+        "a scan",
+        "a vacuum of one row",
+        "a vacuum of half",
+        "a vacuum of the entry and the root",
+        "a vacuum of all",
+        "a vacuum that is put off",
+    };
+    return names[static_cast<size_t>(what)];
+}
+bool is_vacuum(What what) { return what >= What::vacuum_one; }
+
+std::set<size_t> every_second(const std::set<size_t>& rows)
+{
+    std::set<size_t> some;
+    for (const size_t row : rows)
+        if (row % 2 == 0)
+            some.insert(row);
+    return some;
+}
+
+std::unique_ptr<Operation> make(World& w, What what, uint32_t seed)
+{
+    std::mt19937 rng(seed);
+    const auto insert = [&](Vector x, int level) {
+        return std::make_unique<InsertOperation>(
+            w, std::vector<size_t>{w.add_row(std::move(x), level)});
+    };
+    const auto vacuum = [&](VacuumOperation::Choice choice, bool worth_while = true) {
+        return std::make_unique<VacuumOperation>(w, name_of(what), choice, worth_while);
+    };
+    const std::set<size_t> there = w.committed();
+    switch (what) {
+    case What::insert: return insert(w.random_vector(rng), 0);
+    case What::insert_higher:
+        return insert(w.random_vector(rng), std::max(w.graph.state().entry.level + 1, 1));
+    case What::insert_equal:
+        return insert(there.empty() ? w.random_vector(rng) : w.rows[*there.begin()].x, 0);
+    case What::insert_far: return insert(w.far_vector(rng), 1);
+    case What::scan: return std::make_unique<ScanOperation>(w, w.random_vector(rng));
+    case What::vacuum_one:
+        return vacuum([](World& at) {
+            const std::set<size_t> all = at.committed();
+            return all.empty() ? all
+                               : std::set<size_t>{*std::next(
+                                     all.begin(), static_cast<ptrdiff_t>(all.size() / 2))};
+        });
+    case What::vacuum_half: return vacuum([](World& at) { return every_second(at.committed()); });
+    case What::vacuum_entry:
+        return vacuum([](World& at) {
+            std::set<size_t> some = at.rows_of(at.graph.state().entry.id);
+            some.merge(at.rows_of(at.graph.state().entry.root));
+            return some;
+        });
+    case What::vacuum_all: return vacuum([](World& at) { return at.committed(); });
+    case What::put_off:
+        return vacuum([](World& at) { return every_second(at.committed()); }, false);
+    }
+    return nullptr;
+}
+
+constexpr uint64_t to_the_end = UINT64_MAX / 2;
+
+struct Turn {
+    size_t operation;
+    uint64_t calls;
+    bool crash = false;   // it ends
+};
+
+struct SmallGraph {
+    const char* name;
+    Geometry geometry;
+    size_t rows;
+    uint32_t seed;
+    enum { different, equal, half_marked } kind;   // half_marked: as deleted, but nothing more was done
+};
+const SmallGraph small_graphs[] = {
+    {"an empty index", {2, 2, 1, 8}, 0, 1, SmallGraph::different},
+    {"one row", {2, 2, 1, 8}, 1, 2, SmallGraph::different},
+    {"two rows", {2, 1, 2, 8}, 2, 3, SmallGraph::different},
+    {"five rows", {2, 3, 1, 4}, 5, 4, SmallGraph::different},
+    {"nine rows", {2, 4, 1, 8}, 9, 5, SmallGraph::different},
+    {"seven equal rows", {2, 2, 1, 4}, 7, 6, SmallGraph::equal},
+    {"seven rows, half of them marked as deleted", {2, 2, 1, 8}, 7, 7, SmallGraph::half_marked},
+};
+
+class Lifecycle : public testing::TestWithParam<Shape> {
+  protected:
+    // Calls f(world, base) for each of the small graphs.
+    template <class F>
+    void on_small_graphs(F&& f)
+    {
+        for (const SmallGraph& g : small_graphs) {
+            if (g.rows > 7 && GetParam().form == Form::sparse)
+                continue;   // the other form without sketches does
+            World w(GetParam(), g.geometry);
+            std::mt19937 rng(g.seed);
+            const Vector same = w.random_vector(rng);
+            for (size_t i = 0; i < g.rows; i++)
+                w.insert(w.add_row(g.kind == SmallGraph::equal && i > 0 ? same
+                                                                        : w.random_vector(rng),
+                                   i == g.rows / 2 ? 1 : 0));
+            if (g.kind == SmallGraph::half_marked) {
+                w.delete_rows(every_second(w.committed()));
+                w.vacuum(false);
+            }
+            graph_ = g.name;
+            f(w, w.keep());
+        }
+        EXPECT_GT(runs_, 0u);
+        // Only where an insert had no other choice, or a vacuum overtook a scan
+    std::printf("excused %zu of %zu gave up %zu\n", excused_, runs_, gave_up_);
+        EXPECT_LE(excused_, 1 + runs_ / 1000);
+    }
+
+    // Runs operations in turns, those that are left to their ends, and checks the graph. False: one of them ended
+    // before its turn did.
+    bool run(World& w, const World::Base& base, const std::vector<What>& whats,
+             const std::vector<Turn>& turns)
+    {
+        w.restore(base);
+        bool all = true;
+        {
+            std::vector<std::unique_ptr<Operation>> operations;
+            for (size_t i = 0; i < whats.size(); i++)
+                operations.push_back(make(w, whats[i], static_cast<uint32_t>(100 + i)));
+            for (const Turn& t : turns)
+                if (t.crash)
+                    operations[t.operation]->kill();
+                else if (!operations[t.operation]->resume(t.calls) && t.calls != to_the_end)
+                    all = false;
+            for (const auto& o : operations)
+                o->resume(to_the_end);
+        }
+        w.check_all(++runs_ % 16 == 0);
+        excused_ += w.excused > 0;
+        gave_up_ += w.gave_up;
+        if (!w.error.empty())
+            report(w.error, whats, turns);
+        return all;
+    }
+    // Of an operation that runs alone
+    uint64_t calls_of(World& w, const World::Base& base, What what)
+    {
+        w.restore(base);
+        const std::unique_ptr<Operation> o = make(w, what, 100);
+        o->resume(to_the_end);
+        return o->calls();
+    }
+
+  private:
+    // Of each kind the first only
+    void report(const std::string& error, const std::vector<What>& whats,
+                const std::vector<Turn>& turns)
+    {
+        std::string kind = error, schedule;
+        std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+        for (const What what : whats)
+            kind += name_of(what);
+        for (const Turn& t : turns)
+            schedule += std::string(name_of(whats[t.operation])) +
+                        (t.crash                 ? " crashes; "
+                         : t.calls == to_the_end ? " to its end; "
+                                                 : " for " + std::to_string(t.calls) + " calls; ");
+        if (seen_.insert(kind).second)
+            ADD_FAILURE() << graph_ << ": " << schedule << error;
+    }
+
+    size_t runs_ = 0, excused_ = 0, gave_up_ = 0;
+    std::string graph_;
+    std::set<std::string> seen_;
+};
+
+// An operation runs for i calls, another one to its end, for each i.
+TEST_P(Lifecycle, OneOperationInsideAnother)
+{
+    on_small_graphs([&](World& w, const World::Base& base) {
+        for (const What a : all_of_them)
+            for (const What b : all_of_them)
+                for (uint64_t i = 0; !is_vacuum(a) || !is_vacuum(b); i += share)
+                    if (!run(w, base, {a, b}, {{0, i}, {1, to_the_end}}))
+                        break;
+    });
+}
+
+// A vacuum, and then an insert, while an insert or a scan waits that has seen what was there before. The second
+// insert ends, or it waits, too, and crashes at last.
+TEST_P(Lifecycle, VacuumAndReuseInsideAnother)
+{
+    on_small_graphs([&](World& w, const World::Base& base) {
+        std::mt19937 rng(1);
+        Rng pick(1);
+        w.graph.pick = &pick;
+        for (const What a : {What::insert, What::insert_higher, What::insert_equal, What::scan})
+            for (const What b : {What::vacuum_half, What::vacuum_entry, What::vacuum_all})
+                for (const What c : {What::insert, What::insert_higher})
+                    for (uint64_t i = 0;; i += share) {
+                        if (!run(w, base, {a, b, c}, {{0, i}, {1, to_the_end}, {2, to_the_end}}))
+                            break;
+                        // In an empty graph it has a slot after three calls, and is the entry after four.
+                        const uint64_t j = rng() % 2 ? 3 : 1 + rng() % 16;
+                        run(w, base, {a, b, c},
+                            {{0, i}, {1, to_the_end}, {2, j}, {0, to_the_end}, {2, 0, true}});
+                    }
+    });
+}
+
+// An operation crashes at its i-th call, then another one runs.
+TEST_P(Lifecycle, CrashesLoseNothing)
+{
+    on_small_graphs([&](World& w, const World::Base& base) {
+        for (const What a : all_of_them)
+            for (const What b : {What::insert, What::insert_higher, What::insert_equal,
+                                 What::vacuum_half, What::vacuum_all})
+                for (uint64_t i = 0; a != What::scan; i += share)
+                    if (!run(w, base, {a, b}, {{0, i}, {0, 0, true}, {1, to_the_end}}))
+                        break;
+    });
+}
+
+// Both are interrupted, and one of them may crash: all schedules, or so many of them.
+TEST_P(Lifecycle, TwoOperationsTakeTurns)
+{
+    const uint64_t most = setting("QUIVER_PAIRS", 25 / share);
+    on_small_graphs([&](World& w, const World::Base& base) {
+        std::mt19937 rng(1);
+        for (const What a : all_of_them)
+            for (const What b : all_of_them) {
+                if (is_vacuum(a) && is_vacuum(b))
+                    continue;
+                const uint64_t m = calls_of(w, base, a) + 1, n = calls_of(w, base, b) + 1;
+                const auto try_at = [&](uint64_t i, uint64_t j) {
+                    const uint32_t crash = rng() % 4;
+                    if (crash < 2)
+                        run(w, base, {a, b}, {{0, i}, {1, j}, {crash, 0, true}, {1 - crash, to_the_end}});
+                    else
+                        run(w, base, {a, b}, {{0, i}, {1, j}, {0, to_the_end}, {1, to_the_end}});
+                };
+                if (m * n <= most)
+                    for (uint64_t i = 0; i < m * n; i++)
+                        try_at(i / n, i % n);
+                else
+                    for (uint64_t i = 0; i < most; i++)
+                        try_at(rng() % m, rng() % n);
+            }
+    });
+}
+
+// ---- random runs ----
+
+class RandomRun {
+  public:
+    RandomRun(World& world, std::mt19937& rng) : w_(world), rng_(rng), same_(w_.random_vector(rng))
+    {
+        equal_ = rng_() % 3 == 0;
+        const size_t rows = rng_() % 4 == 0 ? rng_() % 4 : rng_() % 61;
+        for (size_t i = 0; i < rows; i++)
+            w_.insert(w_.add_row(vector(), level()));
+    }
+
+    // Some operations at once, till all have ended.
+    void round()
+    {
+        std::vector<std::unique_ptr<Operation>> operations;
+        std::vector<uint32_t> speed;   // some are much slower than others
+        for (size_t i = 3 + rng_() % 4; i > 0; i--) {
+            operations.push_back(operation());
+            speed.push_back(rng_() % 2 ? 8 : 1);
+        }
+        const uint32_t crashes = rng_() % 3 == 0 ? 10 + rng_() % 100 : 0;   // one in so many turns
+        const uint32_t longest = rng_() % 2 ? 8 : 120;
+        const Operation* vacuum = nullptr;   // there is only one at a time
+        while (w_.error.empty()) {
+            std::vector<Operation*> ready;
+            for (size_t i = 0; i < operations.size(); i++) {
+                Operation* o = operations[i].get();
+                if (o->running() && (!o->is_vacuum() || !vacuum || vacuum == o))
+                    ready.insert(ready.end(), speed[i], o);
+            }
+            if (ready.empty())
+                break;
+            Operation* o = ready[rng_() % ready.size()];
+            if (crashes > 0 && rng_() % crashes == 0 && !o->is_scan())
+                o->kill();
+            else
+                o->resume(1 + rng_() % longest);
+            if (o->is_vacuum())
+                vacuum = o->running() ? o : nullptr;
+            if (rng_() % 16 == 0)
+                w_.during("while others are at work", [&] { w_.check_rows(0); });
+        }
+    }
+
+  private:
+    Vector vector()
+    {
+        const std::set<size_t> there = w_.committed();
+        if (!there.empty() && rng_() % 4 == 0)
+            return w_.rows[*std::next(there.begin(), static_cast<ptrdiff_t>(rng_() % there.size()))]
+                .x;
+        if (equal_ && rng_() % 2 == 0)
+            return same_;
+        return rng_() % 6 == 0 ? w_.far_vector(rng_) : w_.random_vector(rng_);
+    }
+    int level()
+    {
+        const uint32_t r = rng_() % 20;
+        return r < 14 ? 0 : r < 17 ? 1 : r < 19 ? 2 : 4;
+    }
+    std::unique_ptr<Operation> operation()
+    {
+        const uint32_t r = rng_() % 10;
+        if (r < 5) {
+            std::vector<size_t> some;
+            for (size_t n = rng_() % 3 + 1; n > 0; n--)
+                some.push_back(w_.add_row(vector(), level()));
+            return std::make_unique<InsertOperation>(w_, some);
+        }
+        if (r < 7)
+            return std::make_unique<ScanOperation>(w_, vector());
+        const uint32_t kind = rng_() % 6, seed = static_cast<uint32_t>(rng_());
+        const auto choose = [kind, seed](World& w) {
+            const std::set<size_t> all = w.committed();
+            if (kind == 0 || all.empty())
+                return all;
+            if (kind == 1)
+                return w.rows_of(w.graph.state().entry.id);
+            if (kind == 2)
+                return w.rows_of(w.graph.state().entry.root);
+            std::mt19937 rng(seed);
+            std::set<size_t> some;
+            for (const size_t row : all)
+                if (kind == 3   ? w.rows[row].x == w.rows[*all.begin()].x   // equal ones
+                    : kind == 4 ? rng() % 2 == 0
+                                : rng() % 8 != 0)
+                    some.insert(row);
+            return some;
+        };
+        return std::make_unique<VacuumOperation>(w_, "vacuum", choose, rng_() % 5 != 0);
+    }
+
+    World& w_;
+    std::mt19937& rng_;
+    Vector same_;
+    bool equal_ = false;
+};
+
+TEST_P(Lifecycle, RandomInterleavings)
+{
+    const uint64_t first = setting("QUIVER_SEED", 1), count = setting("QUIVER_INTERLEAVINGS", 500 / share);
+    std::map<std::string, std::pair<size_t, std::string>> failures;   // of each kind, and the first
+    size_t excused = 0, reused = 0, gave_up = 0;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        std::mt19937 rng(static_cast<uint32_t>(seed));
+        Geometry geometry;
+        geometry.m = 2 + rng() % 7;
+        geometry.slots_per_page = 1 + rng() % 8;
+        geometry.tids = 1 + rng() % 3;
+        geometry.ef_construction = rng() % 2 ? 4 + rng() % 8 : 20;
+        World w(GetParam(), geometry);
+        Rng pick(seed);
+        if (rng() % 2)
+            w.graph.pick = &pick;
+        RandomRun random(w, rng);
+        for (size_t rounds = 1 + rng() % 3; rounds > 0; rounds--) {
+            w.during("in a round", [&] { random.round(); });
+            w.during("between rounds", [&] {
+                w.check_rows();
+                w.check_graph(true);
+            });
+        }
+        w.check_all(seed % 4 == 0);
+        gave_up += w.gave_up;
+        excused += w.excused > 0;
+        reused += w.graph.reused > 0;
+        if (!w.error.empty()) {
+            std::string kind = w.error;
+            std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+            auto& [n, text] = failures[kind];
+            if (n++ == 0)
+                text = "seed " + std::to_string(seed) + ": " + w.error;
+        }
+    }
+    for (const auto& [kind, failure] : failures)
+        ADD_FAILURE() << failure.second << " (" << failure.first << " such)";
+    std::printf("excused %zu gave up %zu\n", excused, gave_up);
+    EXPECT_LE(excused, 1 + count / 1000);
+    EXPECT_GE(reused, count / 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Lifecycle, testing::ValuesIn(shapes),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// ---- single cases ----
+
+constexpr Shape sketches = {"sketches", Form::dense, Metric::l2, 6, 1};
+
+// Two sessions saw an empty index, whatever the levels of their nodes.
+TEST(LifecycleCases, FirstInsertsMeet)
+{
+    for (const int a : {0, 2})
+        for (const int b : {0, 2})
+            for (uint64_t i = 0; i < 12; i++)
+                for (uint64_t j = 0; j < 12; j++) {
+                    World w(sketches, {});
+                    std::mt19937 rng(1);
+                    InsertOperation first(w, {w.add_row(w.random_vector(rng), a)});
+                    InsertOperation second(w, {w.add_row(w.random_vector(rng), b)});
+                    first.resume(i);
+                    second.resume(j);
+                    first.resume(to_the_end);
+                    second.resume(to_the_end);
+                    EXPECT_EQ(w.committed().size(), 2u);
+                    w.check_all(true);
+                    ASSERT_EQ(w.error, "") << a << " " << b << " " << i << " " << j;
+                }
+}
+
+// The entry was read, and is no node any more when it is visited.
+TEST(LifecycleCases, StaleEntriesAreReadAgain)
+{
+    for (const bool scans : {true, false})
+        for (uint64_t i = 0; i < 6; i++) {
+            World w(sketches, {});
+            std::mt19937 rng(1);
+            w.insert(w.add_row(w.random_vector(rng)));
+            std::unique_ptr<Operation> waits = make(w, scans ? What::scan : What::insert_far, 2);
+            waits->resume(i);
+            w.delete_rows(w.committed());
+            w.vacuum();
+            for (int n = 0; n < 3; n++)
+                w.insert(w.add_row(w.random_vector(rng)));
+            waits->resume(to_the_end);
+            waits.reset();
+            EXPECT_EQ(w.committed().size(), scans ? 3u : 4u);
+            w.check_all(true);
+            ASSERT_EQ(w.error, "") << scans << " " << i;
+        }
+}
+
+// Each row is found as soon as it is there, wherever the vacuum that deletes all others is, and if it crashes.
+TEST(LifecycleCases, RowsAreFoundThatComeWhileAllAreDeleted)
+{
+    for (const bool crashes : {false, true})
+        for (uint64_t i = 0;; i++) {
+            World w(sketches, {3, 4, 1, 8});
+            std::mt19937 rng(1);
+            for (int n = 0; n < 16; n++)
+                w.insert(w.add_row(w.random_vector(rng), n % 5 == 4));
+            std::unique_ptr<Operation> vacuum = make(w, What::vacuum_all, 1);
+            const bool more = vacuum->resume(i);
+            if (crashes)
+                vacuum->kill();
+            for (int n = 0; n < 6; n++) {
+                w.insert(w.add_row(w.random_vector(rng), n % 3 == 2));
+                w.check_rows();
+            }
+            vacuum->resume(to_the_end);
+            vacuum.reset();
+            EXPECT_GE(w.committed().size(), 6u);
+            w.check_all(true);
+            ASSERT_EQ(w.error, "") << i;
+            if (!more)
+                break;
+        }
+}
+
+// Nodes of equal rows do not lead only to each other, also when rows come and go.
+TEST(LifecycleCases, EqualRowsAreNoIsland)
+{
+    for (const uint32_t rows : {60u, 1000u})
+        for (const uint32_t m : {2u, 16u}) {
+            World w(sketches, {m, 8, 8, 64});
+            std::mt19937 rng(1);
+            const Vector same = w.random_vector(rng);
+            for (uint32_t i = 0; i < rows; i++)
+                w.insert(w.add_row(i % 2 == 0 ? same : w.random_vector(rng), i % 40 == 39));
+            for (uint32_t i = 0; i < rows * 3 / 10; i++)
+                w.insert(w.add_row(same));
+            std::set<size_t> first;
+            for (uint32_t i = 0; i < rows; i += 4)
+                first.insert(i);
+            w.delete_rows(first);
+            w.check_all(false);
+            EXPECT_EQ(w.scan_all(w.scan, same), w.committed()) << rows << " " << m;
+            const auto is_same = [&](SlotId id) {
+                return w.rows[*w.rows_of(id).begin()].x == same;
+            };
+            size_t nodes = 0, islands = 0;   // that lead to equal ones only
+            for (SlotId id = 0; id < w.graph.state().size; id++) {
+                const Slot slot = w.graph.slot(id);
+                const SlotHeader& h = slot.header();
+                if (h.state == SlotState::live && h.level == 0 && is_same(id)) {
+                    nodes++;
+                    islands += std::all_of(slot.ids(), slot.ids() + h.degree, is_same);
+                }
+            }
+            EXPECT_LT(islands * 2, nodes) << rows << " " << m;
+            w.delete_rows(w.rows_that([&](const Row& r) { return r.x == same; }));
+            w.check_all(rows < 100);
+            EXPECT_EQ(w.error, "") << rows << " " << m;
+        }
+}
+
+// The next vacuum takes out what one was not worth while for.
+TEST(LifecycleCases, DeletionsThatArePutOffAreMadeUpFor)
+{
+    World w(sketches, {4, 4, 1, 16});
+    std::mt19937 rng(1);
+    for (int i = 0; i < 40; i++)
+        w.insert(w.add_row(w.random_vector(rng), i % 8 == 7));
+    for (int round = 0; round < 3; round++) {
+        w.delete_rows(every_second(w.committed()));
+        const size_t dead = w.dead().size();
+        const RemovalResult put_off = w.vacuum(false);
+        EXPECT_EQ(put_off.removed, static_cast<double>(dead));
+        EXPECT_GE(put_off.deleted, dead);
+        EXPECT_EQ(put_off.freed, 0u);
+        for (int i = 0; i < 5; i++)
+            w.insert(w.add_row(w.random_vector(rng)));
+        w.check_rows();
+        w.check_graph(true);
+        ASSERT_EQ(w.error, "");
+    }
+    const RemovalResult result = w.vacuum();
+    EXPECT_EQ(result.deleted, 0u);
+    EXPECT_GT(result.freed, 20u);
+    w.check_all(true);
+    EXPECT_EQ(w.error, "");
+}
+
+// Beside transactions that overlap each other all the time, a vacuum frees what was deleted before they began.
+TEST(LifecycleCases, VacuumFreesBesideOverlappingTransactions)
+{
+    World w(sketches, {4, 4, 1, 16});
+    std::mt19937 rng(1);
+    for (int i = 0; i < 30; i++)
+        w.insert(w.add_row(w.random_vector(rng)));
+    SharedGraph::InFlight open = w.graph.begin(true);
+    SlotId size = 0;
+    for (int round = 0; round < 6; round++) {
+        w.delete_rows(w.committed());
+        const size_t dead = w.dead().size();
+        const RemovalResult result = w.vacuum();
+        EXPECT_EQ(result.deleted, dead);              // the open one may have met them alive
+        EXPECT_EQ(result.freed, round > 0 ? 30u : 0u);   // but not those that the last vacuum marked
+        const SharedGraph::InFlight next = w.graph.begin(true);
+        w.graph.end(open);
+        open = next;
+        for (int i = 0; i < 30; i++)
+            w.insert(w.add_row(w.random_vector(rng)));
+        w.check_rows();
+        ASSERT_EQ(w.error, "");
+        if (round == 2)
+            size = w.graph.state().size;
+    }
+    EXPECT_EQ(w.graph.state().size, size);
+    w.graph.end(open);
+    w.check_all(true);
+    EXPECT_EQ(w.error, "");
+}
+
+// What is freed while nobody is at work can be used at once.
+TEST(LifecycleCases, FreedSlotsAreUsedByTheNextTransaction)
+{
+    World w(sketches, {4, 4, 1, 16});
+    std::mt19937 rng(1);
+    for (int i = 0; i < 40; i++)
+        w.insert(w.add_row(w.random_vector(rng)));
+    const SlotId size = w.graph.state().size;
+    w.delete_rows(w.committed());
+    EXPECT_EQ(w.vacuum().freed, 40u);
+    for (int i = 0; i < 40; i++)
+        w.insert(w.add_row(w.random_vector(rng)));
+    EXPECT_EQ(w.graph.state().size, size);
+}
+
+// A vacuum crashes before it has marked a node's upper slots; the next one has to keep those, as an insert may have
+// met them alive, and what they lead down to.
+TEST(LifecycleCases, UpperSlotsKeepLowerOnes)
+{
+    for (uint64_t i = 0;; i++) {
+        World w(sketches, {2, 2, 1, 8});
+        std::mt19937 rng(1);
+        for (int n = 0; n < 9; n++)
+            w.insert(w.add_row(w.random_vector(rng), n % 3 == 0));
+        std::unique_ptr<Operation> vacuum = make(w, What::vacuum_half, 1);
+        const bool more = vacuum->resume(i);
+        vacuum->kill();
+        const SharedGraph::InFlight open = w.graph.begin(true);
+        w.vacuum();
+        w.check_graph(true);
+        w.graph.end(open);
+        w.check_all(true);
+        ASSERT_EQ(w.error, "") << i;
+        if (!more)
+            break;
+    }
+}
+
+// ---- graphs that no inserts would make ----
+
+struct Crafted : World {
+    std::mt19937 rng{1};
+    Vector here = random_vector(rng), there = far_vector(rng);
+
+    Crafted() : World(sketches, {2, 2, 1, 8}) {}   // room for four links
+    SlotId near(Vector x)
+    {
+        for (float& v : x)
+            v += static_cast<float>(rng() % 100) / 100;
+        return craft(x);
+    }
+    void start_at(SlotId id) { quiet.replace_entry({}, {id, 0, id}); }
+    // All lead to each other.
+    std::vector<SlotId> group(const Vector& x)
+    {
+        std::vector<SlotId> ids;
+        for (int i = 0; i < 5; i++)
+            ids.push_back(near(x));
+        for (const SlotId from : ids)
+            for (const SlotId to : ids)
+                if (from != to)
+                    link(from, {to});
+        return ids;
+    }
+    void unlink_last(SlotId id) { graph.slot(id).header().degree--; }
+    // A vacuum of that node's row, with all rows found before each call and in the end, if it crashes, too.
+    void vacuum_step_by_step(SlotId id)
+    {
+        const Base base = keep();
+        const std::set<size_t> its = rows_of(id);
+        for (uint64_t i = 0;; i++) {
+            restore(base);
+            VacuumOperation operation(*this, "vacuum", [&](World&) { return its; });
+            const bool more = operation.resume(i);
+            operation.kill();
+            during("after a crash", [&] { check_rows(); });
+            during("after a vacuum", [&] {
+                if (vacuum().deleted != 0)
+                    fail("slots wait");
+                check_rows();
+            });
+            ASSERT_EQ(error, "") << i;
+            if (!more)
+                break;
+        }
+    }
+};
+
+// The new root leads nowhere.
+TEST(LifecycleCases, TheRootMovesWhenAllIsReached)
+{
+    Crafted w;
+    const SlotId root = w.near(w.here);
+    for (int i = 0; i < 4; i++)
+        w.link(root, {w.near(w.here)});
+    w.start_at(root);
+    w.vacuum_step_by_step(root);
+}
+
+// Only a deleted node leads from one group of nodes to the other, and no node has room for more links. How: all nodes
+// of the second group lead to each other, or only one to all others, or only to it.
+void separate_groups(bool star, bool by_searches)
+{
+    Crafted w;
+    const std::vector<SlotId> a = w.group(w.here);
+    std::vector<SlotId> b;
+    if (star) {
+        for (int i = 0; i < 5; i++)
+            b.push_back(w.near(w.there));
+        w.link(b[0], {b[1], b[2], b[3], b[4]});
+        for (int i = 1; i < 5; i++)
+            w.link(b[static_cast<size_t>(i)], {b[0]});
+    } else
+        b = w.group(w.there);
+    const SlotId bridge = w.craft(w.rows[0].x);   // so near that its link is not the one to give up
+    w.unlink_last(a[0]);
+    w.link(a[0], {bridge});
+    w.link(bridge, {b[0], a[4]});   // the repair of a[0] takes the nearer one
+    w.start_at(a[0]);
+    if (by_searches)   // many pages, few suspects
+        for (int i = 0; i < 600; i++)
+            w.quiet.create([](const MutableSlot& slot) {
+                slot.header().state = SlotState::overflow;
+                slot.header().owner() = no_slot;
+            });
+    w.check_rows();
+    ASSERT_EQ(w.error, "");
+    // Marked before an insert began, it could be freed; but the insert may be that of a node of the second group.
+    const World::Base base = w.keep();
+    w.delete_rows(w.rows_of(bridge));
+    w.vacuum(false);
+    const SharedGraph::InFlight insert = w.graph.begin(true);
+    w.vacuum();
+    w.check_rows();
+    w.graph.end(insert);
+    EXPECT_EQ(w.vacuum().deleted, 0u);
+    w.check_rows();
+    EXPECT_EQ(w.error, "");
+    w.restore(base);
+    w.vacuum_step_by_step(bridge);
+}
+TEST(LifecycleCases, NodesWithoutRoomAreReached)
+{
+    for (const bool star : {false, true})
+        for (const bool by_searches : {false, true})
+            separate_groups(star, by_searches);
+}
+
+// While a vacuum is at work, an insert adds a page, and a node there to which only a node leads that is deleted then.
+TEST(LifecycleCases, NodesOnNewPagesAreReached)
+{
+    for (uint64_t i = 1;; i++) {
+        Crafted w;
+        const std::vector<SlotId> a = w.group(w.here);
+        const SlotId bridge = w.near(w.there);
+        w.unlink_last(a[0]);
+        w.link(a[0], {bridge});
+        w.link(bridge, {a[4]});
+        w.start_at(a[0]);
+        const std::set<size_t> its = w.rows_of(bridge);
+        VacuumOperation vacuum(w, "vacuum", [&](World&) { return its; });
+        vacuum.resume(1);   // it has counted the pages
+        const SlotId late = w.near(w.there);
+        w.link(late, {bridge});
+        w.link(bridge, {late});
+        const bool more = vacuum.resume(i);
+        w.check_rows();
+        vacuum.kill();
+        w.check_rows();
+        w.vacuum();
+        w.check_rows();
+        ASSERT_EQ(w.error, "") << i;
+        if (!more)
+            break;
+    }
+}
+
+}   // namespace
