@@ -1,12 +1,12 @@
-# Waiting for a server that crashed.
+# Waiting for a server that crashed, or for one that may.
 package Recovery;
 use strict;
 use warnings;
 use Exporter 'import';
 use Time::HiRes qw(usleep time);
-our @EXPORT_OK = qw(wait_until);
+our @EXPORT_OK = qw(wait_until caught_up);
 
-# Until $query gives t; dies after three minutes. A server that recovers turns clients away, and a psql
+# Until $query gives t; dies after three minutes, or when the server has ended. A server that recovers turns clients away, and a psql
 # that is gone before its query was written to it makes IPC::Run die: both mean to ask again.
 # (poll_query_until of PostgreSQL's module dies of the second.)
 sub wait_until
@@ -16,8 +16,27 @@ sub wait_until
 	{
 		my $answer = '';
 		return if eval { $node->psql('postgres', $query, stdout => \$answer) == 0 } && $answer eq 't';
+		next if -e $node->data_dir . '/postmaster.pid';
+		$node->stop('immediate', fail_ok => 1);   # so that the module knows, too
+		die "the server has ended: $query";
 	}
 	die "no recovery: $query";
+}
+
+# Whether the standby replays all that the primary has written, within a minute: true, or false, soon, if it ended.
+# (wait_for_catchup of PostgreSQL's module waits three minutes for a standby that is gone.)
+sub caught_up
+{
+	my ($primary, $standby) = @_;
+	my $lsn = $primary->lsn('flush');
+	for (my $end = time + 60; time < $end; usleep(100_000))
+	{
+		my $answer = '';
+		my $status = eval { $standby->psql('postgres', "SELECT pg_last_wal_replay_lsn() >= '$lsn'", stdout => \$answer) };
+		return 1 if ($status // 1) == 0 && $answer eq 't';
+		return 0 unless -e $standby->data_dir . '/postmaster.pid';
+	}
+	return 0;
 }
 
 1;

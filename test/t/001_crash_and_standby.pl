@@ -5,6 +5,9 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use FindBin;
+use lib "$FindBin::RealBin/..";
+use IndexTest qw(problems lost_rows vectors);
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
@@ -15,44 +18,26 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'start', has_streaming => 1);
 $standby->start;
 
-sub vectors
-{
-	my ($from, $to) = @_;
-	return "SELECT i, (SELECT array_agg(sin(i * j + j * j)::real ORDER BY j) FROM generate_series(1, 48) j)::vector(48)"
-	  . " FROM generate_series($from, $to) i";
-}
-
-# How many rows are not the nearest to themselves, through the index.
-sub missing
-{
-	my ($node) = @_;
-	return $node->safe_psql('postgres', q{
-		SET enable_seqscan = off; SET hnsw.ef_search = 100;
-		SELECT count(*) FROM items a WHERE a.id <> (SELECT b.id FROM items b ORDER BY b.v <-> a.v LIMIT 1)});
-}
-# What the verifier finds in the index.
-sub problems
-{
-	my ($node) = @_;
-	return $node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true)");
-}
+sub rows { return vectors(@_, 48) }
+# The rows that a search misses, '' if none.
+sub missing { return lost_rows(shift, 'items') }
 
 $primary->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE items (id integer PRIMARY KEY, v vector(48))');
-$primary->safe_psql('postgres', 'INSERT INTO items ' . vectors(1, 1500));
+$primary->safe_psql('postgres', 'INSERT INTO items ' . rows(1, 1500));
 $primary->safe_psql('postgres', 'CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops)');
-is(missing($primary), '0', 'built index finds every row');
+is(missing($primary), '', 'built index finds every row');
 
 my $next = 1501;
 for my $round (1 .. 4)
 {
-	$primary->safe_psql('postgres', 'INSERT INTO items ' . vectors($next, $next + 199));
+	$primary->safe_psql('postgres', 'INSERT INTO items ' . rows($next, $next + 199));
 	$primary->safe_psql('postgres', "DELETE FROM items WHERE id % 7 = $round");
 	$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items') if $round % 2 == 0;
 	$primary->safe_psql('postgres', 'CHECKPOINT') if $round == 3;
 	# What is not committed must not come back.
 	my $session = $primary->background_psql('postgres');
 	$session->query_safe('BEGIN');
-	$session->query_safe('INSERT INTO items ' . vectors($next + 200, $next + 250));
+	$session->query_safe('INSERT INTO items ' . rows($next + 200, $next + 250));
 	$primary->stop('immediate');
 	eval { $session->quit };
 	$primary->start;
@@ -61,29 +46,29 @@ for my $round (1 .. 4)
 	# What the crash cut short is dead, and goes.
 	$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 	is(problems($primary), '', "round $round: the verifier finds nothing");
-	is(missing($primary), '0', "round $round: every committed row is found after the crash");
+	is(missing($primary), '', "round $round: every committed row is found after the crash");
 	$next += 200;
 }
 
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
-is(missing($standby), '0', 'every row is found on the standby');
+is(missing($standby), '', 'every row is found on the standby');
 is(problems($standby), '', 'nor does the verifier there');
 unlike(slurp_file($standby->logfile), qr/inconsistent page found/, 'replayed pages are the same');
 
 $primary->stop('immediate');
 $standby->promote;
-$standby->safe_psql('postgres', 'INSERT INTO items ' . vectors(100001, 100200));
-is(missing($standby), '0', 'the promoted standby takes inserts');
+$standby->safe_psql('postgres', 'INSERT INTO items ' . rows(100001, 100200));
+is(missing($standby), '', 'the promoted standby takes inserts');
 is(problems($standby), '', 'and verifies');
 
 # An unlogged index is empty after a crash, and works.
 $standby->safe_psql('postgres',
-	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . vectors(1, 100));
+	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . rows(1, 100));
 $standby->stop('immediate');
 $standby->start;
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 5) s'),
 	'0', 'an unlogged index is empty after a crash');
-$standby->safe_psql('postgres', 'INSERT INTO u ' . vectors(1, 100));
+$standby->safe_psql('postgres', 'INSERT INTO u ' . rows(1, 100));
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 500) s'),
 	'100', 'and takes rows again');
 done_testing();

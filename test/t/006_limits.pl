@@ -5,10 +5,14 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
+use FindBin;
+use lib "$FindBin::RealBin/..";
+use IndexTest qw(problems lost_rows);
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
-$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nshared_buffers = 32MB\nmax_parallel_workers_per_gather = 0\n");
+# A page that is changed here has the wrong checksum where there are any, as by itself since 18.
+$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nshared_buffers = 32MB\nmax_parallel_workers_per_gather = 0\nignore_checksum_failure = on\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION quiver;
@@ -26,9 +30,7 @@ sub state_of
 {
 	my ($index, $table) = @_;
 	$node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP ON) $table");
-	return $node->safe_psql('postgres', "SELECT * FROM hnsw_check('$index', true)")
-	  . $node->safe_psql('postgres', "SET enable_seqscan = off; SET hnsw.ef_search = 200; SELECT id FROM
-		(SELECT id, v FROM $table ORDER BY random() LIMIT 20) a WHERE 0 < (SELECT a.v <-> b.v FROM $table b ORDER BY a.v <-> b.v LIMIT 1)");
+	return problems($node, $index) . lost_rows($node, $table, ef_search => 200, limit => 20);
 }
 
 # ---- timeouts: how long after the moment a statement ends ----
@@ -93,7 +95,7 @@ $node->psql('postgres', q{SET maintenance_work_mem = '1GB';
 like($err, qr/out of memory/, 'a build without memory: an error');
 $err = '';
 $node->psql('postgres', 'SELECT pq_train(v, 10) FROM large, generate_series(1, 20)', stderr => \$err);
-like($err, qr/^$|out of memory/, 'training too, or it gets by');
+like($err, qr/out of memory/, 'training, too: its sample takes some 250 MB');
 system('prlimit', "--pid=$pid", '--as=unlimited:') == 0 or die 'prlimit';
 $node->safe_psql('postgres', q{SET maintenance_work_mem = '8MB';
 	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 20)});
@@ -136,8 +138,14 @@ seek $f, 24 + 4, 0;   # the meta page's version
 print $f pack('L', 99);
 close $f;
 $node->start;
-for my $use ('SET enable_seqscan = off; SELECT id FROM items ORDER BY v <-> (SELECT random_vector(100)) LIMIT 1',
-	'INSERT INTO items (v) VALUES (random_vector(100))', 'VACUUM (INDEX_CLEANUP ON) items')
+# A query does without the index, and a warning says why.
+$err = '';
+my $nearest = '';
+$node->psql('postgres', 'SET enable_seqscan = off; SELECT (SELECT b.id FROM items b ORDER BY b.v <-> a.v LIMIT 1) = a.id FROM items a ORDER BY a.id LIMIT 1',
+	stdout => \$nearest, stderr => \$err, on_error_stop => 1);
+is($nearest, 't', 'another format: a query has its answer');
+like($err, qr/WARNING:  index "items_v" cannot be used.*REINDEX/s, 'another format: and a warning');
+for my $use ('INSERT INTO items (v) VALUES (random_vector(100))', 'VACUUM (INDEX_CLEANUP ON) items')
 {
 	$err = '';
 	$node->psql('postgres', $use, stderr => \$err, on_error_stop => 1);
