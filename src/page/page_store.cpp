@@ -17,7 +17,8 @@ int crash_after_writes;
 
 void crash_for_a_test()
 {
-    XLogFlush(GetXLogInsertRecPtr());
+    // The end of the last record of this backend. Where the next one would be is not it at the start of a page of WAL.
+    XLogFlush(XactLastRecEnd);
     kill(getpid(), SIGKILL);
 }
 
