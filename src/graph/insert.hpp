@@ -46,11 +46,11 @@ class Inserter {
         own_ = encode(l_, x, code_);
         query_.set(x);
         slots_.clear();
-        int refused = 0;
+        uint32_t ef = ef_;
         for (bool may_join = true;;) {
             store_.poll();
             const Entry entry = store_.entry();
-            find(entry, level, may_join);
+            find(entry, level, may_join, ef);
             if (same_ != no_slot) {
                 if (join(tid))
                     return;
@@ -78,10 +78,10 @@ class Inserter {
             }
             if (link_back(0, fresh) || make_known(slots_.front(), true))
                 break;
-            // Others were quicker each time, and no place is left to lead to whoever would give up his: then one of the
-            // links has to go, on which nobody depends as long as nobody leads here.
-            if (++refused > 8 && make_known_for(last_link(slots_.front())))
-                break;
+            // Others took the places that were offered, and the node has no room to lead to one more who loses his.
+            // Whoever leads to one to whom the node leads, too, can give that place: such a one is found, if not here,
+            // then farther away.
+            ef = std::min(2 * ef, std::max(ef_, most_ef));
         }
         for (int l = 1; l <= level; l++) {
             ask_neighbours(l);
@@ -108,7 +108,7 @@ class Inserter {
     // Searches for the vector of the node that was looked at last, as a query does: is it found?
     bool is_found()
     {
-        find(store_.entry(), 0, false);
+        find(store_.entry(), 0, false, ef_);
         return found_self_;
     }
     // Can it be reached from `start`, without the slots `avoided`? on_visit(id) sees each slot that can.
@@ -117,7 +117,7 @@ class Inserter {
     {
         clear_found();
         search_.avoid(avoided);
-        search_layer(0, start, false, on_visit);
+        search_layer(0, start, false, ef_, on_visit);
         search_.avoid(nullptr);
         return met_self_;
     }
@@ -144,6 +144,8 @@ class Inserter {
     const Counters& counters() const { return counters_; }
 
   private:
+    static constexpr uint32_t most_ef = 1 << 16;
+
     // What a node that is asked to lead to the newcomer says.
     struct Offer {
         bool takes = false;
@@ -180,7 +182,7 @@ class Inserter {
 
     // Finds the neighbours on each layer of the node. If it `may_join` and there is a node with the same code that
     // has room, the search ends there: an UPDATE that leaves the vector alone takes a fourth of an insert's time.
-    void find(Entry entry, int level, bool may_join)
+    void find(Entry entry, int level, bool may_join, uint32_t ef)
     {
         clear_found();
         if (entry.empty())
@@ -189,16 +191,16 @@ class Inserter {
         for (int l = std::min(level, entry.level); l >= 0; l--) {
             if (at == no_slot && l > 0)
                 continue;   // layer 0 has the root
-            at = search_layer(l, at, may_join, [](SlotId) {});
+            at = search_layer(l, at, may_join, ef, [](SlotId) {});
             if (same_ != no_slot)
                 return;
             choose(l);
         }
     }
 
-    // The nearest of layer l into found_, from slot `at` on; the slot from which to go on below.
+    // The `ef` nearest of layer l into found_, from slot `at` on; the slot from which to go on below.
     template <class OnVisit>
-    SlotId search_layer(int l, SlotId at, bool may_join, OnVisit&& seen)
+    SlotId search_layer(int l, SlotId at, bool may_join, uint32_t ef, OnVisit&& seen)
     {
         Vec<Found>& found = found_;
         Vec<uint8_t>& codes = codes_[static_cast<size_t>(l)];
@@ -206,7 +208,7 @@ class Inserter {
         codes.clear();
         SlotId down = no_slot;
         float nearest = 0;
-        search_.restart(l, ef_);
+        search_.restart(l, ef);
         if (at != no_slot)
             search_.add(at, 0);
         search_.run(counters_, false,
@@ -238,8 +240,8 @@ class Inserter {
             landed_ = search_.landed();
         std::sort(found.begin(), found.end(),
                   [](const Found& x, const Found& y) { return x.order < y.order; });
-        if (found.size() > ef_)
-            found.resize(ef_);
+        if (found.size() > ef)
+            found.resize(ef);
         return down;
     }
 
@@ -560,16 +562,6 @@ class Inserter {
         put_neighbour(id, {offer.factors, sketches_.data() + offer.sketch}, slot, i);
         h.degree = std::max(h.degree, static_cast<uint8_t>(i + 1));
         return true;
-    }
-
-    SlotId last_link(SlotId id)
-    {
-        SlotId last = no_slot;
-        store_.read(id, [&](const Slot& slot) {
-            const uint32_t degree = std::min<uint32_t>(slot.header().degree, l_.degree);
-            last = degree > 0 ? slot.ids()[degree - 1] : no_slot;
-        });
-        return last;
     }
 
     // Has one of those that were found on layer 0 lead to `id`, nearest first: one that has room; or that leads to

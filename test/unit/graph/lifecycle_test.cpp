@@ -565,6 +565,48 @@ TEST(LifecycleCases, EqualRowsAreNoIsland)
         }
 }
 
+// Inserts compete for the few places of few nodes. Each ends.
+TEST(LifecycleCases, InsertsThatCompeteEnd)
+{
+    constexpr Shape few[] = {{"sketches", Form::dense, Metric::l2, 2, 1},
+                             {"bits", Form::bits, Metric::hamming, 64, 1}};
+    uint64_t most = 0;   // calls of one
+    for (const Shape& shape : few)
+        for (uint32_t seed = 1; seed <= 220 / share; seed++) {
+            std::mt19937 rng(seed);
+            World w(shape, {2, 4, 1, static_cast<uint32_t>(1 + rng() % 5)});
+            for (size_t i = rng() % 16; i > 0; i--)
+                w.insert(w.add_row(w.random_vector(rng)));
+            if (rng() % 2) {
+                w.delete_rows(every_second(w.committed()));
+                w.vacuum(false);
+            }
+            std::vector<std::unique_ptr<Operation>> inserts;
+            const Vector base = w.random_vector(rng);
+            for (int i = 0; i < 6; i++) {
+                std::vector<size_t> rows;
+                for (int n = 0; n < 2; n++) {
+                    Vector near = base;
+                    for (float& v : near)
+                        v += static_cast<float>(rng() % 100 * (rng() % 3)) / 100;
+                    rows.push_back(w.add_row(rng() % 2 ? near : w.random_vector(rng)));
+                }
+                inserts.push_back(std::make_unique<InsertOperation>(w, rows));
+            }
+            for (size_t running = 1; running > 0;) {
+                running = 0;
+                for (const auto& insert : inserts)
+                    running += rng() % 3 > 0 ? insert->resume(1 + rng() % 3) : insert->running();
+            }
+            for (const auto& insert : inserts)
+                most = std::max(most, insert->calls());
+            inserts.clear();
+            w.check_all(false);
+            ASSERT_EQ(w.error, "") << shape.name << " " << seed;
+        }
+    EXPECT_LT(most, 1000u);
+}
+
 // The next vacuum takes out what one was not worth while for.
 TEST(LifecycleCases, DeletionsThatArePutOffAreMadeUpFor)
 {
