@@ -79,6 +79,14 @@ class SlotStore {
     uint64_t stamp() const { return U64FromFullTransactionId(pg::next_full_xid()); }
     void prefetch(graph::SlotId id) { pages_.prefetch(id); }
     void release() { pages_.release(); }
+    uint64_t now() const { return pages_.now(); }
+    template <class F>
+    void read_written(const Vec<graph::SlotId>& ids, uint64_t since, F&& f)
+    {
+        pages_.read_written(ids, since, [&](graph::SlotId id, const char* record) {
+            f(id, graph::Slot(l_, record));
+        });
+    }
     void poll()
     {
         if (vacuum_)

@@ -159,6 +159,13 @@ class IdSet {
         used_.clear();
     }
     size_t size() const { return used_.size(); }
+    void sorted(Vec<uint32_t>& ids) const
+    {
+        ids.clear();
+        for (const uint32_t i : used_)
+            ids.push_back(v_[i]);
+        std::sort(ids.begin(), ids.end());
+    }
     // In use: v_ is about a third full.
     size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }
 

@@ -82,6 +82,12 @@ class MemoryStore {
     }
     void release() {}
     void poll() {}
+    // Nobody writes while a search is at work.
+    uint64_t now() const { return 0; }
+    template <class F>
+    void read_written(const Vec<SlotId>&, uint64_t, F&&)
+    {
+    }
 
     // ---- pages: so many slots each ----
 

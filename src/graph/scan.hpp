@@ -154,6 +154,7 @@ class Scan {
         friend bool operator>(const Ranked& x, const Ranked& y) { return y < x; }
     };
     enum class State : uint8_t { fresh, running, done };
+    static constexpr int most_looks = 8;
 
     // The row waits, with its exact distance, until no other can be nearer.
     void wait(Tid tid)
@@ -260,8 +261,21 @@ class Scan {
         return n;
     }
 
-    // Runs the search; what it visits is pending.
+    // Runs the search. Where it runs out, what was written meanwhile is looked at again, until nothing was: then
+    // all links were at one moment as they were read, so every node that was there all the time is visited.
     void visit(bool iterate)
+    {
+        run(iterate);
+        for (int looks = 0; looks < most_looks && search_.exhausted(); looks++) {
+            const uint64_t now = store_.now();
+            if (!search_.expand_written(written_))
+                break;
+            written_ = now;
+            run(iterate);
+        }
+    }
+    // What the search visits is pending.
+    void run(bool iterate)
     {
         search_.run(counters_, iterate,
                     [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
@@ -290,6 +304,7 @@ class Scan {
         if (state_ == State::fresh) {
             // An entry that leads nowhere was moved after it was read.
             for (;;) {
+                written_ = store_.now();
                 const Entry entry = store_.entry();
                 const SlotId at = entry.empty() ? no_slot : descend(search_, entry, 0, counters_);
                 search_.restart(0, ef_);
@@ -368,6 +383,7 @@ class Scan {
     bool ahead_ = false, next_in_order_ = false, more_rows_ = false;
     size_t may_give_ = 0;   // rows, before the next batch
     size_t ef_ = 0;         // of the present batch
+    uint64_t written_ = 0;  // what was written before that was read after it
     Counters counters_;
     Vec<Item> items_;          // visited
     Vec<Candidate> pending_;   // visited, not emitted: distance, item

@@ -9,6 +9,9 @@
 // On layer 0 a search that runs out of candidates goes on from the root, from which every node can be
 // reached: where a search came down may lead to a part of the graph only.
 //
+// A search that has run out of nodes may have missed one: a node that was visited came to lead to it, and then the
+// way that the search had yet to go was taken away. So the slots that were written meanwhile are looked at again.
+//
 // A search that was about to visit a slot may find it freed, or used again. A freed slot still has its links,
 // so it leads on as before. One that is another node now is scored by its own vector like any other, if
 // it is on the same layer. So the search goes on correctly (src/graph/README.md, "Races").
@@ -114,6 +117,27 @@ class LayerSearch {
         candidates_.heapify();
         later_.clear();
         later_ids_.clear();
+    }
+    // After the search ran out: has run() visit what the visited slots that were written since lead to now. False: none was.
+    bool expand_written(uint64_t since)
+    {
+        bool any = false;
+        const auto want = [&](SlotId id) {
+            if (l_.sketched() ? !seen_.contains(id) : seen_.insert(id))
+                candidates_.push(Candidate(-INFINITY, id));
+        };
+        seen_.sorted(visited_);
+        store_.read_written(visited_, since, [&](SlotId, const Slot& slot) {
+            const SlotHeader& h = slot.header();
+            if (h.state >= SlotState::overflow || h.level != level_)
+                return;
+            any = true;
+            for (uint32_t i = 0; i < std::min<uint32_t>(h.degree, l_.degree); i++)
+                want(slot.ids()[i]);
+        });
+        if (const SlotId root = store_.entry().root; any && root != no_slot)
+            want(root);
+        return any;
     }
     // Puts an already visited node into W.
     void revisit(Candidate c) { w_.push(c); }
@@ -243,7 +267,7 @@ class LayerSearch {
     IdSet seen_;
     MinHeap candidates_;
     Vec<float> later_;   // distances of neighbours that are kept for resume(), and their ids
-    Vec<SlotId> later_ids_;
+    Vec<SlotId> later_ids_, visited_;
     Node node_, neighbour_;   // without sketches
     Vec<SlotId> fresh_;
 };

@@ -4,6 +4,7 @@
 
 #include <concepts>
 
+#include "core/memory.hpp"
 #include "graph/layout.hpp"
 
 namespace quiver::graph {
@@ -24,7 +25,7 @@ struct Entry {
 };
 
 template <class S>
-concept ReadStore = requires(S& s, SlotId id)
+concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
 {
     {
         s.layout()
@@ -41,6 +42,12 @@ concept ReadStore = requires(S& s, SlotId id)
     {s.release()};
     // A place to be interrupted: nothing is locked.
     {s.poll()};
+    // A point in time.
+    {
+        s.now()
+        } -> std::convertible_to<uint64_t>;
+    // Calls the function with each slot of the sorted ids that may have been written since that point.
+    {s.read_written(ids, uint64_t{}, [](SlotId, const Slot&) {})};
 };
 
 template <class S>

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "core/assert.hpp"
+#include "core/memory.hpp"
 #include "core/prefetch.hpp"
 #include "page/buffer_hints.hpp"
 #include "page/page.hpp"
@@ -112,6 +113,34 @@ class PageStore {
         }
         UnlockReleaseBuffer(buffer);
         return changed;
+    }
+
+    // A point in time: what is written from now on gets a higher LSN. What others are writing now may get it, too.
+    XLogRecPtr now() const
+    {
+        return is_permanent() ? pg::wal_position() : GetFakeLSNForUnloggedRel();
+    }
+    // Calls f(id, record) for each record of the sorted ids whose page was written since.
+    template <class F>
+    void read_written(const Vec<uint32>& ids, XLogRecPtr since, F&& f)
+    {
+        for (size_t first = 0, end; first < ids.size(); first = end) {
+            const BlockNumber block = block_of(ids[first]);
+            for (end = first + 1; end < ids.size() && block_of(ids[end]) == block;)
+                end++;
+            if (!exists(block))
+                continue;
+            pg::poll();
+            const Buffer buffer = hints_.read(rel_, block);
+            LockBuffer(buffer, BUFFER_LOCK_SHARE);
+            const Page page = BufferGetPage(buffer);
+            if (!PageIsNew(page) && PageGetLSN(page) > since) {
+                check(rel_, block, page, Kind::records);
+                for (size_t i = first; i < end; i++)
+                    f(ids[i], static_cast<const char*>(record_in(page, ids[i])));
+            }
+            UnlockReleaseBuffer(buffer);
+        }
     }
 
     // The records of a page, for f(first record). (A page that was added and never written, as a crash
@@ -215,6 +244,8 @@ class PageStore {
             return false;
         }
         GenericXLogFinish(state);
+        if (!is_permanent())
+            PageSetLSN(BufferGetPage(buffer), GetFakeLSNForUnloggedRel());
 #ifdef QUIVER_FAILURE_POINTS
         if (crash_after_writes > 0 && --crash_after_writes == 0)
             crash_for_a_test();
@@ -269,6 +300,10 @@ class PageStore {
     }
     static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
 
+    bool is_permanent() const
+    {
+        return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
+    }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
 
     // Fills a free record of the page, if there is one. The map learns what it did not know.

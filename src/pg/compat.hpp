@@ -6,7 +6,11 @@ extern "C" {
 #include "access/genam.h"
 #include "access/generic_xlog.h"
 #include "access/heapam.h"
+#include "access/xlog.h"
 #include "access/xloginsert.h"
+#if PG_VERSION_NUM >= 150000
+#include "access/xlogrecovery.h"
+#endif
 #include "access/relscan.h"
 #include "access/tableam.h"
 #include "access/transam.h"
@@ -94,6 +98,12 @@ class Horizon {
     GlobalVisState* state_;
 #endif
 };
+
+// Where the WAL ends; on a standby, up to where it was replayed.
+inline XLogRecPtr wal_position()
+{
+    return RecoveryInProgress() ? GetXLogReplayRecPtr(nullptr) : GetXLogInsertRecPtr();
+}
 
 inline FullTransactionId next_full_xid() { return ReadNextFullTransactionId(); }
 

@@ -42,14 +42,11 @@ class Fiber {
         killed_ = false;
     }
     bool running() const { return running_; }
-    // How often it was resumed.
-    uint64_t turns() const { return turns_; }
     // Lets the operation make so many more calls, unless it ends before. False: it has ended.
     bool resume(uint64_t calls)
     {
         if (running_) {
             left_ = calls;
-            turns_++;
             go_.release();
             back_.acquire();
         }
@@ -89,7 +86,7 @@ class Fiber {
 
     std::binary_semaphore go_{0}, back_{0};
     std::function<void()> task_;
-    uint64_t left_ = 0, turns_ = 0;
+    uint64_t left_ = 0;
     bool running_ = false, killed_ = false;
     std::thread thread_;   // the last member: it uses the others
 };
@@ -123,6 +120,18 @@ class SharedGraph {
     const State& state() const { return s_; }
     uint32_t slots_per_page() const { return per_page_; }
     uint32_t pages() const { return s_.size / per_page_; }
+
+    // When the slot was written last.
+    void note_written(SlotId id)
+    {
+        written_.resize(std::max<size_t>(written_.size(), s_.size));
+        written_[id] = ++clock_;
+    }
+    bool written_since(SlotId id, uint64_t since) const
+    {
+        return id < written_.size() && written_[id] > since;
+    }
+    uint64_t clock() const { return clock_; }
 
     MutableSlot slot(SlotId id)
     {
@@ -195,6 +204,8 @@ class SharedGraph {
     uint32_t per_page_;
     State s_;
     std::list<Transaction> running_;
+    std::vector<uint64_t> written_;
+    uint64_t clock_ = 0;
 };
 
 // What one operation sees of it, as a backend its relation. Without a fiber nobody comes between.
@@ -225,6 +236,8 @@ class InterleavingStore {
     {
         return call("write", id, [&] {
             const bool kept = id < g_.state().size && keep_if(id, f);
+            if (kept)
+                g_.note_written(id);
             if (kept && on_write)
                 on_write(Slot(g_.layout(), before_.data()), g_.slot(id));
             return kept;
@@ -238,6 +251,7 @@ class InterleavingStore {
             const MutableSlot slot = g_.slot(id);
             std::memset(slot.data(), 0, sizeof(SlotHeader));
             f(slot);
+            g_.note_written(id);
             return id;
         });
     }
@@ -258,6 +272,19 @@ class InterleavingStore {
     void prefetch(SlotId) {}
     void release() {}
     void poll() {}
+    uint64_t now()
+    {
+        return call("now", [&] { return g_.clock(); });
+    }
+    template <class F>
+    void read_written(const Vec<SlotId>& ids, uint64_t since, F&& f)
+    {
+        for (const SlotId id : ids)
+            call("read_written", id, [&] {
+                if (g_.written_since(id, since))
+                    f(id, Slot(g_.slot(id)));
+            });
+    }
 
     uint32_t slots_per_page() const { return g_.slots_per_page(); }
     uint32_t pages() const { return pages_; }
@@ -277,8 +304,11 @@ class InterleavingStore {
     void write_page(uint32_t page, Look&& look, Change&& change)
     {
         call("write_page", page, [&] {
-            if (look(slots_of<const char>(page)))
-                change(slots_of<char>(page));
+            if (!look(slots_of<const char>(page)))
+                return;
+            change(slots_of<char>(page));
+            for (uint32_t i = 0; i < g_.slots_per_page(); i++)
+                g_.note_written(page * g_.slots_per_page() + i);
         });
     }
     uint64_t insert_horizon()
