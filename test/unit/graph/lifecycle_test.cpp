@@ -680,6 +680,38 @@ TEST(LifecycleCases, FreedSlotsAreUsedByTheNextTransaction)
     EXPECT_EQ(w.graph.state().size, size);
 }
 
+// While a scan is at work, a node that it may have visited comes to lead to another, to which the only other way is taken away.
+TEST(LifecycleCases, ScansFindWhatIsLedToByOthersMeanwhile)
+{
+    for (const Shape& shape : shapes) {
+        World w(shape, {2, 2, 1, 8});
+        std::mt19937 rng(1);
+        std::vector<SlotId> nodes;
+        for (size_t i = 0; i < 4; i++) {
+            w.insert(w.add_row(w.random_vector(rng)));
+            for (SlotId id = 0; id < w.graph.state().size; id++)
+                if (w.rows_of(id).count(i))
+                    nodes.push_back(id);
+        }
+        for (const SlotId id : nodes)
+            w.unlink(id);
+        w.link(nodes[0], {nodes[1], nodes[2]});
+        w.link(nodes[2], {nodes[3]});
+        const World::Base base = w.keep();
+        for (uint64_t i = 0;; i++) {
+            w.restore(base);
+            ScanOperation scan(w, w.rows[1].x);
+            const bool more = scan.resume(i);
+            w.link(nodes[1], {nodes[3]});
+            w.unlink(nodes[2]);
+            scan.resume(to_the_end);
+            ASSERT_EQ(w.error, "") << shape.name << " " << i;
+            if (!more)
+                break;
+        }
+    }
+}
+
 // A scan that came by a node before that was freed still gets to what the node led to.
 TEST(LifecycleCases, FreedNodesLeadOn)
 {
@@ -697,7 +729,7 @@ TEST(LifecycleCases, FreedNodesLeadOn)
                     nodes.push_back(id);
         }
         for (const SlotId id : nodes)
-            w.graph.slot(id).header().degree = 0;
+            w.unlink(id);
         w.link(nodes[0], {nodes[1]});
         w.link(nodes[1], {nodes[2]});
         w.check_all(false);

@@ -254,6 +254,12 @@ class World {
             encoder.encode(code_in(graph.slot(id)));
             encoder.put(id, slot, slot.header().degree++);
         }
+        graph.note_written(from);
+    }
+    void unlink(SlotId from)
+    {
+        graph.slot(from).header().degree = 0;
+        graph.note_written(from);
     }
 
     // ---- what must hold ----
