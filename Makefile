@@ -34,7 +34,7 @@ ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
 src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
 endif
-src/graph/%.o src/quant/%.o src/page/%.o src/am/%.o: override CXXFLAGS += -O3
+src/graph/%.o src/codec/%.o src/page/%.o src/am/%.o src/hnsw/%.o: override CXXFLAGS += -O3
 
 # ASSERTIONS=1: checks of our own reasoning (src/core/assert.hpp), and of the bounds of each vector.
 ifneq ($(ASSERTIONS)$(SANITIZE),)
@@ -119,4 +119,4 @@ format:
 	clang-format-14 -i $$(git ls-files '*.cpp' '*.hpp')
 
 lint:
-	clang-tidy-14 $$(git ls-files 'src/core/*.cpp' 'src/simd/cpu.cpp' 'src/quant/*.cpp' 'src/graph/*.cpp') -- $(CXX_STD) -Isrc
+	clang-tidy-14 $$(git ls-files 'src/core/*.cpp' 'src/simd/cpu.cpp' 'src/codec/*.cpp' 'src/graph/*.cpp') -- $(CXX_STD) -Isrc

@@ -19,7 +19,7 @@
 #include "graph/check.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/scan.hpp"
-#include "quant/rotation.hpp"
+#include "codec/rotation.hpp"
 
 using namespace quiver;
 using namespace quiver::graph;
@@ -64,7 +64,7 @@ int main(int argc, char** argv)
     const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160);
     std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
-    const quant::Rotation rotation(udim, 1);
+    const codec::Rotation rotation(udim, 1);
     MemoryStore store(layout);
     Inserter<MemoryStore> inserter(store, m, efc);
     Vec<float> rotated(layout.padded);

@@ -1,10 +1,10 @@
 // The quantizers as C functions, for bench/quantizers.py.
-#include "quant/nearest.hpp"
-#include "quant/product.hpp"
-#include "quant/scalar.hpp"
+#include "codec/nearest.hpp"
+#include "codec/product.hpp"
+#include "codec/scalar.hpp"
 
 using namespace quiver;
-using namespace quiver::quant;
+using namespace quiver::codec;
 
 extern "C" {
 
@@ -17,7 +17,7 @@ void pq_train(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* x,
 void pq_train_rotation(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* x,
                        size_t rows, float* rotation)
 {
-    quant::product_train_rotation({dims, subvectors, bits}, x, rows, 1, rotation, [] {});
+    codec::product_train_rotation({dims, subvectors, bits}, x, rows, 1, rotation, [] {});
 }
 
 void pq_encode(uint32_t dims, uint32_t subvectors, uint32_t bits, const float* codebook,

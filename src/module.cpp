@@ -2,7 +2,7 @@
 // shared_preload_libraries.
 #include "pg/pg.hpp"
 
-#include "am/am.hpp"
+#include "hnsw/hnsw.hpp"
 #include "core/memory.hpp"
 #include "pg/entry.hpp"
 #include "simd/kernels.hpp"

@@ -161,7 +161,7 @@ class Checker {
         if (!l_.sketched() || !neighbour_.read(store_, slot.ids()[i]))
             return;
         encoder_.encode(neighbour_.code());
-        const quant::SketchFactors f = encoder_.factors();
+        const codec::SketchFactors f = encoder_.factors();
         const float slack =
             1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
         // (Of vectors longer than some 1e19 the squares overflow.)

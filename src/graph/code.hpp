@@ -40,12 +40,12 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
             c.params.norm2 = static_cast<float>(simd::kernels().norm2_f32(x.dense, l.padded));
             return c;
         }
-        Code c{quant::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.code_bytes};
+        Code c{codec::scalar_encode(x.dense, l.padded, buffer.data()), buffer.data(), l.code_bytes};
         if (l.fine()) {
             uint8_t* after = buffer.data() + l.padded;
-            const quant::FineParams p =
-                quant::scalar_refine(x.dense, l.padded, c.params, c.bytes, l.bits - 8,
-                                     after + sizeof(quant::FineParams));
+            const codec::FineParams p =
+                codec::scalar_refine(x.dense, l.padded, c.params, c.bytes, l.bits - 8,
+                                     after + sizeof(codec::FineParams));
             std::memcpy(after, &p, sizeof p);
         }
         if (l.metric == Metric::l1) {
@@ -87,27 +87,27 @@ inline Code encode(const Layout& l, const Value& x, Vec<uint8_t>& buffer)
 class FineCode {
   public:
     FineCode(const Layout& l, const Code& c)
-        : l_(l), c_(c), bytes_(c.bytes + l.padded + sizeof(quant::FineParams))
+        : l_(l), c_(c), bytes_(c.bytes + l.padded + sizeof(codec::FineParams))
     {
         std::memcpy(&params_, c.bytes + l.padded, sizeof params_);
     }
-    const quant::FineParams& params() const { return params_; }
+    const codec::FineParams& params() const { return params_; }
     double coordinate(uint32_t i) const
     {
         const uint32_t more = l_.bits - 8;
-        return quant::scalar_fine_decode(c_.params, c_.bytes[i],
-                                         quant::scalar_fine_at(bytes_, l_.padded, more, i), more);
+        return codec::scalar_fine_decode(c_.params, c_.bytes[i],
+                                         codec::scalar_fine_at(bytes_, l_.padded, more, i), more);
     }
     // <q, x''>; q_sum: of q's coordinates
     double ip(const float* q, double q_sum) const
     {
-        return quant::scalar_fine_ip(q, q_sum, c_.params, c_.bytes, bytes_, l_.bits - 8, l_.padded);
+        return codec::scalar_fine_ip(q, q_sum, c_.params, c_.bytes, bytes_, l_.bits - 8, l_.padded);
     }
 
   private:
     const Layout& l_;
     const Code& c_;
-    quant::FineParams params_;
+    codec::FineParams params_;
     const uint8_t* bytes_;
 };
 
@@ -118,7 +118,7 @@ inline void decode_dense(const Layout& l, const Code& c, float* to)
     else if (l.coarse())
         l.codebook->decode(c.params, c.bytes, l.padded, to);
     else
-        quant::scalar_decode(c.params, c.bytes, l.padded, to);
+        codec::scalar_decode(c.params, c.bytes, l.padded, to);
 }
 
 // The vector that a code stands for; `scratch` holds what is decoded.
@@ -160,7 +160,7 @@ inline float l1_distance(const float* x, const Code& y, uint32_t n)
     float decoded[piece], sum = 0;
     for (uint32_t i = 0; i < n; i += piece) {
         const uint32_t k = std::min(piece, n - i);
-        quant::scalar_decode(y.params, y.bytes + i, k, decoded);
+        codec::scalar_decode(y.params, y.bytes + i, k, decoded);
         sum += simd::kernels().f32.l1(x + i, decoded, k);
     }
     return sum;
@@ -186,7 +186,7 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
         float a[piece], sum = 0;
         for (uint32_t i = 0; i < l.padded; i += piece) {
             const uint32_t k = std::min(piece, l.padded - i);
-            quant::scalar_decode(x.params, x.bytes + i, k, a);
+            codec::scalar_decode(x.params, x.bytes + i, k, a);
             sum += l1_distance(a, {y.params, y.bytes + i, k}, k);
         }
         return sum;
@@ -194,7 +194,7 @@ inline float code_distance(const Layout& l, const Code& x, const Code& y)
     if (l.full())
         return full_distance(l, full_vector(x), full_vector(y));
     const float ip = l.coarse() ? l.codebook->ip(x.params, x.bytes, y.params, y.bytes, l.padded)
-                                : quant::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
+                                : codec::scalar_ip(x.params, x.bytes, y.params, y.bytes, l.padded);
     return l.metric == Metric::ip ? -ip : x.params.norm2 + y.params.norm2 - 2 * ip;
 }
 

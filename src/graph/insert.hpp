@@ -150,13 +150,13 @@ class Inserter {
     struct Offer {
         bool takes = false;
         SlotId victim = no_slot;   // whose place it gives; no_slot: it has room
-        quant::SketchFactors factors{};
+        codec::SketchFactors factors{};
         size_t sketch = 0;   // of the newcomer relative to that node: in sketches_
     };
     struct Found {
         Candidate order;
         SlotId id;
-        quant::ScalarParams params;
+        codec::ScalarParams params;
         size_t code;   // in codes_ of its layer
         uint32_t length;
         Offer offer{};

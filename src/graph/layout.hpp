@@ -14,9 +14,9 @@
 #include <cstring>
 
 #include "core/assert.hpp"
-#include "quant/binary.hpp"
-#include "quant/scalar.hpp"
-#include "quant/shared.hpp"
+#include "codec/binary.hpp"
+#include "codec/scalar.hpp"
+#include "codec/shared.hpp"
 
 namespace quiver::graph {
 
@@ -72,7 +72,7 @@ struct SlotHeader {
     uint8_t tid_count;
     SlotId down;                  // the node's slot one layer below; no_slot on layer 0
                                   // overflow: the slot that goes on; no_slot in the last
-    quant::ScalarParams params;   // of the own code
+    codec::ScalarParams params;   // of the own code
     uint32_t length;              // bytes of the own code; overflow: of the part here
     // sparse: the first overflow slot, or no_slot. Lies where other codes have their offset.
     SlotId& overflow() { return *reinterpret_cast<SlotId*>(&params); }
@@ -97,7 +97,7 @@ struct Layout {
     // Of a coordinate of the own code, dense. 8: scalar; 12 or 16: then FineParams and the rest; 32: the
     // vector itself, in floats; 1, 2 or 4: product quantization by the codebook.
     uint32_t bits;
-    quant::SharedCodebook* codebook;   // whoever makes the layout sets it
+    codec::SharedCodebook* codebook;   // whoever makes the layout sets it
     // Subtracted from rotated vectors before they are anything else, padded floats; null: nothing is.
     // Small codes are of lengths from here. L2 distances, those of cosine included, do not see it.
     const float* centre;
@@ -143,7 +143,7 @@ struct Layout {
         l.bits = l.rotated() ? bits : 8;
         if (l.fine())
             l.code_bytes +=
-                static_cast<uint32_t>(sizeof(quant::FineParams)) + l.padded * (l.bits - 8) / 8;
+                static_cast<uint32_t>(sizeof(codec::FineParams)) + l.padded * (l.bits - 8) / 8;
         else if (l.full())
             l.code_bytes = l.padded * 4;
         else if (l.coarse())
@@ -151,7 +151,7 @@ struct Layout {
         l.degree = degree;
         l.fold = fold;
         if (fold > 0 && (l.rotated() || form == Form::bits))
-            l.words = static_cast<uint32_t>(quant::sketch_words(l.padded, fold));
+            l.words = static_cast<uint32_t>(codec::sketch_words(l.padded, fold));
         l.tids = tids;
         l.code = static_cast<uint32_t>(sizeof(SlotHeader) + tids * sizeof(Tid) + 7) / 8 * 8;
         l.ids = l.code + l.code_bytes;
@@ -344,7 +344,7 @@ using MutableSlot = BasicSlot<char>;
 
 // A node's own code: in its slot, or copied out.
 struct Code {
-    quant::ScalarParams params;
+    codec::ScalarParams params;
     const uint8_t* bytes;
     uint32_t length;
 };

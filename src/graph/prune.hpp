@@ -165,7 +165,7 @@ class SketchedNeighbours {
     Vec<Seen> sorted_;
     Vec<Candidate> order_;
     Vec<uint32_t> kept_, turned_down_, score_;
-    quant::BinaryQuery centre_;
+    codec::BinaryQuery centre_;
 };
 
 }   // namespace quiver::graph

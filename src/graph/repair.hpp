@@ -148,7 +148,7 @@ class Repairer {
   private:
     struct Taken {
         SlotId id;
-        quant::ScalarParams params;
+        codec::ScalarParams params;
         size_t code;
         uint32_t length;
         float distance;

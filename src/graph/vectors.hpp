@@ -42,7 +42,7 @@ class Query {
             if (l_.fold == 1)
                 binary_.set(x.dense, l_.words);
             else if (l_.sketched()) {
-                quant::fold_vector(x.dense, l_.padded, l_.fold, l_.words, folded_.data());
+                codec::fold_vector(x.dense, l_.padded, l_.fold, l_.words, folded_.data());
                 binary_.set(folded_.data(), l_.words);
             }
             break;
@@ -133,7 +133,7 @@ class Query {
     {
         const FineCode fine(l_, c);
         const double ip = fine.ip(dense_.data(), scalar_.sum());
-        const quant::FineParams& p = fine.params();
+        const codec::FineParams& p = fine.params();
         return bounds(l_.metric == Metric::ip ? -ip
                                               : static_cast<double>(norm2_) + p.norm2 - 2 * ip,
                       p.norm2, p.error, 0);
@@ -201,9 +201,9 @@ class Query {
     Vec<float> dense_, folded_, zero_;
     Vec<uint8_t> bytes_;          // of bits and sparse vectors, as encode() makes them
     float norm2_ = 0;             // as a code's
-    quant::ScalarQuery scalar_;   // rotated ones, 8 or 16 bits a coordinate
-    quant::SharedQuery shared_;   // coarse ones
-    quant::BinaryQuery binary_;
+    codec::ScalarQuery scalar_;   // rotated ones, 8 or 16 bits a coordinate
+    codec::SharedQuery shared_;   // coarse ones
+    codec::BinaryQuery binary_;
     Vec<float> estimate_;
     uint64_t near_[(max_degree + 63) / 64];
     Vec<uint32_t> score_;
@@ -211,7 +211,7 @@ class Query {
 
 // What a link says of the neighbour: valid as long as the node is, as codes do not change.
 struct Sketch {
-    quant::SketchFactors factors{};
+    codec::SketchFactors factors{};
     const uint64_t* bits = nullptr;
 };
 
@@ -279,7 +279,7 @@ class SketchEncoder {
     // <c, r> of what was encoded last; inner product only
     float centre_dot() const { return centre_dot_; }
     const float* folded_centre() const { return folded_centre_.data(); }
-    quant::SketchFactors factors() const { return factors_; }
+    codec::SketchFactors factors() const { return factors_; }
     const uint64_t* bits() const { return bits_.data(); }
 
     Sketch sketch() const { return {factors_, bits_.data()}; }
@@ -310,13 +310,13 @@ class SketchEncoder {
         if (l_.fold == 1)
             std::copy(from.begin(), from.end(), to.begin());
         else
-            quant::fold_vector(from.data(), l_.padded, l_.fold, l_.words, to.data());
+            codec::fold_vector(from.data(), l_.padded, l_.fold, l_.words, to.data());
     }
 
     const Layout& l_;
     Vec<float> centre_, x_, folded_centre_, folded_x_;
     Vec<uint64_t> bits_;
-    quant::SketchFactors factors_{};
+    codec::SketchFactors factors_{};
     float centre2_ = 0, centre_dot_ = 0;
 };
 

@@ -82,7 +82,7 @@ struct EstimateTerms {
     float base, along, offset, factor;
 };
 
-// 1-bit sketches of vectors and 4-bit queries (src/quant/binary.hpp). `words` counts 64-bit words.
+// 1-bit sketches of vectors and 4-bit queries (src/codec/binary.hpp). `words` counts 64-bit words.
 struct Sketches {
     // The sketches of `count` vectors, word-transposed: word w of vector i is codes[w * count + i].
     // planes[w * 4 + k] holds bit k of 64 query values. out[i] = sum over k of
@@ -105,7 +105,7 @@ struct Sketches {
     void (*quantize)(const float* x, size_t words, float inverse, uint64_t* planes);
 };
 
-// Codebooks of product quantization (src/quant/product.hpp). The k centroids of a subspace lie
+// Codebooks of product quantization (src/codec/product.hpp). The k centroids of a subspace lie
 // transposed: coordinate j of centroid i is centroids[j * k + i]. k is a multiple of 16.
 struct Codebooks {
     // For each of `count` vectors, whose first coordinates lie `stride` floats apart: the centroid i

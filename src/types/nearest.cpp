@@ -2,7 +2,7 @@
 // at a time, which costs a fraction of an operator's call for each.
 #include "types/quantizer.hpp"
 
-#include "quant/nearest.hpp"
+#include "codec/nearest.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -48,8 +48,8 @@ class NearestState {
         const Size n = query_->code_bytes;
         codes_ = static_cast<uint8*>(palloc(at_once * n));
         if (query_->kind == QuantizerKind::product && by != By::cosine)
-            product_ = new (palloc(sizeof(quant::ProductNearest)))
-                quant::ProductNearest(query_->bits, n, query_->parts + (by == By::ip ? n * 256 : 0),
+            product_ = new (palloc(sizeof(codec::ProductNearest)))
+                codec::ProductNearest(query_->bits, n, query_->parts + (by == By::ip ? n * 256 : 0),
                                       by == By::ip ? -1.0f : 1.0f);
     }
     bool has_query(const QuantizedQuery* query) const
@@ -75,10 +75,10 @@ class NearestState {
         if (waiting_ == at_once)
             flush();
     }
-    void add(const quant::Nearest::Found& f) { nearest_.add(f.distance, f.id); }
+    void add(const codec::Nearest::Found& f) { nearest_.add(f.distance, f.id); }
 
     // All that was added, in no order. `context` is the aggregate's, as what is found stays.
-    const Vec<quant::Nearest::Found>& found(MemoryContext context)
+    const Vec<codec::Nearest::Found>& found(MemoryContext context)
     {
         const MemoryContext old = MemoryContextSwitchTo(context);
         flush();
@@ -99,8 +99,8 @@ class NearestState {
     By by_ = By::l2;
     bool tids_;
     QuantizedQuery* query_ = nullptr;   // of a state that came from another process: none
-    quant::ProductNearest* product_ = nullptr;
-    quant::Nearest nearest_;
+    codec::ProductNearest* product_ = nullptr;
+    codec::Nearest nearest_;
     Size waiting_ = 0;
     uint8* codes_ = nullptr;
     int64 ids_[at_once];
@@ -188,7 +188,7 @@ QUIVER_FUNCTION(nearest_final)
         PG_RETURN_NULL();
     auto* state = reinterpret_cast<NearestState*>(PG_GETARG_POINTER(0));
     // In a copy: more rows may follow in a window.
-    Vec<quant::Nearest::Found> found = state->found(aggregate_context(fcinfo));
+    Vec<codec::Nearest::Found> found = state->found(aggregate_context(fcinfo));
     std::sort(found.begin(), found.end());
     auto* names = static_cast<Datum*>(palloc(std::max<Size>(found.size(), 1) * sizeof(Datum)));
     for (Size i = 0; i < found.size(); i++)
@@ -214,7 +214,7 @@ QUIVER_FUNCTION(nearest_combine)
     if (!state)
         state = new (palloc(sizeof(NearestState)))
             NearestState(static_cast<int>(other->k()), other->tids());
-    for (const quant::Nearest::Found& f : other->found(context))
+    for (const codec::Nearest::Found& f : other->found(context))
         state->add(f);
     MemoryContextSwitchTo(old);
     PG_RETURN_POINTER(state);
@@ -223,14 +223,14 @@ QUIVER_FUNCTION(nearest_combine)
 QUIVER_FUNCTION(nearest_serialize)
 {
     auto* state = reinterpret_cast<NearestState*>(PG_GETARG_POINTER(0));
-    const Vec<quant::Nearest::Found>& found = state->found(aggregate_context(fcinfo));
-    const Size bytes = sizeof(Sent) + found.size() * sizeof(quant::Nearest::Found);
+    const Vec<codec::Nearest::Found>& found = state->found(aggregate_context(fcinfo));
+    const Size bytes = sizeof(Sent) + found.size() * sizeof(codec::Nearest::Found);
     auto* result = static_cast<bytea*>(palloc0(VARHDRSZ + bytes));
     SET_VARSIZE(result, VARHDRSZ + bytes);
     const Sent sent{static_cast<int32>(state->k()), state->tids()};
     std::memcpy(VARDATA(result), &sent, sizeof(Sent));
     std::memcpy(VARDATA(result) + sizeof(Sent), found.data(),
-                found.size() * sizeof(quant::Nearest::Found));
+                found.size() * sizeof(codec::Nearest::Found));
     PG_RETURN_BYTEA_P(result);
 }
 
@@ -243,8 +243,8 @@ QUIVER_FUNCTION(nearest_deserialize)
     auto* state = new (palloc(sizeof(NearestState))) NearestState(sent.k, sent.tids);
     const char* at = VARDATA_ANY(bytes) + sizeof(Sent);
     const char* end = VARDATA_ANY(bytes) + VARSIZE_ANY_EXHDR(bytes);
-    for (; at < end; at += sizeof(quant::Nearest::Found)) {
-        quant::Nearest::Found f;
+    for (; at < end; at += sizeof(codec::Nearest::Found)) {
+        codec::Nearest::Found f;
         std::memcpy(&f, at, sizeof f);
         state->add(f);
     }

@@ -22,12 +22,12 @@ QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
         Vec<float> y;
         if (by->rotated) {
             y.resize(by->dims);
-            quant::product_rotate(by->rotation(), by->dims, q, 1, y.data());
+            codec::product_rotate(by->rotation(), by->dims, q, 1, y.data());
             q = y.data();
         }
-        quant::product_l2sq_table(by->shape(), by->parameters, q, parts);
-        quant::product_ip_table(by->shape(), by->parameters, q, parts + each);
-        quant::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
+        codec::product_l2sq_table(by->shape(), by->parameters, q, parts);
+        codec::product_ip_table(by->shape(), by->parameters, q, parts + each);
+        codec::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
     } else if (by->kind == QuantizerKind::own_scalar) {
         std::memcpy(parts, q, each * sizeof(float));
     } else {
@@ -39,7 +39,7 @@ QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
             parts[2 * each + j] = -by->offset()[j];
             scaled[j] = q[j] * by->scale()[j];
         }
-        quant::ScalarQuery shorts;
+        codec::ScalarQuery shorts;
         shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
         query->step = shorts.step();
         // What rounding changes, at the middle of the codes.
@@ -62,18 +62,18 @@ void decode(const Quantizer* q, const uint8* code, float* x)
 {
     if (q->kind == QuantizerKind::product) {
         if (!q->rotated)
-            return quant::product_decode(q->shape(), q->parameters, code, x);
+            return codec::product_decode(q->shape(), q->parameters, code, x);
         Vec<float> y(q->dims);
-        quant::product_decode(q->shape(), q->parameters, code, y.data());
-        quant::product_rotate_back(q->rotation(), q->dims, y.data(), x);
+        codec::product_decode(q->shape(), q->parameters, code, y.data());
+        codec::product_rotate_back(q->rotation(), q->dims, y.data(), x);
     } else if (q->kind == QuantizerKind::own_scalar) {
         const OwnScalar own = OwnScalar::read(code);
         if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
             ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                             errmsg("quantized value has an offset or a scale that is not finite")));
-        quant::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
+        codec::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
     } else
-        quant::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
+        codec::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
 }
 
 // The quantizer of a function's first argument, made ready once for all calls with the same one: it
@@ -103,13 +103,13 @@ class Prepared {
     void encode(const float* x, uint8* code)
     {
         if (quantizer_->kind == QuantizerKind::scalar) {
-            quant::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
+            codec::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
                                          quantizer_->scale(), code);
             return;
         }
         if (quantizer_->kind == QuantizerKind::own_scalar) {
-            const quant::ScalarParams p =
-                quant::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
+            const codec::ScalarParams p =
+                codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
             if (!std::isfinite(p.norm2))
                 ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
                                 errmsg("the norm of the vector is out of range for a quantizer")));
@@ -118,12 +118,12 @@ class Prepared {
         }
         const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers stay
         if (!encoder_)
-            encoder_ = new (palloc(sizeof(quant::ProductEncoder)))
-                quant::ProductEncoder(quantizer_->shape(), quantizer_->parameters);
+            encoder_ = new (palloc(sizeof(codec::ProductEncoder)))
+                codec::ProductEncoder(quantizer_->shape(), quantizer_->parameters);
         if (quantizer_->rotated) {
             if (!rotated_)
                 rotated_ = static_cast<float*>(palloc(quantizer_->dims * sizeof(float)));
-            quant::product_rotate(quantizer_->rotation(), quantizer_->dims, x, 1, rotated_);
+            codec::product_rotate(quantizer_->rotation(), quantizer_->dims, x, 1, rotated_);
             x = rotated_;
         }
         encoder_->encode(x, 1, code);
@@ -148,7 +148,7 @@ class Prepared {
     MemoryContext context_;
     varlena* key_;
     const Quantizer* quantizer_;
-    quant::ProductEncoder* encoder_ = nullptr;
+    codec::ProductEncoder* encoder_ = nullptr;
     float* rotated_ = nullptr;
 };
 
@@ -383,21 +383,21 @@ Datum train_final(FunctionCallInfo fcinfo)
     if (t->rotated) {
         // The rows are the transition state's, which may be finished again: they stay as they are.
         float* rotation = q->parameters + q->shape().codebook_floats();
-        quant::product_train_rotation(q->shape(), t->rows, t->kept, 1, rotation, pg::poll);
+        codec::product_train_rotation(q->shape(), t->rows, t->kept, 1, rotation, pg::poll);
         auto* rows = static_cast<float*>(MemoryContextAllocHuge(
             CurrentMemoryContext, t->kept * static_cast<Size>(t->dims) * sizeof(float)));
         constexpr Size at_once = 256;
         for (Size i = 0; i < t->kept; i += at_once) {
             pg::poll();
-            quant::product_rotate(rotation, q->dims, t->rows + i * q->dims,
+            codec::product_rotate(rotation, q->dims, t->rows + i * q->dims,
                                   std::min(at_once, t->kept - i), rows + i * q->dims);
         }
-        quant::product_train(q->shape(), rows, t->kept, 1, q->parameters, pg::poll);
+        codec::product_train(q->shape(), rows, t->kept, 1, q->parameters, pg::poll);
         pfree(rows);
     } else if (t->kind == QuantizerKind::product)
-        quant::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
+        codec::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
     else
-        quant::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
+        codec::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
                                     q->parameters + t->dims);
     q->fingerprint = q->compute_fingerprint();
     PG_RETURN_POINTER(q);

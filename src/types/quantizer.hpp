@@ -10,8 +10,8 @@
 
 #include "core/rng.hpp"
 #include "pg/entry.hpp"
-#include "quant/product.hpp"
-#include "quant/scalar.hpp"
+#include "codec/product.hpp"
+#include "codec/scalar.hpp"
 
 namespace quiver {
 
@@ -42,7 +42,7 @@ struct OwnScalar {
             to += sizeof u;
         }
     }
-    quant::ScalarParams params() const { return {offset, scale, norm2, 0, 0}; }
+    codec::ScalarParams params() const { return {offset, scale, norm2, 0, 0}; }
 };
 
 // Stored as it is sent, but for the byte order of the numbers.
@@ -61,7 +61,7 @@ struct Quantizer {
     static constexpr int max_rotated_dims = 4096;   // 64 MB
     static constexpr Size header = 16;   // bytes sent before the parameters, without vl_len_
 
-    quant::ProductShape shape() const { return {dims, subvectors, bits}; }
+    codec::ProductShape shape() const { return {dims, subvectors, bits}; }
     const float* offset() const { return parameters; }
     const float* scale() const { return parameters + dims; }
     const float* rotation() const
@@ -228,12 +228,12 @@ struct QuantizedPair {
         constexpr Size piece = 256;
         float x[piece];
         double sum = 0;
-        const quant::ScalarParams own = OwnScalar::read(code.bytes).params();
+        const codec::ScalarParams own = OwnScalar::read(code.bytes).params();
         const uint8* numbers = code.bytes + OwnScalar::bytes;
         const Size n = code.count - OwnScalar::bytes;
         for (Size i = 0; i < n; i += piece) {
             const Size k = std::min(piece, n - i);
-            quant::scalar_decode(own, numbers + i, k, x);
+            codec::scalar_decode(own, numbers + i, k, x);
             sum += kernel(query->parts + i, x, k);
         }
         return sum;

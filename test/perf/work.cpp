@@ -8,8 +8,8 @@
 #include "graph/memory_store.hpp"
 #include "graph/repair.hpp"
 #include "graph/scan.hpp"
-#include "quant/product.hpp"
-#include "quant/rotation.hpp"
+#include "codec/product.hpp"
+#include "codec/rotation.hpp"
 
 using namespace quiver;
 using namespace quiver::graph;
@@ -35,7 +35,7 @@ Vec<float> vectors(size_t count, uint64_t seed)
 
 struct Graph {
     Layout layout = choose_layout(Form::dense, Metric::l2, dims, {16}, 8160);
-    quant::Rotation rotation{dims, 1};
+    codec::Rotation rotation{dims, 1};
     MemoryStore store{layout};
     Inserter<MemoryStore> inserter{store, 16, 64};
     Scan<MemoryStore> scan{store};
@@ -86,11 +86,11 @@ extern "C" {
 }
 [[gnu::noinline]] void step_quantize(const Vec<float>& x)
 {
-    const quant::ProductShape shape{dims, 32, 4};
+    const codec::ProductShape shape{dims, 32, 4};
     Vec<float> codebook(shape.codebook_floats());
-    quant::product_train(shape, x.data(), rows, 1, codebook.data(), poll);
+    codec::product_train(shape, x.data(), rows, 1, codebook.data(), poll);
     Vec<uint8_t> codes(rows * shape.code_bytes());
-    quant::ProductEncoder(shape, codebook.data()).encode(x.data(), rows, codes.data());
+    codec::ProductEncoder(shape, codebook.data()).encode(x.data(), rows, codes.data());
     sink += codes[7];
 }
 }

@@ -13,7 +13,7 @@
 #include "graph/memory_store.hpp"
 #include "graph/lifecycle.hpp"
 #include "graph/scan.hpp"
-#include "quant/rotation.hpp"
+#include "codec/rotation.hpp"
 
 using namespace quiver;
 using namespace quiver::graph;
@@ -28,7 +28,7 @@ size_t row_of(Tid t) { return static_cast<size_t>(t.block_high) << 16 | t.block_
 struct Fixture : Rows {
     Layout layout;
     uint32_t m, efc;
-    quant::Rotation rotation;
+    codec::Rotation rotation;
     MemoryStore store;
     Inserter<MemoryStore> inserter;
     Scan<MemoryStore> scan;
@@ -38,7 +38,7 @@ struct Fixture : Rows {
     Vec<float> floats;
     Vec<uint8_t> bits;
     Vec<int32_t> indices;
-    quant::SharedCodebook codebook;
+    codec::SharedCodebook codebook;
     std::vector<float> asked;
 
     Fixture(Metric metric, uint32_t dims, uint32_t m_ = 16, int fold = choose_fold,
@@ -47,8 +47,8 @@ struct Fixture : Rows {
           rotation(dims, 1), store(layout), inserter(store, m, efc), scan(store)
     {
         if (layout.coarse()) {
-            std::vector<half> stored(quant::SharedCodebook::floats_of(layout.subvector()));
-            quant::SharedTrainer(layout.subvector()).train(1, stored.data(), [] {});
+            std::vector<half> stored(codec::SharedCodebook::floats_of(layout.subvector()));
+            codec::SharedTrainer(layout.subvector()).train(1, stored.data(), [] {});
             codebook.set(stored.data(), layout.subvector());
             layout.codebook = &codebook;
         }
@@ -688,7 +688,7 @@ TEST(Rotation, KeepsDistances)
 {
     std::mt19937 rng(11);
     for (size_t dims : {1, 3, 64, 100, 384, 768, 1000, 1536, 2000}) {
-        const quant::Rotation r(dims, 7);
+        const codec::Rotation r(dims, 7);
         const auto x = gaussian(rng, dims, false), y = gaussian(rng, dims, false);
         std::vector<float> rx(r.padded()), ry(r.padded());
         r.apply(x.data(), rx.data());

@@ -10,7 +10,7 @@
 #include "graph/interleaving_store.hpp"
 #include "graph/lifecycle.hpp"
 #include "graph/scan.hpp"
-#include "quant/rotation.hpp"
+#include "codec/rotation.hpp"
 
 namespace quiver::graph::test {
 
@@ -51,7 +51,7 @@ struct Converted {
     std::vector<uint8_t> bits;
     Value value{};
 
-    Converted(const Layout& l, const quant::Rotation& rotation, const Vector& x)
+    Converted(const Layout& l, const codec::Rotation& rotation, const Vector& x)
     {
         if (l.form == Form::dense) {
             floats.assign(l.padded, 0);
@@ -491,7 +491,7 @@ class World {
     const Geometry geometry;
     const Layout layout;
     SharedGraph graph;
-    quant::Rotation rotation;
+    codec::Rotation rotation;
     std::vector<Row> rows;
     std::string error;
     size_t given_up = 0;      // links to deleted nodes, by inserts, since the last vacuum that nothing interrupted

@@ -1,0 +1,291 @@
+// hnsw_recall(): how many of the nearest rows an index finds, for each ef_search.
+#include "pg/pg.hpp"
+
+#include "hnsw/hnsw.hpp"
+#include "core/rng.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "portability/instr_time.h"
+#include "utils/lsyscache.h"
+}
+
+namespace quiver::am {
+
+namespace {
+
+// The k least of many distances; the greatest of them on top.
+class Nearest {
+  public:
+    void reset(size_t k)
+    {
+        k_ = k;
+        v_.clear();
+        v_.reserve(k);   // add() is called in contexts that do not last
+    }
+    void add(double distance)
+    {
+        if (full() && !(distance < v_.front()))
+            return;
+        if (full()) {
+            std::pop_heap(v_.begin(), v_.end());
+            v_.pop_back();
+        }
+        v_.push_back(distance);
+        std::push_heap(v_.begin(), v_.end());
+    }
+    bool full() const { return v_.size() >= k_; }
+    size_t size() const { return v_.size(); }
+    double farthest() const { return v_.front(); }
+    size_t within(double distance) const
+    {
+        return static_cast<size_t>(
+            std::count_if(v_.begin(), v_.end(), [&](double d) { return d <= distance; }));
+    }
+
+  private:
+    size_t k_ = 0;
+    Vec<double> v_;
+};
+
+class Recall {
+  public:
+    Recall(ReturnSetInfo* result, Relation heap, Relation index, int k)
+        : result_(result), heap_(heap), index_(index), k_(static_cast<size_t>(k)),
+          snapshot_(RegisterSnapshot(GetTransactionSnapshot()))
+    {
+        const Oid type = index->rd_opcintype[0];
+        const Oid op = get_opfamily_member(index->rd_opfamily[0], type, type, 1);
+        fmgr_info(get_opcode(op), &distance_);
+        of_row_ = AllocSetContextCreate(context_, "hnsw_recall", ALLOCSET_DEFAULT_SIZES);
+    }
+
+    // Rows of the table as queries. Each is its own nearest, which says nothing of the others, so
+    // one more is asked for and it is not counted; under inner product others may be nearer.
+    void sample(int count)
+    {
+        sample_ = static_cast<size_t>(count);
+        own_ = opclass_of(index_).metric == graph::Metric::ip ? 0 : 1;
+        for_each_row([](Recall& r, Datum value) { r.consider(value); });
+    }
+    void given(ArrayType* array)
+    {
+        if (getBaseType(ARR_ELEMTYPE(array)) != index_->rd_opcintype[0])
+            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                            errmsg("queries are of type %s, but index \"%s\" is of %s",
+                                   format_type_be(ARR_ELEMTYPE(array)),
+                                   RelationGetRelationName(index_), opclass_of(index_).type)));
+        Datum* elements;
+        bool* nulls;
+        int count;
+        int16 length;
+        bool by_value;
+        char align;
+        get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+        deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &elements, &nulls,
+                          &count);
+        for (int i = 0; i < count; i++)
+            if (!nulls[i] && directed(elements[i]))
+                queries_.push_back(elements[i]);
+    }
+
+    void run()
+    {
+        exact_.resize(queries_.size());
+        for (Nearest& e : exact_)
+            e.reset(k_ + own_);
+        for_each_row([](Recall& r, Datum value) {
+            for (size_t i = 0; i < r.queries_.size(); i++)
+                r.exact_[i].add(r.distance(value, r.queries_[i]));
+        });
+        size_t wanted = 0;
+        for (const Nearest& e : exact_)
+            wanted += e.size() - std::min(e.size(), own_);
+        if (wanted > 0) {
+            search(settings.ef_search);   // what it reads is cached for those that are timed
+            for (int ef = 10; ef <= 640; ef *= 2)
+                if (report(ef, wanted))
+                    break;
+        }
+        UnregisterSnapshot(snapshot_);
+    }
+
+  private:
+    using Look = void (*)(Recall&, Datum);
+
+    double distance(Datum a, Datum b)
+    {
+        return DatumGetFloat8(FunctionCall2Coll(&distance_, index_->rd_indcollation[0], a, b));
+    }
+    // The zero vector has no direction, so no row is nearer to it than another by cosine.
+    bool directed(Datum value)
+    {
+        return opclass_of(index_).metric != graph::Metric::cosine ||
+               !std::isnan(distance(value, value));
+    }
+
+    // Of each row that belongs into the index, as the snapshot sees it.
+    void for_each_row(Look look)
+    {
+        look_ = look;
+        IndexInfo* info = BuildIndexInfo(index_);
+        info->ii_Concurrent = true;   // by the snapshot
+        const TableScanDesc scan = table_beginscan_strat(heap_, snapshot_, 0, nullptr, true, true);
+        const auto row = [](Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg) {
+            pg::guarded([&] {
+                auto& r = *static_cast<Recall*>(arg);
+                if (isnull[0])
+                    return;
+                const MemoryContext old = MemoryContextSwitchTo(r.of_row_);
+                r.look_(r, PointerGetDatum(PG_DETOAST_DATUM(values[0])));
+                MemoryContextSwitchTo(old);
+                MemoryContextReset(r.of_row_);
+            });
+        };
+        table_index_build_scan(heap_, index_, info, true, false, row, this, scan);
+    }
+
+    // A uniform sample (Vitter 1985, algorithm R), the same each time.
+    void consider(Datum value)
+    {
+        if (!directed(value))
+            return;
+        seen_++;
+        const bool room = queries_.size() < sample_;
+        const size_t at = room ? queries_.size() : static_cast<size_t>(rng_.next() % seen_);
+        if (at >= sample_)
+            return;
+        const MemoryContext old = MemoryContextSwitchTo(context_);
+        const Datum copy = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+        if (room)
+            queries_.push_back(copy);
+        else {
+            pfree(DatumGetPointer(queries_[at]));
+            queries_[at] = copy;
+        }
+        MemoryContextSwitchTo(old);
+    }
+
+    // As the executor does for LIMIT k: rows are taken until the k nearest of them are nearer than
+    // any that can still come. Found, of the nearest.
+    size_t search(int ef)
+    {
+        set_config_option("hnsw.ef_search", psprintf("%d", ef), PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_SAVE, true, 0, false);
+        IndexInfo* info = BuildIndexInfo(index_);
+        EState* estate = CreateExecutorState();
+        ExprContext* econtext = GetPerTupleExprContext(estate);
+        TupleTableSlot* slot = table_slot_create(heap_, nullptr);
+        econtext->ecxt_scantuple = slot;
+        const IndexScanDesc scan = pg::begin_index_scan(heap_, index_, snapshot_, 0, 1);
+        ScanKeyData key{};
+        key.sk_flags = SK_ORDER_BY;
+        key.sk_attno = 1;
+        key.sk_strategy = 1;
+        key.sk_subtype = index_->rd_opcintype[0];
+        key.sk_collation = index_->rd_indcollation[0];
+        key.sk_func = distance_;
+        size_t found = 0;
+        visited_ = 0;
+        for (size_t i = 0; i < queries_.size(); i++) {
+            CHECK_FOR_INTERRUPTS();
+            key.sk_argument = queries_[i];
+            index_rescan(scan, nullptr, 0, &key, 1);
+            nearest_.reset(k_ + own_);
+            while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+                if (nearest_.full() &&
+                    nearest_.farthest() <= DatumGetFloat8(scan->xs_orderbyvals[0]))
+                    break;
+                Datum values[INDEX_MAX_KEYS];
+                bool nulls[INDEX_MAX_KEYS];
+                const MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+                FormIndexDatum(info, slot, estate, values, nulls);
+                nearest_.add(distance(values[0], queries_[i]));
+                MemoryContextSwitchTo(old);
+                ResetExprContext(econtext);
+            }
+            const size_t hits = exact_[i].size() > 0 ? nearest_.within(exact_[i].farthest()) : 0;
+            found += std::min(hits, exact_[i].size()) - std::min(hits, own_);
+            visited_ += static_cast<double>(last_scan.visited);
+        }
+        index_endscan(scan);
+        ExecDropSingleTupleTableSlot(slot);
+        FreeExecutorState(estate);
+        return found;
+    }
+
+    // True: all were found.
+    bool report(int ef, size_t wanted)
+    {
+        instr_time start, end;
+        INSTR_TIME_SET_CURRENT(start);
+        const size_t found = search(ef);
+        INSTR_TIME_SET_CURRENT(end);
+        INSTR_TIME_SUBTRACT(end, start);
+        const auto count = static_cast<double>(queries_.size());
+        Datum values[4] = {Int32GetDatum(ef),
+                           Float8GetDatum(static_cast<double>(found) / static_cast<double>(wanted)),
+                           Float8GetDatum(INSTR_TIME_GET_MILLISEC(end) / count),
+                           Float8GetDatum(visited_ / count)};
+        bool nulls[4] = {};
+        tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
+        return found == wanted;
+    }
+
+    ReturnSetInfo* result_;
+    Relation heap_, index_;
+    size_t k_, own_ = 0;
+    Snapshot snapshot_;
+    FmgrInfo distance_{};
+    MemoryContext context_ = CurrentMemoryContext;
+    MemoryContext of_row_;
+    Look look_ = nullptr;
+    Rng rng_{1};
+    size_t sample_ = 0;
+    uint64 seen_ = 0;
+    Vec<Datum> queries_;
+    Vec<Nearest> exact_;
+    Nearest nearest_;
+    double visited_ = 0;
+};
+
+// hnsw_recall(index, k, sample or queries)
+Datum recall(FunctionCallInfo fcinfo, bool given)
+{
+    const Oid oid = PG_GETARG_OID(0);
+    const int k = PG_GETARG_INT32(given ? 2 : 1);
+    if (k < 1 || k > 10000)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("k must be between 1 and 10000, not %d", k)));
+    const int sample = given ? 0 : PG_GETARG_INT32(2);
+    if (!given && (sample < 1 || sample > 10000))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("sample must be between 1 and 10000 rows, not %d", sample)));
+    const TableOfIndex t(oid, AccessShareLock);
+    t.need_valid();
+
+    // What an expression or predicate calls, it calls as the table's owner.
+    const AsOwner as_owner(t.heap);
+    ReturnSetInfo* result = pg::materialize(fcinfo);
+    auto* r = new (palloc(sizeof(Recall))) Recall(result, t.heap, t.index, k);
+    if (given)
+        r->given(PG_GETARG_ARRAYTYPE_P(1));
+    else
+        r->sample(sample);
+    r->run();
+    as_owner.end();
+    t.close();
+    return static_cast<Datum>(0);
+}
+
+}   // namespace
+}   // namespace quiver::am
+
+using namespace quiver::am;
+
+QUIVER_FUNCTION(hnsw_recall) { return recall(fcinfo, false); }
+QUIVER_FUNCTION(hnsw_recall_of_queries) { return recall(fcinfo, true); }

@@ -1,0 +1,181 @@
+// The store of the graph in an index: slots on a PageStore, the entry in the meta page.
+#pragma once
+
+#include <optional>
+
+#include "hnsw/meta.hpp"
+#include "graph/store.hpp"
+#include "page/page_store.hpp"
+
+namespace quiver::am {
+
+class SlotStore {
+  public:
+    // building: the relation is new and nobody else sees it; its pages are logged when it is done.
+    SlotStore(Relation index, const MetaData& meta, const graph::Layout& layout,
+              bool building = false)
+        : l_(layout), pages_(index, meta.first_slot_block, meta.slot_bytes, building)
+    {
+    }
+
+    const graph::Layout& layout() const { return l_; }
+    page::PageStore& page_store() { return pages_; }
+    // A rescan or another insert.
+    void refresh(Relation index) { pages_.refresh(index); }
+
+    // ---- graph::Store ----
+
+    // (The rest of the meta page was checked when the store was made.)
+    graph::Entry entry()
+    {
+        const Buffer buffer = ReadBuffer(index(), meta_block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        page::check(index(), meta_block, BufferGetPage(buffer), page::Kind::meta);
+        const graph::Entry entry =
+            entry_in(*reinterpret_cast<MetaData*>(page::contents_of(BufferGetPage(buffer))));
+        UnlockReleaseBuffer(buffer);
+        return entry;
+    }
+
+    // See graph/store.hpp.
+    graph::Entry replace_entry(graph::Entry expected, graph::Entry by)
+    {
+        graph::Entry was;
+        change_meta([&](MetaData& meta) {
+            was = entry_in(meta);
+            if (was != expected)
+                return false;
+            meta.entry = by.id;
+            meta.entry_level = by.level;
+            meta.root = by.root;
+            return true;
+        });
+        return was;
+    }
+
+    template <class F>
+    bool read(graph::SlotId id, F&& f)
+    {
+        return pages_.read(id, [&](const char* record) { f(graph::Slot(l_, record)); });
+    }
+    template <class F>
+    bool write(graph::SlotId id, F&& f)
+    {
+        return pages_.write(id, [&](char* record) { return f(graph::MutableSlot(l_, record)); });
+    }
+    template <class F>
+    graph::SlotId create(F&& f)
+    {
+        ask_horizon();
+        return pages_.create(
+            [&](const char* record) { return room_of(graph::Slot(l_, record)); },
+            [&](char* record) {
+                // Of a slot used before only the header is cleared: what lies beyond its degree is never
+                // looked at, and clearing it would be logged.
+                std::memset(record, 0, sizeof(graph::SlotHeader));
+                f(graph::MutableSlot(l_, record));
+            });
+    }
+    uint64_t stamp() const { return U64FromFullTransactionId(pg::next_full_xid()); }
+    void prefetch(graph::SlotId id) { pages_.prefetch(id); }
+    void release() { pages_.release(); }
+    uint64_t now() const { return pages_.now(); }
+    template <class F>
+    void read_written(const Vec<graph::SlotId>& ids, uint64_t since, F&& f)
+    {
+        pages_.read_written(ids, since, [&](graph::SlotId id, const char* record) {
+            f(id, graph::Slot(l_, record));
+        });
+    }
+    void poll()
+    {
+        if (vacuum_)
+            pg::vacuum_pause();
+        else
+            pg::poll();
+    }
+
+    // ---- graph::PagedStore, for VACUUM ----
+
+    // Pages that are read one after the other go through the strategy's ring; poll() is where VACUUM sleeps.
+    void start_vacuum(BufferAccessStrategy strategy)
+    {
+        strategy_ = strategy;
+        vacuum_ = true;
+    }
+    uint32_t pages() const { return pages_.blocks() - pages_.first_block(); }
+    void count_pages() { pages_.count_blocks(); }
+    uint32_t slots_per_page() const { return pages_.records_per_page(); }
+    template <class F>
+    void read_page(uint32_t page, F&& f)
+    {
+        const BlockNumber block = pages_.first_block() + page;
+        ahead_.want(pages_, block);
+        pages_.read_page(block, strategy_, [&](const char* records) {
+            f(graph::Slots(l_, records, pages_.first_id(block), slots_per_page()));
+        });
+    }
+    template <class Look, class Change>
+    void write_page(uint32_t page, Look&& look, Change&& change)
+    {
+        const BlockNumber block = pages_.first_block() + page;
+        pages_.write_page(
+            block, strategy_,
+            [&](const char* records) {
+                return look(graph::Slots(l_, records, pages_.first_id(block), slots_per_page()));
+            },
+            [&](char* records) {
+                change(
+                    graph::MutableSlots(l_, records, pages_.first_id(block), slots_per_page()));
+            });
+    }
+    uint64_t insert_horizon() { return pg::oldest_writer(index()); }
+    uint64_t free_stamp() { return pg::is_open_elsewhere(index()) ? stamp() : 0; }
+    void note_room(uint32_t page, uint64_t stamp)
+    {
+        ask_horizon();
+        pages_.note_room(pages_.first_block() + page,
+                         is_usable(stamp) ? page::Room::usable : page::Room::later);
+    }
+
+    // Calls the function with the meta data; what it changed is kept if it returns true.
+    template <class F>
+    bool change_meta(F&& f)
+    {
+        const Buffer buffer = ReadBuffer(index(), meta_block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        page::check(index(), meta_block, BufferGetPage(buffer), page::Kind::meta);
+        const bool changed = pages_.change(buffer, [&](Page page) {
+            return f(*reinterpret_cast<MetaData*>(page::contents_of(page)));
+        });
+        UnlockReleaseBuffer(buffer);
+        return changed;
+    }
+
+  private:
+    Relation index() const { return pages_.relation(); }
+
+    // ask_horizon() was called.
+    bool is_usable(uint64_t stamp) const { return stamp == 0 || horizon_->removable(stamp); }
+    void ask_horizon()
+    {
+        if (!horizon_)
+            horizon_.emplace(index());
+    }
+    page::Room room_of(const graph::Slot& slot) const
+    {
+        if (slot.header().state != graph::SlotState::free)
+            return page::Room::none;
+        return is_usable(slot.stamp()) ? page::Room::usable : page::Room::later;
+    }
+
+    const graph::Layout& l_;
+    page::PageStore pages_;
+    BufferAccessStrategy strategy_ = nullptr;
+    bool vacuum_ = false;
+    page::SequentialReadAhead ahead_;
+    std::optional<pg::Horizon> horizon_;
+};
+static_assert(graph::PagedStore<SlotStore>);
+
+}   // namespace quiver::am

@@ -1,0 +1,87 @@
+// VACUUM: the callback and the ring buffer. What it does to the graph is graph/lifecycle.hpp.
+#include "pg/pg.hpp"
+
+#include "hnsw/hnsw.hpp"
+#include "graph/lifecycle.hpp"
+
+extern "C" {
+#include "storage/indexfsm.h"
+}
+
+namespace quiver::am {
+
+namespace {
+
+// To take deleted nodes out of the graph takes two to five passes over the index, to find and mark them takes one.
+// A few deleted nodes do not slow down searches, so in a large index they wait for more.
+constexpr uint32 small_index = 1024;   // pages
+constexpr uint64 few = 128;            // one slot in so many
+bool worth_while(SlotStore& store, uint64 deleted)
+{
+    const uint64 slots = uint64{store.pages()} * store.slots_per_page();
+    return store.pages() <= small_index || deleted >= slots / few;
+}
+
+template <class Dead>
+IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats, Dead&& dead)
+{
+    if (!stats)
+        stats = static_cast<IndexBulkDeleteResult*>(palloc0(sizeof(IndexBulkDeleteResult)));
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw vacuum", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    const Relation index = info->index;
+    const MetaData meta = read_meta(index);
+    auto* layout = new (palloc(sizeof(IndexLayout))) IndexLayout(index, meta);
+    auto* store = new (palloc(sizeof(SlotStore))) SlotStore(index, meta, *layout);
+    store->start_vacuum(info->strategy);
+    auto* removal = new (palloc(sizeof(graph::Removal<SlotStore>)))
+        graph::Removal<SlotStore>(*store, meta.m, meta.ef_construction);
+    const graph::RemovalResult result =
+        removal->run(dead, [&](uint64 deleted) { return worth_while(*store, deleted); });
+    const auto left = static_cast<uint32>(std::min<uint64>(result.deleted, PG_UINT32_MAX));
+    if (left != meta.deleted)
+        store->change_meta([&](MetaData& m) {
+            m.deleted = left;
+            return true;
+        });
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+    IndexFreeSpaceMapVacuum(index);
+    stats->num_index_tuples = result.rows;
+    stats->estimated_count = false;
+    stats->tuples_removed += result.removed;
+    stats->pages_free = 0;
+    return stats;
+}
+
+}   // namespace
+
+IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                                   IndexBulkDeleteCallback callback, void* state)
+{
+    return vacuum(info, stats, [&](graph::Tid t) {
+        ItemPointerData tid = from_tid(t);
+        // No table has a row of number 0, but a damaged index may.
+        return tid.ip_posid != InvalidOffsetNumber && callback(&tid, state);
+    });
+}
+
+IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+{
+    if (info->analyze_only)
+        return stats;
+    if (!stats) {
+        // Nothing was deleted now. What an earlier vacuum had to leave may be free to go.
+        const MetaData meta = read_meta(info->index);
+        const IndexLayout layout(meta);
+        SlotStore store(info->index, meta, layout);
+        if (meta.deleted == 0 || !worth_while(store, meta.deleted))
+            return stats;   // nothing to report that ANALYZE does not know
+        stats = vacuum(info, stats, [](graph::Tid) { return false; });
+    }
+    stats->num_pages = RelationGetNumberOfBlocks(info->index);
+    return stats;
+}
+
+}   // namespace quiver::am
