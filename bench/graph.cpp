@@ -17,6 +17,7 @@
 #include "core/rng.hpp"
 #include "graph/lifecycle.hpp"
 #include "graph/check.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/scan.hpp"
 #include "codec/rotation.hpp"
@@ -56,18 +57,20 @@ int main(int argc, char** argv)
     const auto base = load<float>(argv[1], &n, &dim), queries = load<float>(argv[2], &nq, &qdim);
     const auto gt = load<int>(argv[3], &ngt, &k);
     const std::string name = argv[4];
+    using codec::Metric;
     const Metric metric = name == "l2" ? Metric::l2 : name == "ip" ? Metric::ip : Metric::cosine;
     const uint32_t m = argc > 5 ? static_cast<uint32_t>(std::atoi(argv[5])) : 16;
     const uint32_t efc = argc > 6 ? static_cast<uint32_t>(std::atoi(argv[6])) : 64;
     const auto udim = static_cast<size_t>(dim);
 
-    const Layout layout = choose_layout(Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160);
-    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, layout.fold,
+    const Encoding encoding(choose_encoding(codec::Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160));
+    const Layout& layout = encoding.layout();
+    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, encoding.shape().fold,
                 layout.slot_bytes, layout.slots_per_page(8160));
     const codec::Rotation rotation(udim, 1);
-    MemoryStore store(layout);
+    MemoryStore store(encoding);
     Inserter<MemoryStore> inserter(store, m, efc);
-    Vec<float> rotated(layout.padded);
+    Vec<float> rotated(encoding.codec().traits.padded);
     Rng rng(1);
     LevelDraw levels(1);
     auto start = Clock::now();

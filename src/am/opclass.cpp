@@ -1,6 +1,7 @@
 // Operator classes: what each means, and reading its values.
 #include "pg/pg.hpp"
 
+#include "codec/sparse_codec.hpp"
 #include "hnsw/hnsw.hpp"
 #include "types/sparse.hpp"
 
@@ -60,7 +61,7 @@ bool validate_opclass(Oid opclass)
 bool VectorReader::read(Datum value, graph::Value* to)
 {
     const bool indexed = read_query(value, to);
-    constexpr size_t most = graph::max_sparse_bytes / 8;
+    constexpr size_t most = codec::max_sparse_bytes / 8;
     if (to->sparse.count > most)
         ereport(
             ERROR,
@@ -74,20 +75,20 @@ bool VectorReader::read_query(Datum value, graph::Value* to)
     struct varlena* detoasted = PG_DETOAST_DATUM(value);
     *to = {};
     bool indexed = true;
-    switch (layout_.form) {
-    case graph::Form::dense: indexed = read_dense(detoasted, to); break;
-    case graph::Form::bits: {
+    switch (codec_.spec.form) {
+    case codec::Form::dense: indexed = read_dense(detoasted, to); break;
+    case codec::Form::bits: {
         auto* v = reinterpret_cast<VarBit*>(detoasted);
-        if (static_cast<uint32>(VARBITLEN(v)) != layout_.dims)
+        if (static_cast<uint32>(VARBITLEN(v)) != codec_.spec.dims)
             ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                             errmsg("different bit lengths %u and %u",
-                                   static_cast<unsigned>(VARBITLEN(v)), layout_.dims)));
-        bits_.assign(layout_.code_bytes, 0);
+                                   static_cast<unsigned>(VARBITLEN(v)), codec_.spec.dims)));
+        bits_.assign(codec_.traits.code_bytes, 0);
         std::copy(VARBITS(v), VARBITS(v) + VARBITBYTES(v), bits_.begin());
         to->bits = bits_.data();
         break;
     }
-    case graph::Form::sparse: indexed = read_sparse(detoasted, to); break;
+    case codec::Form::sparse: indexed = read_sparse(detoasted, to); break;
     }
     if (reinterpret_cast<Pointer>(detoasted) != DatumGetPointer(value))
         pfree(detoasted);
@@ -96,7 +97,7 @@ bool VectorReader::read_query(Datum value, graph::Value* to)
 
 bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
 {
-    const int dims = static_cast<int>(layout_.dims);
+    const int dims = static_cast<int>(codec_.spec.dims);
     const auto n = static_cast<size_t>(dims);
     const float* x = plain_.data();
     if (opclass_.element == ElementType::f32) {
@@ -108,16 +109,16 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
         check_same_dims(opclass_.type, v->dim, dims);
         simd::kernels().to_f32(v->x, plain_.data(), n);
     }
-    if (opclass_.metric == graph::Metric::cosine) {
+    if (codec_.metric.unit_length) {
         const double norm = std::sqrt(simd::kernels().norm2_f32(x, n));
         if (!(norm > 0))
             return false;
         simd::kernels().scale(x, 1 / norm, plain_.data(), n);
         x = plain_.data();
     }
-    if (layout_.rotated()) {
+    if (codec_.traits.rotated) {
         rotation_.apply(x, rotated_.data());
-        layout_.subtract_centre(rotated_.data());
+        codec_.prepare(rotated_.data());
         x = rotated_.data();
     } else if (x != plain_.data()) {
         std::copy(x, x + n, plain_.begin());   // what pads it stays 0
@@ -130,10 +131,10 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
 bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
 {
     const auto* v = reinterpret_cast<const SparseVector*>(value);
-    check_same_dims(opclass_.type, v->dim, static_cast<int>(layout_.dims));
+    check_same_dims(opclass_.type, v->dim, static_cast<int>(codec_.spec.dims));
     index_.assign(v->index, v->index + v->nnz);
     plain_.assign(v->values(), v->values() + v->nnz);
-    if (opclass_.metric == graph::Metric::cosine) {
+    if (codec_.metric.unit_length) {
         const double norm = std::sqrt(simd::kernels().norm2_f32(plain_.data(), plain_.size()));
         if (!(norm > 0))
             return false;
@@ -147,12 +148,12 @@ bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
 graph::Value VectorReader::zero()
 {
     graph::Value x;
-    if (layout_.form == graph::Form::dense) {
-        auto& zeros = layout_.rotated() ? rotated_ : plain_;
+    if (codec_.spec.form == codec::Form::dense) {
+        auto& zeros = codec_.traits.rotated ? rotated_ : plain_;
         std::fill(zeros.begin(), zeros.end(), 0.0f);
         x.dense = zeros.data();
-    } else if (layout_.form == graph::Form::bits) {
-        bits_.assign(layout_.code_bytes, 0);
+    } else if (codec_.spec.form == codec::Form::bits) {
+        bits_.assign(codec_.traits.code_bytes, 0);
         x.bits = bits_.data();
     }
     return x;
@@ -162,7 +163,7 @@ graph::Value VectorReader::zero()
 
 using quiver::am::ElementType;
 using quiver::am::Opclass;
-using quiver::graph::Metric;
+using quiver::codec::Metric;
 
 #define OPCLASS(name, metric, element, type, max_dims)                                             \
     QUIVER_FUNCTION(name)                                                                          \

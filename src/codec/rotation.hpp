@@ -9,11 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "codec/code.hpp"
 #include "core/memory.hpp"
 
 namespace quiver::codec {
-
-constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 class Rotation {
   public:

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace quiver {
@@ -38,5 +40,22 @@ struct Allocator {
 
 template <class T>
 using Vec = std::vector<T, Allocator<T>>;
+
+// One object, owned. (A base class comes first in its object, so its address is what was allocated.)
+struct Release {
+    template <class T>
+    void operator()(T* object) const
+    {
+        object->~T();
+        memory_hooks.release(object);
+    }
+};
+template <class T>
+using Owned = std::unique_ptr<T, Release>;
+template <class T, class... Args>
+Owned<T> make_owned(Args&&... args)
+{
+    return Owned<T>(new (Allocator<T>().allocate(1)) T(std::forward<Args>(args)...));
+}
 
 }   // namespace quiver

@@ -14,7 +14,7 @@ class Checker {
   public:
     // Ids are 0 .. count - 1.
     Checker(S& store, SlotId count)
-        : store_(store), l_(store.layout()), count_(count), node_(l_), neighbour_(l_), encoder_(l_)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), count_(count), node_(l_), neighbour_(l_), encoder_(store.encoding())
     {
     }
 
@@ -68,7 +68,7 @@ class Checker {
             if (h.state == SlotState::free)
                 continue;
             if (h.state == SlotState::overflow) {
-                if (l_.form != Form::sparse)
+                if (!l_.codes_vary)
                     report(id, "overflow slot in a graph that needs none");
                 else if (h.length == 0 || h.length > l_.overflow_bytes())
                     report(id, text("overflow slot of %u bytes", h.length));
@@ -86,7 +86,7 @@ class Checker {
                 report(id,
                        text("%s node on level %d with %d rows",
                             h.state == SlotState::live ? "live" : "deleted", h.level, h.tid_count));
-            if (l_.form == Form::sparse ? h.length > max_sparse_bytes || h.length % 8 != 0
+            if (l_.codes_vary ? h.length > codec::max_sparse_bytes || h.length % 8 != 0
                                         : h.length != l_.code_bytes)
                 report(id, text("code of %u bytes", h.length));
             if (h.level == 0)
@@ -114,7 +114,7 @@ class Checker {
                 continue;
             }
             const SlotHeader& h = node_.header();
-            if (l_.form == Form::sparse)
+            if (l_.codes_vary)
                 check_sparse(id, report);
             // (A node's lower slot may be deleted before the others are: by a vacuum that did not end.)
             if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
@@ -142,10 +142,10 @@ class Checker {
     void check_sparse(SlotId id, Report&& report)
     {
         const Code c = node_.code();
-        const simd::SparseView v = sparse_view(c.bytes, c.length);
+        const simd::SparseView v = codec::sparse_view(c.bytes, c.length);
         for (size_t i = 0; i < v.count; i++)
             if (!std::isfinite(v.value[i]) || v.index[i] < 0 ||
-                v.index[i] >= static_cast<int64_t>(l_.dims) ||
+                v.index[i] >= static_cast<int64_t>(codec_.spec.dims) ||
                 (i > 0 && v.index[i] <= v.index[i - 1])) {
                 report(id, text("element %zu of the vector can't be", i));
                 return;
@@ -161,24 +161,13 @@ class Checker {
         if (!l_.sketched() || !neighbour_.read(store_, slot.ids()[i]))
             return;
         encoder_.encode(neighbour_.code());
-        const codec::SketchFactors f = encoder_.factors();
+        stored_.clear();
+        for (uint32_t w = 0; w < l_.words; w++)
+            stored_.push_back(slot.sketches()[w * l_.degree + i]);
+        const codec::Sketch stored = {{slot.a()[i], l_.factor_b ? slot.b()[i] : 0}, stored_.data()};
         const float slack =
             1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
-        // (Of vectors longer than some 1e19 the squares overflow.)
-        const auto close = [](float x, float y, float by) {
-            return (!std::isfinite(x) && !std::isfinite(y)) || std::fabs(x - y) <= by;
-        };
-        bool same = close(slot.a()[i], f.a, slack);
-        uint32_t differ = 0;
-        for (uint32_t w = 0; w < l_.words; w++)
-            differ += static_cast<uint32_t>(
-                std::popcount(slot.sketches()[w * l_.degree + i] ^ encoder_.bits()[w]));
-        if (l_.form == Form::bits)
-            same &= differ == 0;
-        else
-            same &= (differ <= l_.words || !std::isfinite(f.a)) &&
-                    close(slot.b()[i], f.b, 1e-4f * std::fabs(f.b));
-        if (!same)
+        if (!store_.encoding().sketches()->holds(stored, encoder_.sketch(), slack))
             report(id,
                    text("the sketch of slot %u, link %u, is not of its vector", slot.ids()[i], i));
     }
@@ -205,9 +194,11 @@ class Checker {
 
     S& store_;
     const Layout& l_;
+    const codec::Codec& codec_;
     SlotId count_;
     Node node_, neighbour_;
-    SketchEncoder encoder_;
+    LinkEncoder encoder_;
+    Vec<uint64_t> stored_;   // a sketch
     Vec<Kind> kinds_;
     struct Part {
         SlotId id, owner;

@@ -33,9 +33,9 @@ template <Store S>
 class Inserter {
   public:
     Inserter(S& store, uint32_t m, uint32_t ef_construction)
-        : store_(store), l_(store.layout()), m_(std::min(m, store.layout().degree - 1)),
-          ef_(ef_construction), query_(l_), search_(store, query_, 0, ef_construction),
-          encoder_(l_), neighbours_(l_), node_(l_)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), m_(std::min(m, store.encoding().layout().degree - 1)),
+          ef_(ef_construction), query_(store.encoding()), search_(store, query_, 0, ef_construction),
+          encoder_(store.encoding()), neighbours_(store.encoding()), node_(l_)
     {
     }
 
@@ -43,7 +43,7 @@ class Inserter {
     // the node, if it becomes one of its own.
     void insert(const Value& x, Tid tid, int level)
     {
-        own_ = encode(l_, x, code_);
+        own_ = codec_.encode(x, code_);
         query_.set(x);
         slots_.clear();
         uint32_t ef = ef_;
@@ -101,7 +101,7 @@ class Inserter {
         const Code code = node_.code();
         code_.assign(code.bytes, code.bytes + code.length);
         own_ = {code.params, code_.data(), code.length};
-        query_.set(decode(l_, own_, decoded_));
+        query_.set(codec_.decode(own_, decoded_));
         slots_.assign(1, id);
         return true;
     }
@@ -156,7 +156,7 @@ class Inserter {
     struct Found {
         Candidate order;
         SlotId id;
-        codec::ScalarParams params;
+        CodeParams params;
         size_t code;   // in codes_ of its layer
         uint32_t length;
         Offer offer{};
@@ -227,7 +227,7 @@ class Inserter {
                         if (!in_w)
                             return;
                         if (may_join && l == 0 && h.tid_count < l_.tids &&
-                            same_code(l_, own_, code)) {
+                            codec_.same(own_, code)) {
                             same_ = id;
                             search_.stop();
                             return;
@@ -257,11 +257,11 @@ class Inserter {
         seen_.clear();
         for (const Found& f : found) {
             const Code code = code_of(f, l);
-            seen_.push_back({code_distance(l_, own_, code), same_code(l_, own_, code)});
+            seen_.push_back({codec_.distance(own_, code), codec_.same(own_, code)});
         }
         select_neighbours(seen_, std::max(m_ / 2, std::min(m_, 4u)), m_, kept_,
                           [&](uint32_t i, uint32_t j) {
-                              return code_distance(l_, code_of(found[i], l), code_of(found[j], l));
+                              return codec_.distance(code_of(found[i], l), code_of(found[j], l));
                           });
         for (const uint32_t i : kept_)
             links_[static_cast<size_t>(l)].push_back(found[i]);
@@ -420,10 +420,10 @@ class Inserter {
     void keep_sketch(Offer& offer)
     {
         encoder_.encode(own_);
-        offer.factors = encoder_.factors();
+        offer.factors = encoder_.sketch().factors;
         offer.sketch = sketches_.size();
         if (l_.sketched())
-            sketches_.insert(sketches_.end(), encoder_.bits(), encoder_.bits() + l_.words);
+            sketches_.insert(sketches_.end(), encoder_.sketch().bits, encoder_.sketch().bits + l_.words);
     }
 
     // Would the node lead to the newcomer? `must`: as if it were worth more than its other links.
@@ -480,16 +480,16 @@ class Inserter {
             keep(n, node_.code());
         }
         for (Found& f : around_)
-            f.order = Candidate(code_distance(l_, code(middle), code(f)), f.id);
+            f.order = Candidate(codec_.distance(code(middle), code(f)), f.id);
         std::sort(around_.begin(), around_.end(),
                   [](const Found& x, const Found& y) { return x.order < y.order; });
         seen_.clear();
         for (const Found& f : around_)
-            seen_.push_back({f.order.distance(), same_code(l_, code(middle), code(f))});
+            seen_.push_back({f.order.distance(), codec_.same(code(middle), code(f))});
         select_neighbours(
             seen_, 0, around_.size(), kept_,
             [&](uint32_t i, uint32_t j) {
-                return code_distance(l_, code(around_[i]), code(around_[j]));
+                return codec_.distance(code(around_[i]), code(around_[j]));
             },
             &turned_down_);
         const SlotId victim =
@@ -610,7 +610,7 @@ class Inserter {
     bool join(Tid tid)
     {
         // A node's code never changes, so it may be looked at before the slot is locked.
-        if (!node_.read(store_, same_) || !same_code(l_, own_, node_.code()))
+        if (!node_.read(store_, same_) || !codec_.same(own_, node_.code()))
             return false;
         return store_.write(same_, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();
@@ -624,10 +624,11 @@ class Inserter {
 
     S& store_;
     const Layout& l_;
+    const codec::Codec& codec_;
     uint32_t m_, ef_;
     Query query_;
     LayerSearch<S> search_;
-    SketchEncoder encoder_;
+    LinkEncoder encoder_;
     SketchedNeighbours neighbours_;
     Vec<uint8_t> code_;
     Code own_{};

@@ -106,7 +106,7 @@ inline void count_links(const Slots& slots, const Marks& gone, SmallCounts& link
 inline bool is_whole(const Slot& slot)
 {
     const SlotHeader& h = slot.header();
-    return slot.layout().form != Form::sparse || h.length <= slot.layout().code_bytes ||
+    return !slot.layout().codes_vary || h.length <= slot.layout().code_bytes ||
            h.overflow() != no_slot;
 }
 
@@ -136,7 +136,7 @@ class Attacher {
   public:
     // A search costs about a hundred visits, a flood two to four for each page: the latter, if it is to serve many.
     Attacher(S& store, Inserter<S>& inserter, SlotId root, const Marks& gone, bool by_flood)
-        : store_(store), l_(store.layout()), inserter_(inserter), root_(root), gone_(gone),
+        : store_(store), l_(store.encoding().layout()), inserter_(inserter), root_(root), gone_(gone),
           by_flood_(by_flood), flood_(store, &gone)
     {
         if (by_flood)
@@ -276,7 +276,7 @@ template <PagedStore S>
 class Removal {
   public:
     Removal(S& store, uint32_t m, uint32_t ef_construction)
-        : store_(store), l_(store.layout()), inserter_(store, m, ef_construction),
+        : store_(store), l_(store.encoding().layout()), inserter_(store, m, ef_construction),
           repairer_(store)
     {
     }
@@ -598,7 +598,7 @@ class Removal {
         uint32_t left = 0;
         for (uint32_t i = 0; i < degree; i++)
             if (!is_sweepable(slot.ids()[i]))
-                SketchEncoder::move(slot, i, left++);
+                move_neighbour(slot, i, left++);
         h.degree = static_cast<uint8_t>(left);
     }
 

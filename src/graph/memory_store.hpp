@@ -9,8 +9,8 @@ namespace quiver::graph {
 
 class MemoryStore {
   public:
-    explicit MemoryStore(const Layout& layout, uint32_t slots_per_page = 8)
-        : l_(layout), per_page_(slots_per_page)
+    explicit MemoryStore(const Encoding& encoding, uint32_t slots_per_page = 8)
+        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page)
     {
     }
     ~MemoryStore()
@@ -21,7 +21,7 @@ class MemoryStore {
     MemoryStore(const MemoryStore&) = delete;
     MemoryStore& operator=(const MemoryStore&) = delete;
 
-    const Layout& layout() const { return l_; }
+    const Encoding& encoding() const { return encoding_; }
     Entry entry() const { return entry_; }
     SlotId size() const { return size_; }
     size_t bytes() const { return chunks_.size() * chunk_slots * l_.slot_bytes; }
@@ -136,6 +136,7 @@ class MemoryStore {
         return {l_, slot(first).data(), first, std::min(per_page_, size_ - first)};
     }
 
+    const Encoding& encoding_;
     const Layout& l_;
     uint32_t per_page_;
     Vec<char*> chunks_;

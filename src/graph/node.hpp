@@ -1,6 +1,7 @@
 // A node copied out of its slots, so that it can be looked at while nothing is locked.
 #pragma once
 
+#include "codec/sparse_codec.hpp"
 #include "graph/code.hpp"
 #include "graph/store.hpp"
 
@@ -22,7 +23,7 @@ class Node {
             if (node)
                 std::memcpy(slot_.data(), s.data(), l_.slot_bytes);
         });
-        return node && (l_.form != Form::sparse || gather(store));
+        return node && (!l_.codes_vary || gather(store));
     }
 
     // Only if it is live and on that layer.
@@ -37,7 +38,7 @@ class Node {
     uint32_t degree() const { return std::min<uint32_t>(header().degree, l_.degree); }
     Code code() const
     {
-        return l_.form == Form::sparse
+        return l_.codes_vary
                    ? Code{header().params, sparse_.data(), static_cast<uint32_t>(sparse_.size())}
                    : code_in(slot());
     }
@@ -48,7 +49,7 @@ class Node {
     template <ReadStore S>
     bool gather(S& store)
     {
-        const uint32_t length = std::min(header().length, max_sparse_bytes) / 8 * 8;
+        const uint32_t length = std::min(header().length, codec::max_sparse_bytes) / 8 * 8;
         const uint8_t* code = slot().code();
         sparse_.assign(code, code + std::min(length, l_.code_bytes));
         for (SlotId at = header().overflow(); sparse_.size() < length;) {

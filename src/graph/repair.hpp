@@ -14,8 +14,8 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 64),
-          encoder_(l_), node_(l_)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), query_(store.encoding()), search_(store, query_, 0, 64),
+          encoder_(store.encoding()), node_(l_)
     {
     }
 
@@ -38,7 +38,7 @@ class Repairer {
         const Code code = node_.code();
         code_.assign(code.bytes, code.bytes + code.length);
         const Code own{code.params, code_.data(), code.length};
-        query_.set(decode(l_, own, centre_));
+        query_.set(codec_.decode(own, centre_));
 
         // The nearest of each gone slot's neighbours, by estimate. Of each: one that led far away is
         // replaced by others that do, or the parts of the graph would drift apart.
@@ -88,8 +88,8 @@ class Repairer {
             }
         }
         for (Taken& t : taken_) {
-            t.distance = code_distance(l_, own, code_of(t));
-            t.equal = same_code(l_, own, code_of(t));
+            t.distance = codec_.distance(own, code_of(t));
+            t.equal = codec_.same(own, code_of(t));
         }
         std::sort(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
                   [](const Taken& x, const Taken& y) { return x.distance < y.distance; });
@@ -107,7 +107,7 @@ class Repairer {
                 const Taken& n = taken_[k];
                 return n.distance < t.distance &&
                        makes_superfluous({n.distance, n.equal}, {t.distance, t.equal},
-                                         code_distance(l_, code_of(n), code_of(t)));
+                                         codec_.distance(code_of(n), code_of(t)));
             });
             (superfluous ? rest_ : chosen_).push_back(i);
         }
@@ -123,7 +123,7 @@ class Repairer {
             uint32_t n = 0;
             for (uint32_t i = 0; i < h.degree; i++)
                 if (!gone(slot.ids()[i]))
-                    SketchEncoder::move(slot, i, n++);
+                    move_neighbour(slot, i, n++);
             encoder_.set_centre(code_in(slot));
             for (const size_t i : chosen_) {
                 if (n == l_.degree)
@@ -148,7 +148,7 @@ class Repairer {
   private:
     struct Taken {
         SlotId id;
-        codec::ScalarParams params;
+        CodeParams params;
         size_t code;
         uint32_t length;
         float distance;
@@ -191,9 +191,10 @@ class Repairer {
 
     S& store_;
     const Layout& l_;
+    const codec::Codec& codec_;
     Query query_;
     LayerSearch<S> search_;
-    SketchEncoder encoder_;
+    LinkEncoder encoder_;
     Vec<float> centre_;
     Vec<uint8_t> code_, codes_;
     Node node_;

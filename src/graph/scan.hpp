@@ -33,7 +33,7 @@ template <ReadStore S>
 class Scan {
   public:
     explicit Scan(S& store)
-        : store_(store), l_(store.layout()), query_(l_), search_(store, query_, 0, 40)
+        : store_(store), traits_(store.encoding().codec().traits), query_(store.encoding()), search_(store, query_, 0, 40)
     {
     }
 
@@ -194,7 +194,7 @@ class Scan {
         const auto overlapped = [&] {
             return at_ + 1 < batch_.size() && batch_[at_ + 1].low < batch_[at_].high;
         };
-        if (l_.fine()) {
+        if (traits_.has_fine_code) {
             while (at_ < batch_.size()) {
                 if (!batch_[at_].fine)
                     refine(at_);
@@ -213,13 +213,13 @@ class Scan {
         left_ = items_[e.item].tid_count;
         const bool last =
             at_ + 1 == batch_.size() && state_ != State::done;   // who knows what follows
-        in_order_ = l_.precise() && left_ == 1 && e.low >= reach_ && !last && !overlapped();
+        in_order_ = (traits_.order == codec::CodecTraits::Order::precise) && left_ == 1 && e.low >= reach_ && !last && !overlapped();
         if (!in_order_)
             reach_ = std::max(reach_, e.high);
         return settled_ = true;
     }
 
-    bool guessed() const { return rows_ && l_.coarse(); }
+    bool guessed() const { return rows_ && traits_.order == codec::CodecTraits::Order::by_chance; }
 
     // What should have come before rows that are gone already can't come in order.
     bool too_late(double bound) const
@@ -360,7 +360,7 @@ class Scan {
                                             : query_.bounds(distance, item.norm2, item.error);
             // Only what is surely too late, where fine codes or exact distances decide later.
             const bool later =
-                l_.fine() || (rows_ && (!l_.precise() || !std::isfinite(bounds.high)));
+                traits_.has_fine_code || (rows_ && (!(traits_.order == codec::CodecTraits::Order::precise) || !std::isfinite(bounds.high)));
             if (too_late(later ? bounds.high : bounds.low))
                 continue;
             batch_.push_back({bounds.low, bounds.high, distance, pending_[i].id(), false});
@@ -373,7 +373,7 @@ class Scan {
     }
 
     S& store_;
-    const Layout& l_;
+    const codec::CodecTraits& traits_;
     Query query_;
     LayerSearch<S> search_;
     ScanLimits limits_{};

@@ -36,7 +36,7 @@ template <ReadStore S>
 class LayerSearch {
   public:
     LayerSearch(S& store, Query& query, int level, size_t ef)
-        : store_(store), l_(store.layout()), q_(query), level_(level), w_(ef), seen_(ef * 16),
+        : store_(store), l_(store.encoding().layout()), q_(query), level_(level), w_(ef), seen_(ef * 16),
           node_(l_), neighbour_(l_)
     {
     }

@@ -5,7 +5,7 @@
 #include <concepts>
 
 #include "core/memory.hpp"
-#include "graph/layout.hpp"
+#include "graph/encoding.hpp"
 
 namespace quiver::graph {
 
@@ -28,8 +28,8 @@ template <class S>
 concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
 {
     {
-        s.layout()
-        } -> std::convertible_to<const Layout&>;
+        s.encoding()
+        } -> std::convertible_to<const Encoding&>;
     {
         s.entry()
         } -> std::convertible_to<Entry>;

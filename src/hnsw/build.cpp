@@ -8,6 +8,7 @@
 
 #include "hnsw/hnsw.hpp"
 #include "core/rng.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/lifecycle.hpp"
 #include "graph/memory_store.hpp"
 #include "page/chain.hpp"
@@ -26,6 +27,12 @@ extern "C" {
 }
 
 namespace quiver::am {
+
+// Is there a codec of so many bits a dimension?
+static bool is_vector_bits(int bits)
+{
+    return codec::find_codec({codec::Form::dense, codec::Metric::l2, 1, static_cast<uint32>(bits)});
+}
 
 static MetaData new_meta(Relation index)
 {
@@ -48,25 +55,26 @@ static MetaData new_meta(Relation index)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("ef_construction must be greater than or equal to 2 * m")));
     if (options.sketch_fold > 0 &&
-        (opclass.form() == graph::Form::bits
+        (opclass.form() == codec::Form::bits
              ? options.sketch_fold > 1
-             : opclass.form() == graph::Form::sparse || opclass.metric == graph::Metric::l1))
+             : opclass.form() == codec::Form::sparse || opclass.metric == codec::Metric::l1))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("this operator class has no sketches of %d coordinates a bit",
                                options.sketch_fold),
                         errhint("Leave sketch_fold at its default.")));
     if (options.vector_bits != graph::choose_bits &&
-        !graph::is_vector_bits(static_cast<uint32>(options.vector_bits)))
+        !is_vector_bits(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
                                options.vector_bits)));
-    graph::LayoutWishes wishes{static_cast<uint32>(options.m)};
+    graph::EncodingWishes wishes{static_cast<uint32>(options.m)};
     wishes.fold = options.sketch_fold;
     wishes.bits = options.vector_bits;
     wishes.row_bytes = static_cast<uint32>(dims) * (opclass.element == ElementType::f32 ? 4 : 2);
-    const graph::Layout layout = graph::choose_layout(
+    const graph::EncodingShape encoding = graph::choose_encoding(
         opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, page::usable_bytes);
-    if (options.vector_bits != 0 && options.vector_bits != 8 && !layout.rotated())
+    const graph::Layout layout = encoding.layout();
+    if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("this operator class has no vectors of %d bits a dimension",
                                options.vector_bits),
@@ -84,37 +92,35 @@ static MetaData new_meta(Relation index)
     meta.dims = static_cast<uint32>(dims);
     meta.m = static_cast<uint32>(options.m);
     meta.ef_construction = static_cast<uint32>(options.ef_construction);
-    meta.degree = layout.degree;
-    meta.fold = layout.fold;
-    meta.bits = static_cast<uint8>(layout.bits);
-    meta.tids = static_cast<uint8>(layout.tids);
-    meta.centred = can_have_centre(layout);
+    meta.degree = encoding.degree;
+    meta.fold = encoding.fold;
+    meta.bits = static_cast<uint8>(encoding.codec.bits);
+    meta.tids = encoding.tids;
     meta.slot_bytes = layout.slot_bytes;
     meta.slots_per_page = layout.slots_per_page(page::usable_bytes);
     meta.rotation_seed = 1;
     meta.entry = meta.root = graph::no_slot;
     meta.entry_level = -1;
-    meta.codebook = meta.pending = meta.filter_codes = InvalidBlockNumber;
+    meta.codec_parameters = meta.pending = meta.filter_codes = InvalidBlockNumber;
     meta.first_slot_block = meta_block + 1;
-    if (layout.coarse()) {
-        meta.codebook = meta.first_slot_block;
-        meta.first_slot_block += page::chain_pages(codebook_bytes(layout) +
-                                                   (meta.centred ? centre_bytes(layout) : 0));
+    if (const Size bytes = parameter_bytes(*codec::make_codec(encoding.codec)); bytes > 0) {
+        meta.codec_parameters = meta.first_slot_block;
+        meta.first_slot_block += page::chain_pages(bytes);
     }
     if (!pg_strong_random(&meta.build_id, sizeof meta.build_id))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
     return meta;
 }
 
-// The meta page, and the codebook and the centre behind it.
-static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& codebook)
+// The meta page, and what the codec has learnt behind it.
+static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& parameters)
 {
     const Page page = writer.next();
     page::init(page, page::Kind::meta);
     *reinterpret_cast<MetaData*>(page::contents_of(page)) = meta;
     page::set_used(page, sizeof(MetaData));
-    page::write_chain(writer, reinterpret_cast<const char*>(codebook.data()),
-                      codebook.size() * sizeof(half));
+    page::write_chain(writer, reinterpret_cast<const char*>(parameters.data()),
+                      parameters.size() * sizeof(half));
 }
 
 namespace {
@@ -125,17 +131,16 @@ constexpr int phase_write = 3;
 struct BuildState {
     Relation index;
     MetaData meta;
-    IndexLayout layout;
+    IndexEncoding encoding;
     LevelDraw levels;
     VectorReader reader;
-    codec::SharedTrainer* trainer =
-        nullptr;   // while rows are collected to train the codebook from
+    Owned<codec::Training> training;   // while rows are collected for the codec to learn from
     struct Waiting {
         ItemPointerData tid;
-        float* x;   // rotated, layout.padded
+        float* x;   // rotated, CodecTraits::padded
     };
     Vec<Waiting> waiting;
-    Vec<half> codebook;            // and the centre
+    Vec<half> parameters;          // of the codec
     MemoryContext context;         // of this, and of the reader's scratch memory
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once written
@@ -145,16 +150,15 @@ struct BuildState {
     double tuples = 0;
 
     BuildState(Relation rel, const MetaData& m)
-        : index(rel), meta(m), layout(m), levels(m.rotation_seed),
-          reader(opclass_of(rel), layout, m.rotation_seed)
+        : index(rel), meta(m), encoding(m), levels(m.rotation_seed),
+          reader(opclass_of(rel), encoding.codec(), m.rotation_seed),
+          training(encoding.codec().training())
     {
         context = CurrentMemoryContext;
-        if (layout.coarse())
-            trainer = new (palloc(sizeof *trainer)) codec::SharedTrainer(layout.subvector());
         graph_context =
             AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
-        memory = new (palloc(sizeof *memory)) graph::MemoryStore(layout);
+        memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding);
         memory_inserter = new (palloc(sizeof *memory_inserter))
             graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction);
         MemoryContextSwitchTo(old);
@@ -171,14 +175,14 @@ void write_graph(BuildState& b, bool log)
     b.meta.entry_level = entry.level;
     b.meta.root = entry.root;
     page::BulkWriter writer(b.index, MAIN_FORKNUM, log);
-    write_head(writer, b.meta, b.codebook);
+    write_head(writer, b.meta, b.parameters);
     for (graph::SlotId id = 0; id < store.size();) {
         const Page page = writer.next();
         page::init(page, page::Kind::records);
         Size used = 0;
         for (uint32 i = 0; i < b.meta.slots_per_page && id < store.size(); i++, id++) {
-            std::memcpy(page::contents_of(page) + used, store.slot(id).data(), b.layout.slot_bytes);
-            used += b.layout.slot_bytes;
+            std::memcpy(page::contents_of(page) + used, store.slot(id).data(), b.meta.slot_bytes);
+            used += b.meta.slot_bytes;
         }
         page::set_used(page, used);
     }
@@ -189,7 +193,7 @@ void write_graph(BuildState& b, bool log)
 
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
-    const int level = b.levels.draw(b.layout.level_base(), graph::max_level);
+    const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
     if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
         ereport(NOTICE,
                 (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
@@ -197,7 +201,7 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
                  errdetail("Building will take significantly more time."),
                  errhint("Increase maintenance_work_mem to speed up builds.")));
         write_graph(b, false);
-        b.relation = new (palloc(sizeof *b.relation)) SlotStore(b.index, b.meta, b.layout, true);
+        b.relation = new (palloc(sizeof *b.relation)) SlotStore(b.index, b.meta, b.encoding, true);
         b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
             graph::Inserter<SlotStore>(*b.relation, b.meta.m, b.meta.ef_construction);
         pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
@@ -213,22 +217,17 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
     CHECK_FOR_INTERRUPTS();
 }
 
-// Trains the codebook from the rows that wait for it, and inserts them.
+// The codec learns from the rows that wait for that; then they are inserted.
 void train(BuildState& b)
 {
-    const Size floats = codebook_bytes(b.layout) / sizeof(half);
-    b.codebook.resize(floats + (b.meta.centred ? b.layout.padded : 0));
-    if (b.meta.centred) {
-        half* centre = b.codebook.data() + floats;
-        b.trainer->centre(centre, b.layout.padded);
-        b.layout.set_centre(centre);
-    }
-    b.trainer->train(b.meta.rotation_seed, b.codebook.data(), pg::poll);
-    b.trainer = nullptr;
-    b.layout.set_codebook(b.codebook.data());
+    codec::Codec& codec = b.encoding.codec();
+    b.parameters.resize(codec.parameter_count());
+    b.training->finish(b.meta.rotation_seed, b.parameters.data(), pg::poll);
+    b.training.reset();
+    codec.set_parameters(b.parameters.data());
     for (BuildState::Waiting& w : b.waiting) {
+        codec.prepare(w.x);
         graph::Value x;
-        b.layout.subtract_centre(w.x);
         x.dense = w.x;
         insert_row(b, &w.tid, x);
         pfree(w.x);
@@ -246,12 +245,13 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         graph::Value x;
         if (!b.reader.read(values[0], &x))
             ;
-        else if (b.trainer) {
-            b.trainer->add(x.dense, b.layout.padded);
-            auto* copy = static_cast<float*>(palloc(b.layout.padded * sizeof(float)));
-            std::copy(x.dense, x.dense + b.layout.padded, copy);
+        else if (b.training) {
+            b.training->add(x);
+            const uint32 n = b.encoding.codec().traits.padded;
+            auto* copy = static_cast<float*>(palloc(n * sizeof(float)));
+            std::copy(x.dense, x.dense + n, copy);
             b.waiting.push_back({*tid, copy});
-            if (b.trainer->full())
+            if (b.training->has_enough())
                 train(b);
         } else
             insert_row(b, tid, x);
@@ -272,7 +272,7 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     const double heap_tuples =
         table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
-    if (b->trainer)
+    if (b->training)
         train(*b);
     if (b->memory) {
         const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
@@ -299,14 +299,12 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 void build_empty(Relation index)
 {
     const MetaData meta = new_meta(index);
-    Vec<half> codebook;
-    if (const graph::Layout layout = meta.layout(); layout.coarse()) {
-        const Size floats = codebook_bytes(layout) / sizeof(half);
-        codebook.resize(floats + (meta.centred ? layout.padded : 0));   // the centre is the origin
-        codec::SharedTrainer(layout.subvector()).train(meta.rotation_seed, codebook.data(), pg::poll);
-    }
+    const IndexEncoding encoding(meta);
+    Vec<half> parameters(encoding.codec().parameter_count());
+    if (const Owned<codec::Training> training = encoding.codec().training())
+        training->finish(meta.rotation_seed, parameters.data(), pg::poll);
     page::BulkWriter writer(index, INIT_FORKNUM, true);
-    write_head(writer, meta, codebook);
+    write_head(writer, meta, parameters);
     writer.finish();
 }
 
@@ -318,15 +316,15 @@ namespace {
 struct InsertState {
     MemoryContext context;
     MetaData meta;
-    IndexLayout layout;
+    IndexEncoding encoding;
     VectorReader reader;
     SlotStore store;
     graph::Inserter<SlotStore> inserter;
     LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), inserter(store, m.m, m.ef_construction),
+        : context(c), meta(m), encoding(index, m),
+          reader(opclass_of(index), encoding.codec(), m.rotation_seed), store(index, meta, encoding), inserter(store, m.m, m.ef_construction),
           levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }
@@ -353,7 +351,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
         graph::Value x;
         if (s->reader.read(values[0], &x))
             s->inserter.insert(x, to_tid(tid),
-                               s->levels.draw(s->layout.level_base(), graph::max_level));
+                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level));
         MemoryContextSwitchTo(old);
         return false;
     });

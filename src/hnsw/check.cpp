@@ -24,8 +24,9 @@ class Check {
   public:
     Check(ReturnSetInfo* result, Relation heap, Relation index)
         : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
-          layout_(index_, meta_), store_(index, meta_, layout_),
-          reader_(opclass_of(index), layout_, meta_.rotation_seed), node_(layout_)
+          encoding_(index_, meta_), store_(index, meta_, encoding_),
+          reader_(opclass_of(index), encoding_.codec(), meta_.rotation_seed),
+          node_(encoding_.layout())
     {
     }
 
@@ -136,50 +137,12 @@ class Check {
         }
         for (; row != rows_.end() && row->tid == wanted; row++) {
             row->seen = true;
-            if (!indexed || !node_.read(store_, row->id) || !holds(node_.code(), x))
+            if (!indexed || !node_.read(store_, row->id) || !encoding_.codec().holds(node_.code(), x))
                 report(row->id,
                        psprintf("the node is not of the vector of row (%u,%u)",
                                 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
         }
     }
-    // Is x what the code stands for, within the error that it admits? Rounding may differ between
-    // the CPU that wrote it and this one.
-    bool holds(const graph::Code& code, const graph::Value& x)
-    {
-        const graph::Code own = graph::encode(layout_, x, encoded_);
-        if (layout_.form != graph::Form::dense)
-            return graph::same_code(layout_, code, own);
-        // Where numbers overflow, the code admits that it says nothing.
-        if (!std::isfinite(code.params.error) || !std::isfinite(code.params.norm2))
-            return true;
-        graph::decode(layout_, code, decoded_);
-        double error = 0, norm = 0;
-        for (uint32 i = 0; i < layout_.padded; i++) {
-            const double e = std::fabs(static_cast<double>(x.dense[i]) - decoded_[i]),
-                         d = std::max(std::fabs(x.dense[i]),
-                                      std::fabs(x.dense[i] +
-                                                (layout_.centre ? layout_.centre[i] : 0.0f)));
-            error += layout_.metric == graph::Metric::l1 ? e : e * e;
-            norm += layout_.metric == graph::Metric::l1 ? d : d * d;
-        }
-        if (layout_.metric != graph::Metric::l1) {
-            error = std::sqrt(error);
-            norm = std::sqrt(norm);
-        }
-        if (layout_.fine()) {
-            // Its fine code must be the vector's, too: rows are put in order by it.
-            const graph::FineCode fine(layout_, code);
-            double fine_error = 0;
-            for (uint32 i = 0; i < layout_.padded; i++) {
-                const double d = fine.coordinate(i);
-                fine_error += (x.dense[i] - d) * (x.dense[i] - d);
-            }
-            if (!(std::sqrt(fine_error) <= fine.params().error + 1e-6 * norm))
-                return false;
-        }
-        return error <= code.params.error + 1e-6 * norm;
-    }
-
     // Does every entry lead to a row, if only to one that vacuum has not taken away yet?
     void index_to_table()
     {
@@ -209,7 +172,7 @@ class Check {
     ReturnSetInfo* result_;
     Relation heap_, index_;
     MetaData meta_;
-    IndexLayout layout_;
+    IndexEncoding encoding_;
     SlotStore store_;
     VectorReader reader_;
     graph::Node node_;

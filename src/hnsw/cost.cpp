@@ -71,7 +71,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
 
     // Coarse codes: most of the rows that it keeps are read to be put in order.
     const double ranked =
-        meta.layout().coarse() ? page + cpu_tuple_cost + 2 * cpu_operator_cost : 0.0;
+        codec::codec_traits(meta.encoding().codec).order == codec::CodecTraits::Order::by_chance ? page + cpu_tuple_cost + 2 * cpu_operator_cost : 0.0;
 
     *startup = costs.indexStartupCost + first * visit + std::min(rows, ef) * ranked;
     *total = *startup + std::max(0.0, most - ef) * (1.2 * visit + ranked) +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hnsw/slot_store.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/scan.hpp"
 #include "pg/entry.hpp"
 #include "codec/rotation.hpp"
@@ -39,16 +40,16 @@ enum class ElementType : uint8 { f32, f16, bit, sparse };
 
 // What an operator class means: returned by its support function 3.
 struct Opclass {
-    graph::Metric metric;
+    codec::Metric metric;
     ElementType element;
     const char* type;
     uint32 max_dims;
 
-    graph::Form form() const
+    codec::Form form() const
     {
-        return element == ElementType::bit      ? graph::Form::bits
-               : element == ElementType::sparse ? graph::Form::sparse
-                                                : graph::Form::dense;
+        return element == ElementType::bit      ? codec::Form::bits
+               : element == ElementType::sparse ? codec::Form::sparse
+                                                : codec::Form::dense;
     }
 };
 const Opclass& opclass_of(Relation index);
@@ -57,10 +58,11 @@ bool validate_opclass(Oid opclass);
 // Turns indexed values and queries into what the graph compares.
 class VectorReader {
   public:
-    VectorReader(const Opclass& opclass, const graph::Layout& layout, uint64 seed)
-        : opclass_(opclass), layout_(layout), rotation_(layout.rotated() ? layout.dims : 0, seed),
-          plain_(opclass.form() == graph::Form::dense ? layout.padded : 0),
-          rotated_(layout.rotated() ? layout.padded : 0)
+    VectorReader(const Opclass& opclass, const codec::Codec& codec, uint64 seed)
+        : opclass_(opclass), codec_(codec),
+          rotation_(codec.traits.rotated ? codec.spec.dims : 0, seed),
+          plain_(opclass.form() == codec::Form::dense ? codec.traits.padded : 0),
+          rotated_(codec.traits.rotated ? codec.traits.padded : 0)
     {
     }
     // Good until the next call. False for what is not indexed: the zero vector under cosine distance.
@@ -75,7 +77,7 @@ class VectorReader {
     bool read_sparse(struct varlena* value, graph::Value* to);
 
     const Opclass& opclass_;
-    const graph::Layout& layout_;
+    const codec::Codec& codec_;
     codec::Rotation rotation_;
     Vec<float> plain_, rotated_;
     Vec<uint8_t> bits_;

@@ -27,19 +27,6 @@ TupleDesc result_type(FunctionCallInfo fcinfo)
     return BlessTupleDesc(desc);
 }
 
-const char* metric_name(graph::Metric metric)
-{
-    switch (metric) {
-    case graph::Metric::l2: return "l2";
-    case graph::Metric::ip: return "ip";
-    case graph::Metric::cosine: return "cosine";
-    case graph::Metric::l1: return "l1";
-    case graph::Metric::hamming: return "hamming";
-    case graph::Metric::jaccard: return "jaccard";
-    }
-    return "?";
-}
-
 template <size_t Columns>
 Datum row(TupleDesc desc, Datum (&values)[Columns], bool (&nulls)[Columns])
 {
@@ -134,13 +121,13 @@ QUIVER_FUNCTION(hnsw_meta)
     Datum values[12];
     bool nulls[12] = {};
     values[0] = Int32GetDatum(static_cast<int32>(meta.version));
-    values[1] = CStringGetTextDatum(metric_name(meta.metric));
+    values[1] = CStringGetTextDatum(codec::traits_of(meta.metric).name);
     values[2] = Int32GetDatum(static_cast<int32>(meta.dims));
     values[3] = Int32GetDatum(static_cast<int32>(meta.m));
     values[4] = Int32GetDatum(static_cast<int32>(meta.ef_construction));
     values[5] = Int32GetDatum(static_cast<int32>(meta.degree));
     values[6] = Int32GetDatum(static_cast<int32>(meta.layout().words * 64));
-    nulls[7] = meta.form != graph::Form::dense;
+    nulls[7] = meta.form != codec::Form::dense;
     values[7] = Int32GetDatum(meta.bits);
     values[8] = Int32GetDatum(static_cast<int32>(meta.slot_bytes));
     values[9] = Int32GetDatum(static_cast<int32>(meta.slots_per_page));
@@ -154,8 +141,9 @@ QUIVER_FUNCTION(hnsw_stats)
 {
     const Relation index = open_index(PG_GETARG_OID(0), AccessShareLock);
     const MetaData meta = read_meta(index);
-    const graph::Layout layout = meta.layout();
-    SlotStore graph_store(index, meta, layout);
+    const graph::Encoding encoding(meta.encoding());
+    const graph::Layout& layout = encoding.layout();
+    SlotStore graph_store(index, meta, encoding);
     page::PageStore& store = graph_store.page_store();
     int64 nodes = 0, upper = 0, rows = 0, deleted = 0, free = 0, overflow = 0, links = 0, full = 0;
     int least = graph::max_degree, most = 0;

@@ -10,24 +10,23 @@ namespace {
 
 enum class Verdict { good, empty, foreign, other_version, damaged };
 
+// Is it a meta page that this code can have written?
 bool is_sane(const MetaData& meta, int32 dims)
 {
-    // What a layout divides by.
-    if (!graph::is_vector_bits(meta.bits) || meta.form < graph::Form::dense ||
-        meta.form > graph::Form::sparse || meta.fold > 64 || meta.degree < 4 ||
-        meta.degree > graph::max_degree || meta.degree % 4 != 0 || meta.tids < 2 ||
-        meta.tids > graph::Layout::max_tids || meta.dims < 1 ||
-        meta.dims > graph::max_dims_of(meta.form) || meta.metric < graph::Metric::l2 ||
-        meta.metric > graph::Metric::jaccard)
+    // What follows computes with these.
+    if (!codec::is_metric(meta.metric) || meta.form < codec::Form::dense ||
+        meta.form > codec::Form::sparse || meta.dims < 1 ||
+        meta.dims > codec::max_dims_of(meta.form) || !codec::find_codec(meta.encoding().codec) ||
+        meta.fold > 64 || meta.degree < 4 || meta.degree > graph::max_degree ||
+        meta.degree % 4 != 0 || meta.tids < 2 || meta.tids > graph::Layout::max_tids)
         return false;
     const graph::Layout l = meta.layout();
-    return l.bits == meta.bits && l.slot_bytes == meta.slot_bytes && meta.m >= 2 &&
+    const Size parameters = parameter_bytes(*codec::make_codec(meta.encoding().codec));
+    return l.slot_bytes == meta.slot_bytes && meta.m >= 2 &&
            meta.m <= 100 && meta.ef_construction >= 4 && meta.ef_construction <= 1000 &&
            meta.entry_level >= -1 && meta.entry_level <= graph::max_level &&
            meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
-           meta.slots_per_page >= 1 && meta.centred <= (can_have_centre(l) ? 1 : 0) &&
-           meta.first_slot_block > meta_block &&
-           meta.first_slot_block <= 1 + page::chain_pages(codebook_bytes(l) + centre_bytes(l)) &&
+           meta.slots_per_page >= 1 && meta.first_slot_block == 1 + page::chain_pages(parameters) &&
            meta.filter_columns == 0 && meta.features == 0 &&
            // Unknown where the column's type lost them after the index was built.
            (dims <= 0 || meta.dims == static_cast<uint32>(dims));
@@ -105,29 +104,14 @@ bool try_read_meta(Relation index, MetaData* to)
            look_at_meta(index, to) == Verdict::good;
 }
 
-IndexLayout::IndexLayout(Relation index, const MetaData& meta) : IndexLayout(meta)
+IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncoding(meta)
 {
-    if (!coarse())
+    Vec<half> parameters(codec().parameter_count());
+    if (parameters.empty())
         return;
-    const Size bytes = codebook_bytes(*this) + (meta.centred ? centre_bytes(*this) : 0);
-    Vec<half> stored(bytes / sizeof(half));
-    page::read_chain(index, meta.codebook, reinterpret_cast<char*>(stored.data()), bytes);
-    set_codebook(stored.data());
-    if (meta.centred)
-        set_centre(stored.data() + codebook_bytes(*this) / sizeof(half));
-}
-
-void IndexLayout::set_codebook(const half* stored)
-{
-    own_.set(stored, subvector());
-    codebook = &own_;
-}
-
-void IndexLayout::set_centre(const half* stored)
-{
-    own_centre_.resize(padded);
-    simd::kernels().to_f32(stored, own_centre_.data(), padded);
-    centre = own_centre_.data();
+    page::read_chain(index, meta.codec_parameters, reinterpret_cast<char*>(parameters.data()),
+                     parameters.size() * sizeof(half));
+    codec().set_parameters(parameters.data());
 }
 
 }   // namespace quiver::am

@@ -1,7 +1,7 @@
 // Block 0 of an index: what the graph is, and where searches start. Format 3.
 #pragma once
 
-#include "graph/layout.hpp"
+#include "graph/encoding.hpp"
 #include "graph/store.hpp"
 #include "page/page.hpp"
 
@@ -16,10 +16,10 @@ struct MetaData {
     // Random, new with each build: what a backend keeps of an index between two scans is of one build. (TRUNCATE
     // builds an index anew in the same file, if the transaction made that.)
     uint64 build_id;
-    graph::Metric metric;
-    graph::Form form;
+    codec::Metric metric;
+    codec::Form form;
     uint8 bits;      // of a dimension of a node's own vector
-    uint8 centred;   // whether vectors are stored as they lie from a centre
+    uint8 unused_byte;
     uint32 dims;
     uint32 m;
     uint32 ef_construction;
@@ -29,13 +29,13 @@ struct MetaData {
     uint32 slots_per_page;
     uint64 rotation_seed;
     uint32 tids;                    // that a node has room for
-    BlockNumber first_slot_block;   // behind the codebook
+    BlockNumber first_slot_block;   // behind the codec's parameters
     graph::SlotId entry;
     int32 entry_level;
     graph::SlotId root;
     uint32 deleted;   // slots that the last vacuum left deleted
     // Chains of pages, or InvalidBlockNumber.
-    BlockNumber codebook;   // the codebook of small codes, and the centre
+    BlockNumber codec_parameters;   // what the codec has learnt
     BlockNumber pending;    // for rows that wait to be inserted: none in this version
     // For filter columns: none in this version.
     uint32 filter_columns;
@@ -43,10 +43,8 @@ struct MetaData {
     uint32 features;   // that a reader must know: none in this version
     uint32 unused[8];
 
-    graph::Layout layout() const
-    {
-        return graph::Layout::make(form, metric, dims, degree, fold, bits, tids);
-    }
+    graph::EncodingShape encoding() const { return {{form, metric, dims, bits}, fold, degree, tids}; }
+    graph::Layout layout() const { return encoding().layout(); }
 };
 
 inline graph::Entry entry_in(const MetaData& meta)
@@ -56,30 +54,17 @@ inline graph::Entry entry_in(const MetaData& meta)
     return {meta.entry, meta.entry_level, meta.root};
 }
 
-inline Size codebook_bytes(const graph::Layout& l)
+inline Size parameter_bytes(const codec::Codec& codec)
 {
-    return l.coarse() ? codec::SharedCodebook::floats_of(l.subvector()) * sizeof(half) : 0;
-}
-inline Size centre_bytes(const graph::Layout& l) { return l.padded * sizeof(half); }
-
-// Is there use for a centre? Inner products are not of differences.
-inline bool can_have_centre(const graph::Layout& l)
-{
-    return l.coarse() && (l.metric == graph::Metric::l2 || l.metric == graph::Metric::cosine);
+    return codec.parameter_count() * sizeof(half);
 }
 
-// The layout of an index, with its codebook.
-class IndexLayout : public graph::Layout {
+// The encoding of an index, with what its codec has learnt.
+class IndexEncoding : public graph::Encoding {
   public:
-    explicit IndexLayout(const MetaData& meta) : graph::Layout(meta.layout()) {}
-    IndexLayout(Relation index, const MetaData& meta);
-    IndexLayout(const IndexLayout&) = delete;
-    void set_codebook(const half* stored);
-    void set_centre(const half* stored);
-
-  private:
-    codec::SharedCodebook own_;
-    Vec<float> own_centre_;
+    // Of an index that is being built: the codec has learnt nothing yet.
+    explicit IndexEncoding(const MetaData& meta) : graph::Encoding(meta.encoding()) {}
+    IndexEncoding(Relation index, const MetaData& meta);
 };
 
 // Of which build the index is. (Of one of another format, any number.)

@@ -69,7 +69,7 @@ class Recall {
     void sample(int count)
     {
         sample_ = static_cast<size_t>(count);
-        own_ = opclass_of(index_).metric == graph::Metric::ip ? 0 : 1;
+        own_ = opclass_of(index_).metric == codec::Metric::ip ? 0 : 1;
         for_each_row([](Recall& r, Datum value) { r.consider(value); });
     }
     void given(ArrayType* array)
@@ -124,7 +124,7 @@ class Recall {
     // The zero vector has no direction, so no row is nearer to it than another by cosine.
     bool directed(Datum value)
     {
-        return opclass_of(index_).metric != graph::Metric::cosine ||
+        return opclass_of(index_).metric != codec::Metric::cosine ||
                !std::isnan(distance(value, value));
     }
 

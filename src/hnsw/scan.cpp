@@ -211,7 +211,7 @@ class HeapRows : public graph::Rows {
 struct ScanState {
     MemoryContext context;
     MetaData meta;
-    IndexLayout layout;
+    IndexEncoding encoding;
     VectorReader reader;
     SlotStore store;
     graph::Scan<SlotStore> scan;
@@ -220,8 +220,9 @@ struct ScanState {
     bool null_query = false;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), layout(index, m), reader(opclass_of(index), layout, m.rotation_seed),
-          store(index, meta, layout), scan(store)
+        : context(c), meta(m), encoding(index, m),
+          reader(opclass_of(index), encoding.codec(), m.rotation_seed),
+          store(index, meta, encoding), scan(store)
     {
     }
 };

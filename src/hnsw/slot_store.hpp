@@ -12,13 +12,13 @@ namespace quiver::am {
 class SlotStore {
   public:
     // building: the relation is new and nobody else sees it; its pages are logged when it is done.
-    SlotStore(Relation index, const MetaData& meta, const graph::Layout& layout,
+    SlotStore(Relation index, const MetaData& meta, const graph::Encoding& encoding,
               bool building = false)
-        : l_(layout), pages_(index, meta.first_slot_block, meta.slot_bytes, building)
+        : encoding_(encoding), l_(encoding.layout()), pages_(index, meta.first_slot_block, meta.slot_bytes, building)
     {
     }
 
-    const graph::Layout& layout() const { return l_; }
+    const graph::Encoding& encoding() const { return encoding_; }
     page::PageStore& page_store() { return pages_; }
     // A rescan or another insert.
     void refresh(Relation index) { pages_.refresh(index); }
@@ -169,6 +169,7 @@ class SlotStore {
         return is_usable(slot.stamp()) ? page::Room::usable : page::Room::later;
     }
 
+    const graph::Encoding& encoding_;
     const graph::Layout& l_;
     page::PageStore pages_;
     BufferAccessStrategy strategy_ = nullptr;

@@ -32,8 +32,8 @@ IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stat
     const MemoryContext old = MemoryContextSwitchTo(context);
     const Relation index = info->index;
     const MetaData meta = read_meta(index);
-    auto* layout = new (palloc(sizeof(IndexLayout))) IndexLayout(index, meta);
-    auto* store = new (palloc(sizeof(SlotStore))) SlotStore(index, meta, *layout);
+    auto* encoding = new (palloc(sizeof(IndexEncoding))) IndexEncoding(index, meta);
+    auto* store = new (palloc(sizeof(SlotStore))) SlotStore(index, meta, *encoding);
     store->start_vacuum(info->strategy);
     auto* removal = new (palloc(sizeof(graph::Removal<SlotStore>)))
         graph::Removal<SlotStore>(*store, meta.m, meta.ef_construction);
@@ -74,8 +74,8 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
     if (!stats) {
         // Nothing was deleted now. What an earlier vacuum had to leave may be free to go.
         const MetaData meta = read_meta(info->index);
-        const IndexLayout layout(meta);
-        SlotStore store(info->index, meta, layout);
+        const IndexEncoding encoding(meta);
+        SlotStore store(info->index, meta, encoding);
         if (meta.deleted == 0 || !worth_while(store, meta.deleted))
             return stats;   // nothing to report that ANALYZE does not know
         stats = vacuum(info, stats, [](graph::Tid) { return false; });

@@ -108,7 +108,7 @@ class Prepared {
             return;
         }
         if (quantizer_->kind == QuantizerKind::own_scalar) {
-            const codec::ScalarParams p =
+            const codec::CodeParams p =
                 codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
             if (!std::isfinite(p.norm2))
                 ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

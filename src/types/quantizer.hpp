@@ -12,6 +12,7 @@
 #include "pg/entry.hpp"
 #include "codec/product.hpp"
 #include "codec/scalar.hpp"
+#include "codec/trained_scalar.hpp"
 
 namespace quiver {
 
@@ -42,7 +43,7 @@ struct OwnScalar {
             to += sizeof u;
         }
     }
-    codec::ScalarParams params() const { return {offset, scale, norm2, 0, 0}; }
+    codec::CodeParams params() const { return {offset, scale, norm2, 0, 0}; }
 };
 
 // Stored as it is sent, but for the byte order of the numbers.
@@ -228,7 +229,7 @@ struct QuantizedPair {
         constexpr Size piece = 256;
         float x[piece];
         double sum = 0;
-        const codec::ScalarParams own = OwnScalar::read(code.bytes).params();
+        const codec::CodeParams own = OwnScalar::read(code.bytes).params();
         const uint8* numbers = code.bytes + OwnScalar::bytes;
         const Size n = code.count - OwnScalar::bytes;
         for (Size i = 0; i < n; i += piece) {

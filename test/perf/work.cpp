@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/rng.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/insert.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/repair.hpp"
@@ -34,12 +35,12 @@ Vec<float> vectors(size_t count, uint64_t seed)
 }
 
 struct Graph {
-    Layout layout = choose_layout(Form::dense, Metric::l2, dims, {16}, 8160);
+    Encoding encoding{choose_encoding(codec::Form::dense, codec::Metric::l2, dims, {16}, 8160)};
     codec::Rotation rotation{dims, 1};
-    MemoryStore store{layout};
+    MemoryStore store{encoding};
     Inserter<MemoryStore> inserter{store, 16, 64};
     Scan<MemoryStore> scan{store};
-    Vec<float> rotated = Vec<float>(layout.padded);
+    Vec<float> rotated = Vec<float>(encoding.codec().traits.padded);
 
     Value value(const float* x)
     {
@@ -60,7 +61,7 @@ extern "C" {
     LevelDraw levels(1);
     for (size_t i = 0; i < rows; i++)
         g.inserter.insert(g.value(&x[i * dims]), Tid{0, static_cast<uint16_t>(i), 1},
-                          levels.draw(g.layout.level_base(), max_level));
+                          levels.draw(g.encoding.layout().level_base(), max_level));
 }
 [[gnu::noinline]] void step_search(Graph& g, const Vec<float>& q)
 {

@@ -1,6 +1,7 @@
 // Product and scalar quantization against plain loops over what their codes decode to.
 #include "codec/product.hpp"
 #include "codec/scalar.hpp"
+#include "codec/trained_scalar.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Codes of 8 bits and finer ones, and folded vectors, against plain loops in double.
-#include "codec/scalar.hpp"
+#include "codec/fine.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
-#include "codec/binary.hpp"
+#include "codec/folding.hpp"
 
 using namespace quiver;
 using namespace quiver::codec;
@@ -31,7 +31,7 @@ TEST(Scalar, ProductsWithCodes)
             for (const uint32_t bits : {8u, 4u}) {
                 const auto x = gaussian(rng, n, mean), q = gaussian(rng, n, mean);
                 std::vector<uint8_t> code(n), fine(n);
-                const ScalarParams p = scalar_encode(x.data(), n, code.data());
+                const CodeParams p = scalar_encode(x.data(), n, code.data());
                 const FineParams fp = scalar_refine(x.data(), n, p, code.data(), bits, fine.data());
                 double norm2 = 0, q2 = 0, q_sum = 0, want = 0, error2 = 0, fine_want = 0,
                        fine_error2 = 0, fine_norm2 = 0;

@@ -9,6 +9,7 @@
 
 #include "core/rng.hpp"
 #include "graph/check.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/insert.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/lifecycle.hpp"
@@ -18,6 +19,8 @@
 using namespace quiver;
 using namespace quiver::graph;
 
+using codec::Form, codec::Metric;
+
 namespace {
 
 constexpr uint32_t usable = 8160;
@@ -26,7 +29,10 @@ Tid tid_of(size_t i) { return {static_cast<uint16_t>(i >> 16), static_cast<uint1
 size_t row_of(Tid t) { return static_cast<size_t>(t.block_high) << 16 | t.block_low; }
 
 struct Fixture : Rows {
-    Layout layout;
+    Encoding encoding;
+    const Layout& layout = encoding.layout();
+    const codec::CodecTraits& traits = encoding.codec().traits;
+    const codec::CodecSpec& spec = encoding.codec().spec;
     uint32_t m, efc;
     codec::Rotation rotation;
     MemoryStore store;
@@ -38,21 +44,21 @@ struct Fixture : Rows {
     Vec<float> floats;
     Vec<uint8_t> bits;
     Vec<int32_t> indices;
-    codec::SharedCodebook codebook;
     std::vector<float> asked;
 
     Fixture(Metric metric, uint32_t dims, uint32_t m_ = 16, int fold = choose_fold,
             uint32_t efc_ = 64, Form form = Form::dense, int vector_bits = 8)
-        : layout(choose_layout(form, metric, dims, {m_, fold, vector_bits}, usable)), m(m_), efc(efc_),
-          rotation(dims, 1), store(layout), inserter(store, m, efc), scan(store)
+        : encoding(choose_encoding(form, metric, dims, {m_, fold, vector_bits}, usable)), m(m_),
+          efc(efc_), rotation(dims, 1), store(encoding), inserter(store, m, efc), scan(store)
     {
-        if (layout.coarse()) {
-            std::vector<half> stored(codec::SharedCodebook::floats_of(layout.subvector()));
-            codec::SharedTrainer(layout.subvector()).train(1, stored.data(), [] {});
-            codebook.set(stored.data(), layout.subvector());
-            layout.codebook = &codebook;
+        if (const auto training = encoding.codec().training()) {
+            std::vector<half> parameters(encoding.codec().parameter_count());
+            training->finish(1, parameters.data(), [] {});
+            encoding.codec().set_parameters(parameters.data());
         }
     }
+    bool is_coarse() const { return traits.order == codec::CodecTraits::Order::by_chance; }
+    bool is_precise() const { return traits.order == codec::CodecTraits::Order::precise; }
     bool distance(Tid tid, double* to) override
     {
         *to = exact(asked, row_of(tid));
@@ -61,21 +67,21 @@ struct Fixture : Rows {
     // Of a bit string, the signs are bits; of a sparse vector, what is far enough from 0 is there.
     bool there(float x) const
     {
-        return layout.form == Form::bits     ? x > 0
-               : layout.form == Form::sparse ? std::fabs(x) > 0.5f
+        return spec.form == Form::bits     ? x > 0
+               : spec.form == Form::sparse ? std::fabs(x) > 0.5f
                                              : true;
     }
     Value value(const std::vector<float>& x)
     {
         Value v;
-        if (layout.form == Form::dense) {
-            floats.assign(layout.padded, 0);
-            if (layout.rotated())
+        if (spec.form == Form::dense) {
+            floats.assign(traits.padded, 0);
+            if (traits.rotated)
                 rotation.apply(x.data(), floats.data());
             else
                 std::copy(x.begin(), x.end(), floats.begin());
             v.dense = floats.data();
-        } else if (layout.form == Form::bits) {
+        } else if (spec.form == Form::bits) {
             bits.assign(layout.code_bytes, 0);
             for (size_t i = 0; i < x.size(); i++)
                 if (there(x[i]))
@@ -102,26 +108,26 @@ struct Fixture : Rows {
     double exact(const std::vector<float>& q, size_t i) const
     {
         double l2 = 0, ip = 0, l1 = 0;
-        if (layout.form == Form::bits) {
+        if (spec.form == Form::bits) {
             double differ = 0, both = 0;
             for (size_t j = 0; j < q.size(); j++) {
                 differ += there(q[j]) != there(rows[i][j]);
                 both += there(q[j]) && there(rows[i][j]);
             }
-            return layout.metric == Metric::hamming ? differ
+            return spec.metric == Metric::hamming ? differ
                    : both == 0                      ? 1
                                                     : 1 - both / (differ + both);
         }
         const auto part = [&](float x) { return there(x) ? static_cast<double>(x) : 0.0; };
-        if (layout.form == Form::sparse || layout.metric == Metric::l1) {
+        if (spec.form == Form::sparse || spec.metric == Metric::l1) {
             for (size_t j = 0; j < q.size(); j++) {
                 const double d = part(q[j]) - part(rows[i][j]);
                 l2 += d * d;
                 ip += part(q[j]) * part(rows[i][j]);
                 l1 += std::fabs(d);
             }
-            return layout.metric == Metric::l1   ? l1
-                   : layout.metric == Metric::ip ? -ip
+            return spec.metric == Metric::l1   ? l1
+                   : spec.metric == Metric::ip ? -ip
                                                  : std::sqrt(l2);
         }
         for (size_t j = 0; j < q.size(); j++) {
@@ -129,8 +135,8 @@ struct Fixture : Rows {
             l2 += d * d;
             ip += static_cast<double>(q[j]) * rows[i][j];
         }
-        return layout.metric == Metric::ip   ? -ip
-               : layout.metric == Metric::l2 ? std::sqrt(l2)
+        return spec.metric == Metric::ip   ? -ip
+               : spec.metric == Metric::l2 ? std::sqrt(l2)
                                              : l2 / 2;
     }
     // Rows and bounds, before exact distances are asked for.
@@ -263,11 +269,11 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
         }
         for (const auto& [row, bound] : got) {
             const double distance = exact[i];
-            if (f.layout.coarse())
+            if (f.is_coarse())
                 nearer += bound > distance;
             else
                 ASSERT_LE(bound, distance + 1e-7 * std::fabs(distance));
-            if (f.layout.precise()) {
+            if (f.is_precise()) {
                 ASSERT_GE(bound, last);
             }
             ASSERT_TRUE(seen.insert(row).second);
@@ -278,16 +284,16 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
                 certain++;
                 ASSERT_GE(distance, farthest);
                 farthest = distance;
-                if (f.layout.precise()) {
+                if (f.is_precise()) {
                     ASSERT_GE(nearest[i], distance);
                 }
             } else
                 farthest = std::max(farthest, distance);
         }
         // Of 12 bits the bounds of many overlap.
-        if (f.layout.precise())
+        if (f.is_precise())
             EXPECT_GT(static_cast<double>(certain),
-                      f.layout.bits == 12
+                      f.spec.bits == 12
                           ? 0
                           : 0.8 * static_cast<double>(std::min<size_t>(got.size(), 20)));
         else
@@ -351,7 +357,7 @@ TEST_P(Graph, TheCheckerFindsDamage)
         SlotHeader& h = s.header();
         for (uint32_t i = 0; i < h.degree && h.level == 0; i++)
             if (s.ids()[i] == id)
-                SketchEncoder::move(s, --h.degree, i);
+                move_neighbour(s, --h.degree, i);
     }
     // (A slot of an upper layer above it would not help: a search enters layer 0 at one slot.)
     EXPECT_NE(f.check(), "");
@@ -670,7 +676,7 @@ TEST(Graph, DamagedSlotsDoNoHarm)
         Fixture f(form == Form::bits ? Metric::hamming : Metric::l2,
                   form == Form::sparse ? 150 : 32, 16, trial % 4 == 3 ? no_sketches : choose_fold,
                   64, form);
-        const size_t dims = f.layout.dims;
+        const size_t dims = f.spec.dims;
         for (int i = 0; i < 300; i++)
             f.add(gaussian(rng, dims, false));
         for (int i = 0; i < 500; i++) {

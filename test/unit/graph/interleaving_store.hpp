@@ -108,13 +108,14 @@ class SharedGraph {
     };
     using InFlight = std::list<Transaction>::iterator;
 
-    SharedGraph(const Layout& layout, uint32_t slots_per_page)
-        : l_(layout), per_page_(slots_per_page)
+    SharedGraph(const Encoding& encoding, uint32_t slots_per_page)
+        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page)
     {
-        if (layout.slot_bytes % sizeof(uint64_t) != 0)
+        if (l_.slot_bytes % sizeof(uint64_t) != 0)
             throw std::logic_error("slots would not be aligned");
     }
 
+    const Encoding& encoding() const { return encoding_; }
     const Layout& layout() const { return l_; }
     State& state() { return s_; }
     const State& state() const { return s_; }
@@ -200,6 +201,7 @@ class SharedGraph {
     uint64_t reused = 0;   // slots that were used before
 
   private:
+    const Encoding& encoding_;
     const Layout& l_;
     uint32_t per_page_;
     State s_;
@@ -216,7 +218,7 @@ class InterleavingStore {
     {
     }
 
-    const Layout& layout() const { return g_.layout(); }
+    const Encoding& encoding() const { return g_.encoding(); }
     Entry entry()
     {
         return call("entry", [&] { return g_.state().entry; });

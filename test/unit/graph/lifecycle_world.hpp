@@ -14,6 +14,8 @@
 
 namespace quiver::graph::test {
 
+using codec::Form, codec::Metric;
+
 // QUIVER_TRACE prints each call of a store and each slot that changes.
 inline bool traces()
 {
@@ -51,14 +53,14 @@ struct Converted {
     std::vector<uint8_t> bits;
     Value value{};
 
-    Converted(const Layout& l, const codec::Rotation& rotation, const Vector& x)
+    Converted(const codec::Codec& codec, const codec::Rotation& rotation, const Vector& x)
     {
-        if (l.form == Form::dense) {
-            floats.assign(l.padded, 0);
+        if (codec.spec.form == Form::dense) {
+            floats.assign(codec.traits.padded, 0);
             rotation.apply(x.data(), floats.data());
             value.dense = floats.data();
-        } else if (l.form == Form::bits) {
-            bits.assign(l.code_bytes, 0);
+        } else if (codec.spec.form == Form::bits) {
+            bits.assign(codec.traits.code_bytes, 0);
             for (size_t i = 0; i < x.size(); i++)
                 if (x[i] > 0)
                     bits[i / 8] |= static_cast<uint8_t>(128 >> i % 8);
@@ -94,8 +96,8 @@ class World {
 
     World(const Shape& s, const Geometry& g)
         : shape(s), geometry(g),
-          layout(Layout::make(s.form, s.metric, s.dims, (2 * g.m + 3) / 4 * 4, s.fold, 8, g.tids)),
-          graph(layout, g.slots_per_page), rotation(s.dims, 1), quiet(graph), scan(quiet)
+          encoding({{s.form, s.metric, s.dims, 8}, s.fold, (2 * g.m + 3) / 4 * 4, g.tids}),
+          graph(encoding, g.slots_per_page), rotation(s.dims, 1), quiet(graph), scan(quiet)
     {
     }
 
@@ -195,7 +197,7 @@ class World {
     {
         Inserter<InterleavingStore> inserter(quiet, geometry.m, geometry.ef_construction);
         const SharedGraph::InFlight t = graph.begin(true);
-        inserter.insert(Converted(layout, rotation, rows[row].x).value, tid_of(row),
+        inserter.insert(Converted(encoding.codec(), rotation, rows[row].x).value, tid_of(row),
                         rows[row].level);
         graph.end(t);
         rows[row].state = RowState::committed;
@@ -217,7 +219,7 @@ class World {
     std::set<size_t> scan_all(Scan<InterleavingStore>& by, const Vector& q)
     {
         std::set<size_t> got;
-        by.start(Converted(layout, rotation, q).value,
+        by.start(Converted(encoding.codec(), rotation, q).value,
                  {10, Iterate::relaxed, 1000000, size_t{1} << 30});
         Tid tid;
         double distance;
@@ -235,8 +237,8 @@ class World {
         const size_t row = add_row(std::move(x));
         rows[row].state = RowState::committed;
         Vec<uint8_t> bytes;
-        const Converted converted(layout, rotation, rows[row].x);
-        const Code code = encode(layout, converted.value, bytes);
+        const Converted converted(encoding.codec(), rotation, rows[row].x);
+        const Code code = encoding.codec().encode(converted.value, bytes);
         return quiet.create([&](const MutableSlot& slot) {
             slot.header().state = SlotState::live;
             slot.header().down = no_slot;
@@ -247,7 +249,7 @@ class World {
     }
     void link(SlotId from, std::initializer_list<SlotId> to)
     {
-        SketchEncoder encoder(layout);
+        LinkEncoder encoder(encoding);
         const MutableSlot slot = graph.slot(from);
         encoder.set_centre(code_in(slot));
         for (const SlotId id : to) {
@@ -489,7 +491,8 @@ class World {
 
     const Shape& shape;
     const Geometry geometry;
-    const Layout layout;
+    const Encoding encoding;
+    const Layout& layout = encoding.layout();
     SharedGraph graph;
     codec::Rotation rotation;
     std::vector<Row> rows;
@@ -616,7 +619,7 @@ class InsertOperation : public Operation {
         Inserter<InterleavingStore> inserter(store_, w_.geometry.m, w_.geometry.ef_construction);
         for (const size_t row : rows_) {
             w_.rows[row].state = RowState::inserting;
-            inserter.insert(Converted(w_.layout, w_.rotation, w_.rows[row].x).value, tid_of(row),
+            inserter.insert(Converted(w_.encoding.codec(), w_.rotation, w_.rows[row].x).value, tid_of(row),
                             w_.rows[row].level);
         }
         for (const size_t row : rows_)

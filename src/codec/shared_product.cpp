@@ -1,4 +1,4 @@
-#include "codec/shared.hpp"
+#include "codec/shared_product.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -51,7 +51,7 @@ void SharedCodebook::set(const half* stored, size_t length)
     nearest_.set(transposed_.data(), length, centroids);
 }
 
-ScalarParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
+CodeParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
 {
     const size_t parts = n / length_;
     const double norm2 = simd::kernels().norm2_f32(x, n);
@@ -75,7 +75,7 @@ ScalarParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
         xc += static_cast<double>(x[i]) * scaled_[i];
         cc += static_cast<double>(scaled_[i]) * scaled_[i];
     }
-    ScalarParams p{};
+    CodeParams p{};
     p.scale = cc > 0 && xc > 0 ? static_cast<float>(xc / cc) : 0.0f;
     p.norm2 = static_cast<float>(static_cast<double>(p.scale) * p.scale * cc);
     double error2 = 0;
@@ -87,7 +87,7 @@ ScalarParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
     return p;
 }
 
-void SharedCodebook::decode(const ScalarParams& p, const uint8_t* code, size_t n, float* to) const
+void SharedCodebook::decode(const CodeParams& p, const uint8_t* code, size_t n, float* to) const
 {
     with_length(length_, [&](auto length) {
         for (size_t s = 0; s < n / length; s++)
@@ -96,7 +96,7 @@ void SharedCodebook::decode(const ScalarParams& p, const uint8_t* code, size_t n
     });
 }
 
-float SharedCodebook::ip(const ScalarParams& px, const uint8_t* x, const ScalarParams& py,
+float SharedCodebook::ip(const CodeParams& px, const uint8_t* x, const CodeParams& py,
                          const uint8_t* y, size_t n) const
 {
     return px.scale * py.scale *
@@ -119,7 +119,7 @@ void SharedQuery::set(const SharedCodebook& codebook, const float* q, size_t n)
                                      table_.data() + s * SharedCodebook::centroids);
 }
 
-float SharedQuery::ip(const ScalarParams& p, const uint8_t* code) const
+float SharedQuery::ip(const CodeParams& p, const uint8_t* code) const
 {
     const float* rows = codebook_->rows_.data();
     float sum;

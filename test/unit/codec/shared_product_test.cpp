@@ -1,6 +1,6 @@
 // The codebook that all subvectors share: what its codes decode to, errors and inner products against
 // plain loops.
-#include "codec/shared.hpp"
+#include "codec/shared_product.hpp"
 
 #include <gtest/gtest.h>
 
@@ -55,7 +55,7 @@ TEST_P(Shared, ErrorsAreTrueAndSmall)
                 const auto x = gaussian(rng, n, i % 2 ? 1e-3f : 50.0f);
                 std::vector<uint8_t> code(n / length);
                 std::vector<float> back(n);
-                const ScalarParams p = codebook.encode(x.data(), n, code.data());
+                const CodeParams p = codebook.encode(x.data(), n, code.data());
                 codebook.decode(p, code.data(), n, back.data());
                 double e2 = 0, x2 = 0, back2 = 0;
                 for (size_t j = 0; j < n; j++) {
@@ -83,8 +83,8 @@ TEST_P(Shared, InnerProductsAreOfWhatIsDecoded)
         const auto x = gaussian(rng, n, 2), y = gaussian(rng, n, 3), q = gaussian(rng, n, 1);
         std::vector<uint8_t> cx(n / length), cy(n / length);
         std::vector<float> bx(n), by(n);
-        const ScalarParams px = codebook.encode(x.data(), n, cx.data());
-        const ScalarParams py = codebook.encode(y.data(), n, cy.data());
+        const CodeParams px = codebook.encode(x.data(), n, cx.data());
+        const CodeParams py = codebook.encode(y.data(), n, cy.data());
         codebook.decode(px, cx.data(), n, bx.data());
         codebook.decode(py, cy.data(), n, by.data());
         double xy = 0, qx = 0;
@@ -132,7 +132,7 @@ TEST_P(Shared, CentreIsTheMean)
         for (size_t j = 0; j < n; j++)
             x[j] -= to_float(mean[j]);
         std::vector<uint8_t> code(n / length);
-        const ScalarParams p = codebook.encode(x.data(), n, code.data());
+        const CodeParams p = codebook.encode(x.data(), n, code.data());
         error += static_cast<double>(p.error) * p.error / static_cast<double>(n * rows.size());
     }
     // As of normally distributed coordinates (above)
@@ -154,7 +154,7 @@ TEST_P(Shared, ExtremesAreHarmless)
         const std::vector<float> x(64, v);
         std::vector<uint8_t> code(64 / length);
         std::vector<float> back(64);
-        const ScalarParams p = codebook.encode(x.data(), 64, code.data());
+        const CodeParams p = codebook.encode(x.data(), 64, code.data());
         codebook.decode(p, code.data(), 64, back.data());
         double e2 = 0;
         for (size_t i = 0; i < 64; i++) {

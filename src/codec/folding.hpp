@@ -1,10 +1,5 @@
-// Binary quantization: one bit a (folded) coordinate of the residual r = x - c between a vector and
-// a centre, here the graph node that has x as its neighbour (RaBitQ, arXiv 2405.12497; per-node
-// centres: SymphonyQG, arXiv 2411.12229).
-//
-// s = sign(fold(r)), f = |r|^2 / sum |fold(r)_i|. For any v, <v, r> is estimated by f <s, fold(v)>:
-// exact for v = r, and off by a random rotation's noise otherwise. fold() adds F neighbouring
-// coordinates and divides by sqrt(F), a random projection of what the rotation made random.
+// Folded vectors: the sums of each `fold` neighbouring coordinates, divided by sqrt(fold). Of a rotated vector that is a
+// random projection. And folded queries in 4 bits a coordinate.
 #pragma once
 
 #include <cmath>
@@ -55,12 +50,6 @@ inline void fold_vector(const float* x, size_t padded, size_t fold, size_t words
     for (size_t i = full + (left > 0); i < words * 64; i++)
         to[i] = 0;
 }
-
-// A sketch's two factors, such that for a query q
-//     distance(q, x) is estimated by distance(q, c) + a + b <s, fold(q)>.
-struct SketchFactors {
-    float a, b;
-};
 
 // A query's folded coordinates in 4 bits each: value u stands for step * (u - 7.5). Bit planes, for
 // simd::Sketches::score.

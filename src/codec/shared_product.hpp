@@ -22,10 +22,10 @@ class SharedCodebook {
     void set(const half* stored, size_t length);
 
     // x' = scale * the centroids of the code. n is a multiple of 8.
-    ScalarParams encode(const float* x, size_t n, uint8_t* code);
-    void decode(const ScalarParams& p, const uint8_t* code, size_t n, float* to) const;
+    CodeParams encode(const float* x, size_t n, uint8_t* code);
+    void decode(const CodeParams& p, const uint8_t* code, size_t n, float* to) const;
     // <x', y'>
-    float ip(const ScalarParams& px, const uint8_t* x, const ScalarParams& py, const uint8_t* y,
+    float ip(const CodeParams& px, const uint8_t* x, const CodeParams& py, const uint8_t* y,
              size_t n) const;
 
   private:
@@ -43,7 +43,7 @@ class SharedQuery {
     // q has n floats, and must stay.
     void set(const SharedCodebook& codebook, const float* q, size_t n);
     // <q, x'>
-    float ip(const ScalarParams& p, const uint8_t* code) const;
+    float ip(const CodeParams& p, const uint8_t* code) const;
 
   private:
     const SharedCodebook* codebook_ = nullptr;

@@ -1,0 +1,31 @@
+// Sketches of bit strings: the neighbour itself, so estimates are exact. Factor a is its number of ones.
+#pragma once
+
+#include "codec/sketch.hpp"
+
+namespace quiver::codec {
+
+class BitSketches final : public Sketches {
+  public:
+    explicit BitSketches(const Codec& codec) : codec_(codec), shape_(shape_for(codec.spec, 1)) {}
+
+    static bool fits(const CodecSpec& spec, uint32_t fold)
+    {
+        return fold == 1 && spec.form == Form::bits;
+    }
+    static SketchShape shape_for(const CodecSpec& spec, uint32_t)
+    {
+        return {round_up(spec.dims, 64) / 64, 1};
+    }
+    SketchShape shape() const override { return shape_; }
+    Owned<SketchQuery> query() const override;
+    Owned<SketchEncoder> encoder() const override;
+    Owned<SketchedSet> set() const override;
+    bool holds(const Sketch& stored, const Sketch& made, float slack) const override;
+
+  private:
+    const Codec& codec_;
+    SketchShape shape_;
+};
+
+}   // namespace quiver::codec

@@ -1,0 +1,43 @@
+// Sketches of rotated vectors: binary quantization of the residual r = x - c between a neighbour x and the node c (RaBitQ,
+// arXiv 2405.12497; a centre for each node: SymphonyQG, arXiv 2411.12229).
+//
+// s = sign(fold(r)), f = |r|^2 / sum |fold(r)_i|. For any v, <v, r> is estimated by f <s, fold(v)>: exact for v = r, and off
+// by a random rotation's noise otherwise. With a query q,
+//     distance(q, x) is estimated by distance(q, c) + a + b <s, fold(q)>.
+#pragma once
+
+#include "codec/sketch.hpp"
+
+namespace quiver::codec {
+
+class SignSketches final : public Sketches {
+  public:
+    // The codec decodes to rotated vectors.
+    SignSketches(const Codec& codec, uint32_t fold)
+        : codec_(codec), fold_(fold), shape_(shape_for(codec.spec, fold))
+    {
+    }
+
+    static bool fits(const CodecSpec& spec, uint32_t fold)
+    {
+        return fold > 0 && codec_traits(spec).rotated;
+    }
+    static SketchShape shape_for(const CodecSpec& spec, uint32_t fold);
+
+    SketchShape shape() const override { return shape_; }
+    Owned<SketchQuery> query() const override;
+    Owned<SketchEncoder> encoder() const override;
+    Owned<SketchedSet> set() const override;
+    bool holds(const Sketch& stored, const Sketch& made, float slack) const override;
+
+    void fold(const float* from, float* to) const;   // to words * 64 floats
+    const Codec& codec() const { return codec_; }
+    uint32_t bits() const { return (codec_.traits.padded + fold_ - 1) / fold_; }
+
+  private:
+    const Codec& codec_;
+    uint32_t fold_;
+    SketchShape shape_;
+};
+
+}   // namespace quiver::codec

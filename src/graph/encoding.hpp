@@ -1,0 +1,45 @@
+// How the nodes of a graph are kept: the codec of their own vectors, the sketches of their neighbours, and the layout of
+// their slots.
+#pragma once
+
+#include "graph/layout.hpp"
+
+namespace quiver::graph {
+
+// What an index stores of that.
+struct EncodingShape {
+    codec::CodecSpec codec;
+    uint32_t fold;     // coordinates that a bit of a sketch stands for; 0: no sketches
+    uint32_t degree;   // Layout::Parts
+    uint32_t tids;
+
+    Layout layout() const
+    {
+        const codec::CodecTraits t = codec::codec_traits(codec);
+        return Layout({t.code_bytes, t.varies_in_length, codec::sketch_shape(codec, fold), degree, tids});
+    }
+};
+
+class Encoding {
+  public:
+    explicit Encoding(const EncodingShape& shape)
+        : shape_(shape), layout_(shape.layout()), codec_(codec::make_codec(shape.codec)),
+          sketches_(codec::make_sketches(*codec_, shape.fold))
+    {
+    }
+
+    const EncodingShape& shape() const { return shape_; }
+    const Layout& layout() const { return layout_; }
+    const codec::Codec& codec() const { return *codec_; }
+    codec::Codec& codec() { return *codec_; }
+    // Null if the neighbours have none.
+    const codec::Sketches* sketches() const { return sketches_.get(); }
+
+  private:
+    EncodingShape shape_;
+    Layout layout_;
+    Owned<codec::Codec> codec_;
+    Owned<codec::Sketches> sketches_;
+};
+
+}   // namespace quiver::graph
