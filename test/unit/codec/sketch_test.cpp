@@ -1,0 +1,231 @@
+// Sketches of neighbours against plain loops in double: estimates of a query's distances, and distances among the neighbours.
+#include "codec/sketch.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace quiver;
+using namespace quiver::codec;
+
+namespace {
+
+struct Kind {
+    const char* name;
+    CodecSpec spec;
+    uint32_t fold;
+    // Of estimates, relative to |q - c| |x - c|, root mean square: some 1.2 / sqrt(bits). 0: they are exact.
+    double most_error;
+};
+void PrintTo(const Kind& kind, std::ostream* to) { *to << kind.name; }
+
+constexpr Kind kinds[] = {
+    {"l2", {Form::dense, Metric::l2, 256, 8}, 1, 0.08},
+    {"ip", {Form::dense, Metric::ip, 256, 8}, 1, 0.08},
+    {"cosine", {Form::dense, Metric::cosine, 384, 16}, 1, 0.07},
+    {"folded_l2", {Form::dense, Metric::l2, 500, 8}, 3, 0.12},
+    {"folded_ip", {Form::dense, Metric::ip, 512, 8}, 4, 0.12},
+    {"full", {Form::dense, Metric::l2, 256, 32}, 2, 0.12},
+    {"hamming", {Form::bits, Metric::hamming, 100, 8}, 1, 0},
+    {"jaccard", {Form::bits, Metric::jaccard, 300, 8}, 1, 0},
+};
+
+constexpr uint32_t stride = 20, count = 18;
+
+struct SketchTest : testing::TestWithParam<Kind> {
+    const Kind& kind = GetParam();
+    Owned<Codec> codec = make_codec(kind.spec);
+    Owned<Sketches> sketches = make_sketches(*codec, kind.fold);
+    const Geometry geometry = codec->metric.geometry;
+    const SketchShape shape = sketches->shape();
+    std::mt19937 rng{5};
+    // A node, its neighbours, and a query.
+    std::vector<std::vector<float>> dense;
+    std::vector<std::vector<uint8_t>> bits;
+    std::vector<Vec<uint8_t>> buffers = std::vector<Vec<uint8_t>>(count + 2);
+    std::vector<Code> codes;   // 0: the node; then its neighbours, of which the last is the newcomer
+    Value query_value;
+    std::vector<uint64_t> words = std::vector<uint64_t>(stride * shape.words);
+    std::vector<float> a = std::vector<float>(stride), b = std::vector<float>(stride);
+    Owned<SketchEncoder> encoder = sketches->encoder();
+
+    Value value(size_t i) const
+    {
+        return kind.spec.form == Form::dense ? Value{.dense = dense[i].data()}
+                                             : Value{.bits = bits[i].data()};
+    }
+    SketchTest()
+    {
+        std::normal_distribution<float> normal(0, 1);
+        for (size_t i = 0; i < count + 3; i++) {   // the last is the query
+            std::vector<float> x;
+            std::vector<uint8_t> y(codec->traits.padded / 8);
+            for (uint32_t j = 0; j < codec->traits.padded; j++) {
+                x.push_back(normal(rng) * 0.5f + (i > 0 ? dense[0][j] : 2.0f * normal(rng)));
+                if (j < kind.spec.dims && rng() % 2)
+                    y[j / 8] |= static_cast<uint8_t>(128 >> j % 8);
+            }
+            dense.push_back(x);
+            bits.push_back(y);
+        }
+        // The last neighbour equals the node.
+        dense[count] = dense[0];
+        bits[count] = bits[0];
+        for (size_t i = 0; i < count + 2; i++)
+            codes.push_back(codec->encode(value(i), buffers[i]));
+        query_value = value(count + 2);
+        encoder->set_centre(codes[0]);
+        for (uint32_t i = 0; i < count; i++) {
+            encoder->encode(codes[i + 1]);
+            const Sketch s = encoder->sketch();
+            a[i] = s.factors.a;
+            b[i] = s.factors.b;
+            for (uint32_t w = 0; w < shape.words; w++)
+                words[w * stride + i] = s.bits[w];
+        }
+    }
+    SketchBlock block(uint32_t n = count) const
+    {
+        return {words.data(), a.data(), b.data(), stride, n};
+    }
+    std::vector<double> decoded(size_t i) const
+    {
+        Vec<float> scratch;
+        const Value v = codec->decode(codes[i], scratch);
+        std::vector<double> x;
+        for (uint32_t j = 0; j < codec->traits.padded; j++)
+            x.push_back(v.dense ? v.dense[j] : v.bits[j / 8] >> (7 - j % 8) & 1);
+        return x;
+    }
+    double distance(const std::vector<double>& x, const std::vector<double>& y) const
+    {
+        double l2 = 0, ip = 0, differ = 0, both = 0;
+        for (size_t i = 0; i < x.size(); i++) {
+            l2 += (x[i] - y[i]) * (x[i] - y[i]);
+            ip += x[i] * y[i];
+            differ += x[i] != y[i];
+            both += x[i] != 0 && y[i] != 0;
+        }
+        return geometry == Geometry::euclidean       ? l2
+               : geometry == Geometry::inner_product ? -ip
+               : geometry == Geometry::hamming       ? differ
+               : both == 0                           ? 1
+                                                     : 1 - both / (both + differ);
+    }
+    static double l2(const std::vector<double>& x, const std::vector<double>& y)
+    {
+        double sum = 0;
+        for (size_t i = 0; i < x.size(); i++)
+            sum += (x[i] - y[i]) * (x[i] - y[i]);
+        return std::sqrt(sum);
+    }
+};
+
+TEST_P(SketchTest, Estimates)
+{
+    const Owned<CodecQuery> own = codec->query();
+    const Owned<SketchQuery> query = sketches->query();
+    own->set(query_value);
+    query->set(*own);
+    std::vector<double> q, c = decoded(0);
+    for (uint32_t j = 0; j < codec->traits.padded; j++)
+        q.push_back(query_value.dense ? query_value.dense[j]
+                                      : query_value.bits[j / 8] >> (7 - j % 8) & 1);
+    const float to_node = own->distance(codes[0]);
+    std::vector<float> estimate(stride + 8);
+    uint64_t near[4] = {};
+    query->estimate(block(), to_node, codes[0].params.norm2, INFINITY, estimate.data(), near);
+    double square = 0, bias = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const std::vector<double> x = decoded(i + 1);
+        const double error = estimate[i] - distance(q, x);
+        if (kind.most_error == 0)
+            EXPECT_NEAR(error, 0, 1e-6);
+        else {
+            if (i == count - 1) {   // equals the node
+                EXPECT_NEAR(error, 0, 1e-3 * (1 + std::fabs(to_node)));
+                continue;
+            }
+            const double scale = (geometry == Geometry::euclidean ? 2 : 1) * l2(q, c) * l2(x, c);
+            square += error * error / scale / scale;
+            bias += error / scale;
+        }
+        EXPECT_TRUE(near[0] >> i & 1);
+    }
+    if (kind.most_error > 0) {
+        EXPECT_LT(std::sqrt(square / count), kind.most_error);
+        EXPECT_LT(std::fabs(bias / count), kind.most_error / 2);
+    }
+    // Those of at most the limit are near.
+    const float limit = estimate[count / 2];
+    query->estimate(block(), to_node, codes[0].params.norm2, limit, estimate.data(), near);
+    for (uint32_t i = 0; i < count; i++)
+        EXPECT_EQ(near[0] >> i & 1, estimate[i] <= limit) << i;
+}
+
+TEST_P(SketchTest, DistancesAmongNeighbours)
+{
+    encoder->encode(codes[count + 1]);
+    const Owned<SketchedSet> set = sketches->set();
+    set->set(block(), codes[0], *encoder);
+    double square = 0, to_centre = 0;
+    int pairs = 0;
+    for (uint32_t i = 0; i <= count; i++) {
+        const std::vector<double> x = decoded(i + 1), c = decoded(0);
+        EXPECT_EQ(set->equals_centre(i), i == count - 1) << i;
+        const double error = set->distance(i) - distance(c, x);
+        if (kind.most_error == 0)
+            EXPECT_NEAR(error, 0, 1e-6);
+        else if (i != count - 1)
+            to_centre += error * error /
+                         std::pow(l2(x, c) * (l2(x, c) + l2(c, std::vector<double>(c.size()))), 2);
+        for (uint32_t j = 0; j < i; j++) {
+            const std::vector<double> y = decoded(j + 1);
+            const double off = set->pair(i, j) - distance(x, y);
+            if (kind.most_error == 0)
+                EXPECT_NEAR(off, 0, 1e-6);
+            else if (i != count - 1 && j != count - 1) {
+                square += off * off / std::pow(l2(x, c) * l2(y, c), 2);
+                pairs++;
+            }
+        }
+    }
+    if (kind.most_error > 0) {
+        EXPECT_LT(std::sqrt(square / pairs), geometry == Geometry::inner_product ? 1.2 : 0.4);
+        EXPECT_LT(std::sqrt(to_centre / (count + 1)), 0.15);
+    }
+}
+
+TEST_P(SketchTest, HeldSketches)
+{
+    encoder->encode(codes[1]);
+    std::vector<uint64_t> made(encoder->sketch().bits, encoder->sketch().bits + shape.words);
+    const Sketch first{encoder->sketch().factors, made.data()};
+    EXPECT_TRUE(sketches->holds(first, encoder->sketch(), 0.01f));
+    Sketch other = first;
+    other.factors.a += 1;
+    EXPECT_FALSE(sketches->holds(other, encoder->sketch(), 0.01f));
+    encoder->encode(codes[2]);
+    EXPECT_FALSE(sketches->holds(first, encoder->sketch(), 1e9f));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sketches, SketchTest, testing::ValuesIn(kinds),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Sketches, WhoHasSome)
+{
+    EXPECT_EQ(sketch_shape({Form::dense, Metric::l2, 384, 8}, 1).words, 6u);
+    EXPECT_EQ(sketch_shape({Form::dense, Metric::l2, 384, 8}, 2).words, 3u);
+    EXPECT_EQ(sketch_shape({Form::dense, Metric::l2, 384, 8}, 2).factors, 2u);
+    EXPECT_EQ(sketch_shape({Form::dense, Metric::l2, 384, 8}, 0).words, 0u);
+    EXPECT_EQ(sketch_shape({Form::dense, Metric::l1, 384, 8}, 1).words, 0u);
+    EXPECT_EQ(sketch_shape({Form::sparse, Metric::l2, 384, 8}, 1).words, 0u);
+    EXPECT_EQ(sketch_shape({Form::bits, Metric::hamming, 100, 8}, 1).words, 2u);
+    EXPECT_EQ(sketch_shape({Form::bits, Metric::hamming, 100, 8}, 1).factors, 1u);
+    EXPECT_EQ(sketch_shape({Form::bits, Metric::hamming, 100, 8}, 2).words, 0u);
+}
+
+}   // namespace
