@@ -149,12 +149,11 @@ int main(int argc, char** argv)
                 // What the executor does: exact distances, until ten are certain.
                 std::vector<std::pair<double, int>> exact;
                 std::vector<int> got;
-                Tid tid;
-                double bound;
-                bool in_order;
-                while (got.size() < 10 && scan.next_by_bound(&tid, &bound, &in_order)) {
+                BoundedRow row;
+                while (got.size() < 10 && scan.next_by_bound(&row)) {
                     pulled++;
-                    const int i = tid.block_high << 16 | tid.block_low;
+                    const int i = row.tid.block_high << 16 | row.tid.block_low;
+                    const double bound = row.low;
                     const double d = metric == Metric::ip   ? distance(q, i)
                                      : metric == Metric::l2 ? std::sqrt(distance(q, i))
                                                             : distance(q, i) / 2;

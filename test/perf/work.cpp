@@ -67,12 +67,10 @@ extern "C" {
 {
     for (size_t i = 0; i < queries; i++) {
         g.scan.start(g.value(&q[i * dims]), {40, Iterate::strict, 20000, size_t{1} << 30});
-        Tid tid;
-        double bound = 0;
-        bool in_order;
-        for (int k = 0; k < 12 && g.scan.next_by_bound(&tid, &bound, &in_order); k++)
+        BoundedRow row{};
+        for (int k = 0; k < 12 && g.scan.next_by_bound(&row); k++)
             ;
-        sink += bound;
+        sink += row.low;
     }
 }
 [[gnu::noinline]] void step_repair(Graph& g)

@@ -146,13 +146,11 @@ struct Fixture : Rows {
         asked = q;
         scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30}, this);
         std::vector<std::pair<size_t, double>> got;
-        Tid t;
-        double bound;
-        bool in_order;
+        BoundedRow row;
         certain.clear();
-        while (got.size() < limit && scan.next_by_bound(&t, &bound, &in_order)) {
-            got.emplace_back(row_of(t), bound);
-            certain.push_back(in_order);
+        while (got.size() < limit && scan.next_by_bound(&row)) {
+            got.emplace_back(row_of(row.tid), row.low);
+            certain.push_back(row.certain);
         }
         return got;
     }
@@ -634,10 +632,8 @@ TEST(Graph, ScansAreBoundedEachForItself)
     const auto rows = [&](size_t max_bytes) {
         f.scan.start(f.value(f.rows[5]), {40, Iterate::strict, 1000000, max_bytes});
         size_t n = 0;
-        Tid t;
-        double bound;
-        bool in_order;
-        while (f.scan.next_by_bound(&t, &bound, &in_order))
+        BoundedRow row;
+        while (f.scan.next_by_bound(&row))
             n++;
         return n;
     };

@@ -1,0 +1,233 @@
+// The second layer of a scan: it hands out rows in the order of their lower bounds, and says of each row
+// whether its place among the rows is certain.
+//
+// A code is close to its row's vector, so the distance to it gives a lower and an upper bound of the row's
+// distance. A row is certain when its interval of bounds overlaps no other: then no exact distance is needed to place it. Where
+// nodes have a fine code, the intervals that overlap at the front of the batch are narrowed by it first.
+#pragma once
+
+#include "graph/search_batches.hpp"
+
+namespace quiver::graph {
+
+// What the bounds of a scan can decide.
+struct BoundsKind {
+    bool refinable;       // nodes have a fine code, which gives narrower bounds
+    bool precise;         // most rows can be certain
+    bool probabilistic;   // a few distances are outside of their bounds
+};
+
+// The bounds that codes give. All that a scan needs to know about codes is in this class.
+template <ReadStore S>
+class CodeBounds {
+  public:
+    CodeBounds(S& store, const Query& query) : store_(store), query_(query) {}
+
+    // reranked: exact distances decide where bounds do not. Coarse codes need that: a scan that had to rely on
+    // certain bounds of theirs would read the whole table, so probabilistic ones take their place.
+    BoundsKind kind(bool reranked) const
+    {
+        const Layout& layout = store_.layout();
+        return {.refinable = layout.fine(),
+                .precise = layout.precise(),
+                .probabilistic = reranked && layout.coarse()};
+    }
+    Bounds bounds(const FoundNode& node, float distance, bool probabilistic) const
+    {
+        return probabilistic ? query_.likely_bounds(distance, node.norm2, node.error)
+                             : query_.bounds(distance, node.norm2, node.error);
+    }
+    // Reads the node's fine code. False: the node was deleted meanwhile.
+    bool fine_bounds(const FoundNode& node, Bounds* to) const
+    {
+        bool found = false;
+        store_.read(node.id, [&](const Slot& slot) {
+            const SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.params.norm2 != node.norm2)
+                return;   // another node may use the slot
+            *to = query_.fine_bounds(code_in(slot));
+            found = true;
+        });
+        return found;
+    }
+    void release() const { store_.release(); }
+    void poll() const { store_.poll(); }
+
+  private:
+    S& store_;
+    const Query& query_;
+};
+
+// A row, a bound that its distance is not below, and whether its place is certain: no row
+// before it is farther, and no row after it is nearer.
+struct BoundedRow {
+    Tid tid;
+    double low;
+    bool certain;
+};
+
+// Source: what hands out candidates in batches (Search). Bounder: what gives their bounds (CodeBounds).
+template <class Source, class Bounder>
+class Certify {
+  public:
+    Certify(Source& source, const Bounder& bounder) : source_(source), bounder_(bounder) {}
+
+    // reranked: whoever takes the rows knows their exact distances, and drops those that are too late.
+    void start(bool strict, bool reranked)
+    {
+        kind_ = bounder_.kind(reranked);
+        strict_ = strict;
+        reranked_ = reranked;
+        batch_.clear();
+        front_ = rows_left_ = 0;
+        most_rows_ = SIZE_MAX;
+        least_low_ = uncertain_high_ = -INFINITY;
+    }
+
+    // The next row. In strict order lower bounds rise, but for rows of 8 bits or fewer when they are
+    // reranked: those may be found to be too late.
+    bool next(BoundedRow* row)
+    {
+        while (rows_left_ == 0 && !choose_front())
+            if (!next_batch())
+                return false;
+        const BoundedCandidate& front = batch_[front_];
+        *row = {source_.node(front.node).tids[--rows_left_], front.low, certain_};
+        if (!kind_.probabilistic)
+            least_low_ = front.low;
+        if (rows_left_ == 0)
+            front_++;
+        return true;
+    }
+
+    // Starts the next batch. What was not used of the present one competes with what the search finds.
+    bool next_batch()
+    {
+        if (front_ < batch_.size())
+            source_.put_back(batch_.begin() + static_cast<ptrdiff_t>(front_), batch_.end());
+        batch_.clear();
+        front_ = rows_left_ = 0;
+        const bool any = source_.next_batch(&most_rows_, [&](Candidate c) { add(c); });
+        std::sort(batch_.begin(), batch_.end());
+        return any;
+    }
+
+    // The distance of a row that was returned to the user of the scan.
+    void returned(double distance)
+    {
+        most_rows_--;
+        if (kind_.probabilistic)
+            least_low_ = distance;
+    }
+
+    bool bounds_are_probabilistic() const { return kind_.probabilistic; }
+    // True when rows must not be returned before the next batch is searched for.
+    bool needs_next_batch() const { return most_rows_ == 0; }
+    bool batch_is_read() const { return front_ == batch_.size(); }
+    // True when the row handed out last has a code in common with the next one.
+    bool within_node() const { return rows_left_ > 0; }
+    void poll() const { bounder_.poll(); }
+
+    // Calls f with up to `count` rows that next() will probably return next.
+    template <class F>
+    void peek(size_t count, F&& f) const
+    {
+        for (size_t i = front_; i < batch_.size() && count > 0; i++, count--)
+            f(source_.node(batch_[i].node).tids[0]);
+    }
+
+  private:
+    struct BoundedCandidate {
+        double low, high;
+        float distance;   // the search's: to the code
+        uint32_t node;
+        bool refined;   // by the fine code
+        friend bool operator<(const BoundedCandidate& x, const BoundedCandidate& y)
+        {
+            return x.low != y.low ? x.low < y.low : x.node < y.node;
+        }
+    };
+
+    // Adds a candidate to the batch, unless it is too late.
+    void add(Candidate c)
+    {
+        const Bounds b = bounder_.bounds(source_.node(c.id()), c.distance(), kind_.probabilistic);
+        // Where a fine code or the exact distance decides later, only what is too late for sure is dropped.
+        const bool decided_later =
+            kind_.refinable || (reranked_ && (!kind_.precise || !std::isfinite(b.high)));
+        if (!too_late(decided_later ? b.high : b.low))
+            batch_.push_back({b.low, b.high, c.distance(), c.id(), false});
+    }
+
+    // In strict order, rows nearer than those that were handed out are dropped. Probabilistic bounds
+    // are not compared with each other but with distances that were returned.
+    bool too_late(double bound) const { return strict_ && bound < least_low_; }
+
+    // Decides which candidate comes next, and whether its rows are certain. False: the batch is read.
+    bool choose_front()
+    {
+        if (kind_.refinable)
+            refine_front();
+        if (batch_is_read())
+            return false;
+        const BoundedCandidate& front = batch_[front_];
+        rows_left_ = source_.node(front.node).tid_count;
+        // What follows the last candidate of a batch is known only at the end of the search.
+        const bool last = front_ + 1 == batch_.size() && !source_.done();
+        certain_ = kind_.precise && rows_left_ == 1 && front.low >= uncertain_high_ && !last &&
+                   !overlaps_next();
+        if (!certain_)
+            uncertain_high_ = std::max(uncertain_high_, front.high);
+        return true;
+    }
+
+    // Reads the fine codes of the candidates at the front, as far as their bounds overlap. One that is
+    // in its place for sure by its bounds needs none of its neighbours' fine codes.
+    void refine_front()
+    {
+        while (front_ < batch_.size()) {
+            if (!batch_[front_].refined)
+                refine(front_);
+            else if (too_late(batch_[front_].low))
+                front_++;
+            else if (overlaps_next() && !batch_[front_ + 1].refined)
+                refine(front_ + 1);
+            else
+                break;
+        }
+        bounder_.release();
+    }
+
+    bool overlaps_next() const
+    {
+        return front_ + 1 < batch_.size() && batch_[front_ + 1].low < batch_[front_].high;
+    }
+
+    // Narrows the bounds of a candidate, which can move it back in the batch.
+    void refine(size_t i)
+    {
+        BoundedCandidate c = batch_[i];
+        c.refined = true;
+        if (Bounds fine; bounder_.fine_bounds(source_.node(c.node), &fine)) {
+            c.low = std::max(c.low, fine.low);
+            c.high = std::min(c.high, fine.high);
+        }
+        for (; i + 1 < batch_.size() && batch_[i + 1] < c; i++)
+            batch_[i] = batch_[i + 1];
+        batch_[i] = c;
+    }
+
+    Source& source_;
+    Bounder bounder_;
+    BoundsKind kind_{};
+    bool strict_ = false, reranked_ = false;
+    Vec<BoundedCandidate> batch_;   // in the order of lower bounds, from front_ on
+    size_t front_ = 0;              // the candidate whose rows are handed out
+    uint32_t rows_left_ = 0;        // of the front; 0: it is not chosen yet
+    bool certain_ = false;          // the front is
+    size_t most_rows_ = 0;          // that may be returned before the next batch
+    double least_low_ = 0;          // in strict order, what is nearer is too late
+    double uncertain_high_ = 0;     // the greatest upper bound of the rows that were not certain
+};
+
+}   // namespace quiver::graph

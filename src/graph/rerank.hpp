@@ -1,0 +1,158 @@
+// The third layer of a scan: it returns rows in the order of their exact distances.
+//
+// Rows come from below in the order of their lower bounds. A row whose place is certain passes. Of the
+// others the exact distance is computed, and they wait in a heap until the lower bound of the next row says that no other row
+// can be nearer.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "graph/certify.hpp"
+
+namespace quiver::graph {
+
+// Who knows the rows.
+class Rows {
+  public:
+    // The exact distance of a row, in the units of the operator; false if the scan does not see it.
+    virtual bool distance(Tid tid, double* to) = 0;
+
+  protected:
+    ~Rows() = default;
+};
+
+// Source: what hands out rows by lower bounds (Certify).
+template <class Source>
+class Rerank {
+  public:
+    explicit Rerank(Source& source) : source_(source) {}
+
+    // Without `rows`, rows are returned in the order of their lower bounds.
+    void start(Rows* rows, bool strict)
+    {
+        rows_ = rows;
+        strict_ = strict;
+        waiting_.clear();
+        next_is_ = Next::unknown;
+        last_returned_ = -INFINITY;
+    }
+
+    // The next row, and its distance, or for a row whose place is certain, a lower bound of it.
+    // on_row(tid) sees each row before it is asked for.
+    template <class OnRow>
+    bool next(Tid* tid, double* distance, OnRow&& on_row)
+    {
+        for (;;) {
+            if (next_is_ == Next::unknown && !waiting_may_go_first())
+                fetch(on_row);
+            if (nearest_waits()) {
+                if (source_.needs_next_batch()) {
+                    look_further();
+                    continue;
+                }
+                pop(tid, distance);
+                return true;
+            }
+            if (next_is_ != Next::row)
+                return false;
+            next_is_ = Next::unknown;
+            if (next_.certain || !rows_) {
+                *tid = next_.tid;
+                *distance = next_.low;
+                note_returned(next_.low);
+                return true;
+            }
+            add(next_.tid);
+        }
+    }
+
+  private:
+    struct RankedRow {
+        double distance;   // exact
+        Tid tid;
+        friend bool operator<(const RankedRow& x, const RankedRow& y)
+        {
+            return x.distance < y.distance;
+        }
+        friend bool operator>(const RankedRow& x, const RankedRow& y) { return y < x; }
+    };
+    enum class Next : uint8_t { unknown, row, end };
+
+    // Probabilistic bounds are so loose that rows would always wait for another batch. So those of a batch that
+    // was read go before the next batch is searched for.
+    bool waiting_may_go_first() const
+    {
+        return source_.bounds_are_probabilistic() && source_.batch_is_read() && !waiting_.empty() &&
+               !source_.needs_next_batch();
+    }
+
+    template <class OnRow>
+    void fetch(OnRow&& on_row)
+    {
+        if (source_.next(&next_)) {
+            next_is_ = Next::row;
+            on_row(next_.tid);
+        } else
+            next_is_ = Next::end;
+    }
+
+    // Is no row that is still to come nearer than the nearest that waits?
+    bool nearest_waits() const
+    {
+        return !waiting_.empty() &&
+               (next_is_ != Next::row || waiting_.front().distance <= next_.low);
+    }
+
+    void pop(Tid* tid, double* distance)
+    {
+        *tid = waiting_.front().tid;
+        *distance = waiting_.front().distance;
+        std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+        waiting_.pop_back();
+        note_returned(*distance);
+    }
+
+    void note_returned(double distance)
+    {
+        last_returned_ = distance;
+        source_.returned(distance);
+    }
+
+    // Computes the exact distance of a row, which then waits. In strict order a row that is nearer than the one returned
+    // last is dropped.
+    void add(Tid tid)
+    {
+        RankedRow row{0, tid};
+        const bool visible = rows_->distance(tid, &row.distance);
+        // PostgreSQL sorts NaN, from sums that overflow, behind all other numbers.
+        if (std::isnan(row.distance))
+            row.distance = INFINITY;
+        if (visible && !(strict_ && row.distance < last_returned_)) {
+            waiting_.push_back(row);
+            std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+        }
+        source_.poll();
+    }
+
+    // Starts the next batch before the present one is read. The rows of a node stay together.
+    void look_further()
+    {
+        if (next_is_ == Next::row)
+            add(next_.tid);
+        for (BoundedRow row; source_.within_node() && source_.next(&row);)
+            add(row.tid);
+        next_is_ = source_.next_batch() ? Next::unknown : Next::end;
+    }
+
+    Source& source_;
+    Rows* rows_ = nullptr;
+    bool strict_ = false;
+    Vec<RankedRow> waiting_;   // a heap, nearest on top
+    BoundedRow next_{};        // from the source
+    Next next_is_ = Next::unknown;
+    double last_returned_ = 0;   // distance
+};
+
+}   // namespace quiver::graph

@@ -1,0 +1,218 @@
+// The first layer of a scan: it searches the graph and hands out candidates in batches. Its state is
+// kept, so that the next batch continues the search where the last one ended.
+//
+// A candidate is a visited node that has rows. The beam (ef) is the number of candidates that the
+// layer search keeps; it decides how far the search goes. Candidates that a batch has no room for
+// are pending: they compete with what the next batch finds.
+#pragma once
+
+#include "graph/search.hpp"
+
+namespace quiver::graph {
+
+// What a scan does when the rows of its first batch do not suffice.
+enum class Iterate : uint8_t {
+    off,       // ends
+    relaxed,   // continues; rows that it finds late are returned late
+    strict,    // continues; rows that it finds late are dropped
+};
+
+struct ScanLimits {
+    size_t ef;
+    Iterate iterate;
+    size_t max_visited;   // iterating ends after so many nodes
+    size_t max_bytes;     // and when the state has grown to this
+};
+
+// A visited node with its rows. The rows and the code are copied, as the node can change later.
+struct FoundNode {
+    SlotId id;
+    float norm2, error;   // of its code
+    uint32_t tid_count;
+    Tid tids[Layout::max_tids];
+};
+
+template <ReadStore S>
+class Search {
+  public:
+    // The query must be set before start().
+    Search(S& store, Query& query) : store_(store), layer_(store, query, 0, 40) {}
+
+    // whole_batches: distances are too uncertain to tell which half of a batch is the nearer one.
+    void start(const ScanLimits& limits, bool whole_batches)
+    {
+        limits_ = limits;
+        whole_batches_ = whole_batches;
+        // The exact order of ten rows takes a few candidates more than ten. An iterating scan with a smaller
+        // beam would only have to search again.
+        ef_ = iterates() ? std::max(limits.ef, least_iterating_ef) : limits.ef;
+        state_ = State::fresh;
+        counters_ = {};
+        found_.clear();
+        pending_.clear();
+    }
+
+    // Calls take(candidate) with each candidate of the next batch, nearest first. The id of a
+    // candidate is a number for node(). The caller may return `most_rows` rows of the batch; for more it asks
+    // for the next batch first. False: there is no further batch.
+    template <class Take>
+    bool next_batch(size_t* most_rows, Take&& take)
+    {
+        if (state_ == State::done)
+            return false;
+        if (state_ == State::fresh)
+            search_from_entry();
+        else
+            widen();
+        state_ = limit_reached() ? State::done : State::running;
+        std::sort(pending_.begin(), pending_.end());
+        const size_t count = batch_size(most_rows);
+        for (size_t i = 0; i < count; i++)
+            take(pending_[i]);
+        pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
+        return true;
+    }
+
+    // Candidates (anything with a distance and a node) that the batch's owner did not use are pending again.
+    template <class Iterator>
+    void put_back(Iterator first, Iterator last)
+    {
+        for (; first != last; ++first)
+            pending_.emplace_back(first->distance, first->node);
+        std::sort(pending_.begin(), pending_.end());
+    }
+
+    const FoundNode& node(uint32_t i) const { return found_[i]; }
+    // True when the present batch is the last one.
+    bool done() const { return state_ == State::done; }
+    const Counters& counters() const { return counters_; }
+
+  private:
+    enum class State : uint8_t { fresh, running, done };
+    static constexpr size_t least_iterating_ef = 20;
+    static constexpr int most_looks = 8;
+
+    bool iterates() const { return limits_.iterate != Iterate::off; }
+
+    void search_from_entry()
+    {
+        for (;;) {
+            looked_at_ = store_.now();
+            const Entry entry = store_.entry();
+            const SlotId at = entry.empty() ? no_slot : descend(layer_, entry, 0, counters_);
+            layer_.restart(0, ef_);
+            if (at != no_slot)
+                layer_.add(at, 0);
+            run_until_unchanged();
+            if (layer_.landed() || entry.empty())
+                return;
+            // An entry that leads nowhere was moved after it was read.
+            expect_moved(store_, entry);
+            store_.poll();
+        }
+    }
+
+    // Continues the search until `ef` further candidates are nearer than all that was not visited.
+    void widen()
+    {
+        // In strict order each beam is twice as wide as the one before: the more rows are wanted, the
+        // fewer of them may be found too late.
+        if (limits_.iterate == Iterate::strict)
+            ef_ *= 2;
+        layer_.resume(ef_);
+        for (size_t i = 0; i < pending_.size() && i < ef_; i++)
+            layer_.revisit(pending_[i]);
+        run_until_unchanged();
+    }
+
+    // Where the search runs out of nodes, it looks again at the nodes that were written meanwhile, until
+    // none was. Then all links were at one moment as they were read, so every node that was there all
+    // the time is visited.
+    void run_until_unchanged()
+    {
+        run();
+        for (int looks = 0; looks < most_looks && layer_.exhausted(); looks++) {
+            const uint64_t now = store_.now();
+            if (!layer_.expand_written(looked_at_))
+                break;
+            looked_at_ = now;
+            run();
+        }
+    }
+
+    // Visited nodes that have rows become pending candidates.
+    void run()
+    {
+        layer_.run(counters_, iterates(),
+                   [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
+                       const SlotHeader& h = slot.header();
+                       if (h.state != SlotState::live || h.tid_count == 0)
+                           return;
+                       FoundNode node;
+                       node.id = id;
+                       node.norm2 = h.params.norm2;
+                       node.error = h.params.error;
+                       node.tid_count = slot.tid_count();
+                       std::copy_n(slot.tids(), node.tid_count, node.tids);
+                       // A sum that overflows says nothing of the distance. Such a candidate comes first, as the
+                       // exact distance of its row decides.
+                       pending_.push_back(Candidate(std::isfinite(distance) ? distance : -INFINITY,
+                                                    static_cast<uint32_t>(found_.size())));
+                       found_.push_back(node);
+                   });
+    }
+
+    bool limit_reached() const
+    {
+        return !iterates() || layer_.exhausted() || counters_.visited >= limits_.max_visited ||
+               layer_.bytes() + found_.size() * sizeof(FoundNode) >= limits_.max_bytes;
+    }
+
+    // How many of the sorted pending candidates the next batch has.
+    size_t batch_size(size_t* most_rows) const
+    {
+        *most_rows = SIZE_MAX;
+        if (!iterates())
+            return with_equals(std::min(pending_.size(), ef_));
+        if (done())
+            return pending_.size();
+        const size_t count = std::min(pending_.size(), ef_);
+        if (limits_.iterate != Iterate::strict)
+            return count;
+        // In strict order the scan has to drop what the next batch finds nearer than rows that were returned.
+        // So only the nearer half is returned before the next batch is searched for.
+        const size_t half = std::max((ef_ + 1) / 2, least_iterating_ef);
+        if (!whole_batches_)
+            return std::min(count, half);
+        *most_rows = half;
+        return count;
+    }
+
+    // The first `count` candidates and those as near as the last of them, as long as these have fewer than ten rows.
+    // Where the beam is narrow, equal rows come with the first of them, as many as in pgvector.
+    size_t with_equals(size_t count) const
+    {
+        constexpr size_t enough = 10;
+        size_t rows = 0;
+        for (size_t i = 0; i < count && rows < enough; i++)
+            rows += found_[pending_[i].id()].tid_count;
+        for (; count > 0 && count < pending_.size() && rows < enough &&
+               pending_[count].distance() == pending_[count - 1].distance();
+             count++)
+            rows += found_[pending_[count].id()].tid_count;
+        return count;
+    }
+
+    S& store_;
+    LayerSearch<S> layer_;
+    ScanLimits limits_{};
+    bool whole_batches_ = false;
+    State state_ = State::done;
+    size_t ef_ = 0;            // the beam of the present batch
+    uint64_t looked_at_ = 0;   // a time: all that was written before it has been read as written
+    Counters counters_;
+    Vec<FoundNode> found_;
+    Vec<Candidate> pending_;   // ids are places in found_
+};
+
+}   // namespace quiver::graph
