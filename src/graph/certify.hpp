@@ -1,9 +1,9 @@
 // The second layer of a scan: it hands out rows in the order of their lower bounds, and says of each row
 // whether its place among the rows is certain.
 //
-// A code is close to its row's vector, so the distance to it gives a lower and an upper bound of the row's
-// distance. A row is certain when its interval of bounds overlaps no other: then no exact distance is needed to place it. Where
-// nodes have a fine code, the intervals that overlap at the front of the batch are narrowed by it first.
+// A code is close to its row's vector, so the distance to the code gives a lower and an upper bound of the
+// row's distance. A row is certain when its bounds overlap no other row's: its place needs no exact distance. Where
+// nodes have a fine code, that narrows the bounds at the front of the batch first, as far as they overlap.
 #pragma once
 
 #include "graph/search_batches.hpp"
@@ -181,8 +181,8 @@ class Certify {
         return true;
     }
 
-    // Reads the fine codes of the candidates at the front, as far as their bounds overlap. One that is
-    // in its place for sure by its bounds needs none of its neighbours' fine codes.
+    // Reads the fine code of the front, and of the candidate behind it as long as their bounds overlap. Few are
+    // read, as each costs a read of a slot.
     void refine_front()
     {
         while (front_ < batch_.size()) {

@@ -1,8 +1,8 @@
 // The third layer of a scan: it returns rows in the order of their exact distances.
 //
-// Rows come from below in the order of their lower bounds. A row whose place is certain passes. Of the
-// others the exact distance is computed, and they wait in a heap until the lower bound of the next row says that no other row
-// can be nearer.
+// Rows come from below in the order of their lower bounds. A row whose place is certain passes. For the
+// others the exact distance is computed, and they wait in a heap until the lower bound of the next row
+// says that no other row can be nearer.
 #pragma once
 
 #include <algorithm>
@@ -120,8 +120,8 @@ class Rerank {
         source_.returned(distance);
     }
 
-    // Computes the exact distance of a row, which then waits. In strict order a row that is nearer than the one returned
-    // last is dropped.
+    // Computes the exact distance of a row, which then waits. In strict order a row that is nearer
+    // than the one returned last is dropped.
     void add(Tid tid)
     {
         RankedRow row{0, tid};

@@ -1,0 +1,430 @@
+// The search layer of a scan alone, on small graphs made by hand. The vectors are bit strings and the query
+// is all zeros, so a node's distance is the number of bits that are set.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "graph/memory_store.hpp"
+#include "graph/search_batches.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+
+namespace {
+
+constexpr uint32_t dims = 640;
+constexpr size_t no_limit = size_t{1} << 30;
+
+// A store that tells of times, and can change while a search is at work.
+struct ChangingStore : MemoryStore {
+    using MemoryStore::MemoryStore;
+
+    uint64_t now() { return ++clock; }
+    Entry entry()
+    {
+        if (on_entry)
+            on_entry();
+        return MemoryStore::entry();
+    }
+    template <class F>
+    void read_written(const Vec<SlotId>& ids, uint64_t since, F&& f)
+    {
+        asked_since.push_back(since);
+        for (const SlotId id : written ? written(ids) : std::vector<SlotId>{})
+            f(id, Slot(slot(id)));
+    }
+
+    uint64_t clock = 0;
+    std::function<void()> on_entry;
+    std::function<std::vector<SlotId>(const Vec<SlotId>&)>
+        written;   // what was, since it was asked
+    std::vector<uint64_t> asked_since;
+};
+
+struct Fixture {
+    Layout layout;
+    ChangingStore store;
+    Query query;
+    Search<ChangingStore> search;
+    std::vector<uint8_t> zeros = std::vector<uint8_t>(dims / 8);
+    size_t most_rows = 0;
+
+    explicit Fixture(Layout l = choose_layout(Form::bits, Metric::hamming, dims,
+                                              {.m = 16, .fold = no_sketches}, 8160))
+        : layout(l), store(layout), query(layout), search(store, query)
+    {
+        if (layout.form == Form::bits) {
+            Value v;
+            v.bits = zeros.data();
+            query.set(v);
+        }
+    }
+    SlotId add(const Value& v, uint32_t rows = 1)
+    {
+        Vec<uint8_t> bytes;
+        const Code code = encode(layout, v, bytes);
+        const SlotId id = store.create([&](const MutableSlot& slot) {
+            slot.header().state = SlotState::live;
+            slot.header().down = no_slot;
+            put_code(code, slot, no_slot);
+            slot.header().tid_count = static_cast<uint8_t>(rows);
+            for (uint32_t i = 0; i < rows; i++)
+                slot.tids()[i] = {0, static_cast<uint16_t>(slot_count),
+                                  static_cast<uint16_t>(i + 1)};
+        });
+        slot_count++;
+        return id;
+    }
+    SlotId add(uint32_t distance, uint32_t rows = 1)
+    {
+        std::vector<uint8_t> bits(dims / 8);
+        for (uint32_t i = 0; i < distance; i++)
+            bits[i / 8] |= static_cast<uint8_t>(128 >> i % 8);
+        Value v;
+        v.bits = bits.data();
+        return add(v, rows);
+    }
+    void link(SlotId from, SlotId to)
+    {
+        const MutableSlot slot = store.slot(from);
+        slot.ids()[slot.header().degree++] = to;
+    }
+    void enter_at(SlotId id) { store.set_entry({id, 0, id}); }
+    // Each node leads to the next one: distances 0, 1, 2...
+    void chain(uint32_t nodes)
+    {
+        for (uint32_t i = 0; i < nodes; i++) {
+            add(i);
+            if (i > 0)
+                link(i - 1, i);
+        }
+        enter_at(0);
+    }
+    // A node at distance 9, which leads to all others.
+    void star(const std::vector<uint32_t>& distances, uint32_t rows = 1)
+    {
+        const SlotId middle = add(9, rows);
+        for (const uint32_t d : distances)
+            link(middle, add(d, rows));
+        enter_at(middle);
+    }
+
+    void start(size_t ef, Iterate iterate, size_t max_visited = no_limit,
+               size_t max_bytes = no_limit, bool whole_batches = false)
+    {
+        search.start({ef, iterate, max_visited, max_bytes}, whole_batches);
+    }
+    // The distances of the next batch; {-1}: there is none.
+    std::vector<float> batch()
+    {
+        std::vector<float> distances;
+        if (!search.next_batch(&most_rows, [&](Candidate c) { distances.push_back(c.distance()); }))
+            return {-1};
+        return distances;
+    }
+
+  private:
+    size_t slot_count = 0;
+};
+
+std::vector<float> from_to(int first, int last)
+{
+    std::vector<float> v;
+    for (int i = first; i <= last; i++)
+        v.push_back(static_cast<float>(i));
+    return v;
+}
+const std::vector<float> no_batch{-1};
+
+TEST(Search, WithoutIteratingTheBeamIsTheOnlyBatch)
+{
+    Fixture f;
+    f.star({12, 3, 8, 1, 15, 6, 2});
+    f.start(3, Iterate::off);
+    EXPECT_EQ(f.batch(), (std::vector<float>{1, 2, 3}));
+    EXPECT_TRUE(f.search.done());
+    EXPECT_EQ(f.most_rows, SIZE_MAX);
+    EXPECT_EQ(f.batch(), no_batch);
+    f.start(100, Iterate::off);
+    EXPECT_EQ(f.batch(), (std::vector<float>{1, 2, 3, 6, 8, 9, 12, 15}));
+}
+
+TEST(Search, CandidatesAreNodesWithTheirRows)
+{
+    Fixture f;
+    f.star({4, 5}, 3);
+    f.start(10, Iterate::off);
+    std::vector<Candidate> got;
+    ASSERT_TRUE(f.search.next_batch(&f.most_rows, [&](Candidate c) { got.push_back(c); }));
+    ASSERT_EQ(got.size(), 3u);
+    const FoundNode& node = f.search.node(got[0].id());
+    EXPECT_EQ(node.id, 1u);
+    EXPECT_EQ(node.norm2, f.store.slot(1).header().params.norm2);
+    ASSERT_EQ(node.tid_count, 3u);
+    EXPECT_EQ(node.tids[2], (Tid{0, 1, 3}));
+}
+
+TEST(Search, NodesAsNearAsTheLastComeTooUntilThereAreTenRows)
+{
+    Fixture f;
+    f.star({1, 4, 4, 4, 4, 5});
+    f.start(2, Iterate::off);
+    EXPECT_EQ(f.batch(), (std::vector<float>{1, 4, 4, 4, 4}));
+    Fixture g;
+    g.star({1, 4, 4, 4, 4, 5}, 4);
+    g.start(2, Iterate::off);
+    EXPECT_EQ(g.batch(), (std::vector<float>{1, 4, 4}));   // twelve rows
+    Fixture h;
+    h.star({1, 4, 4, 4, 4, 5}, 5);
+    h.start(2, Iterate::off);
+    EXPECT_EQ(h.batch(), (std::vector<float>{1, 4}));
+}
+
+TEST(Search, NothingIsFoundInAnEmptyGraph)
+{
+    for (const Iterate iterate : {Iterate::off, Iterate::relaxed, Iterate::strict}) {
+        Fixture f;
+        f.start(10, iterate);
+        EXPECT_EQ(f.batch(), std::vector<float>{});
+        EXPECT_TRUE(f.search.done());
+        EXPECT_EQ(f.batch(), no_batch);
+    }
+}
+
+TEST(Search, OneNode)
+{
+    Fixture f;
+    f.chain(1);
+    f.start(10, Iterate::strict);
+    EXPECT_EQ(f.batch(), std::vector<float>{0});
+    EXPECT_EQ(f.batch(), no_batch);
+}
+
+TEST(Search, RelaxedBatchesAreOfOneSize)
+{
+    Fixture f;
+    f.chain(70);
+    f.start(25, Iterate::relaxed);
+    EXPECT_EQ(f.batch(), from_to(0, 24));
+    EXPECT_EQ(f.most_rows, SIZE_MAX);
+    EXPECT_FALSE(f.search.done());
+    EXPECT_EQ(f.batch(), from_to(25, 49));
+    EXPECT_EQ(f.batch(), from_to(50, 69));
+    EXPECT_TRUE(f.search.done());
+    EXPECT_EQ(f.batch(), no_batch);
+}
+
+TEST(Search, AnIteratingBeamIsAtLeastTwenty)
+{
+    Fixture f;
+    f.chain(60);
+    f.start(3, Iterate::relaxed);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    f.start(3, Iterate::strict);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    f.start(3, Iterate::off);
+    EXPECT_EQ(f.batch().size(), 3u);
+}
+
+// The nearer half of a beam that doubles. What is pending counts towards the next beam.
+TEST(Search, StrictBatchesDouble)
+{
+    Fixture f;
+    f.chain(500);
+    f.start(60, Iterate::strict);
+    EXPECT_EQ(f.batch(), from_to(0, 29));
+    EXPECT_EQ(f.search.counters().visited, 60u);
+    EXPECT_EQ(f.batch(), from_to(30, 89));
+    EXPECT_EQ(f.search.counters().visited, 150u);   // 90 beside the 30 that were pending
+    EXPECT_EQ(f.batch(), from_to(90, 209));
+    EXPECT_EQ(f.search.counters().visited, 330u);
+    EXPECT_EQ(f.batch(), from_to(210, 499));   // all there are
+    EXPECT_EQ(f.batch(), no_batch);
+    f.start(41, Iterate::strict);
+    EXPECT_EQ(f.batch(), from_to(0, 20));   // half of it, rounded up
+}
+
+TEST(Search, WholeBatchesLimitTheRowsInstead)
+{
+    Fixture f;
+    f.chain(200);
+    f.start(60, Iterate::strict, no_limit, no_limit, true);
+    EXPECT_EQ(f.batch(), from_to(0, 59));
+    EXPECT_EQ(f.most_rows, 30u);
+    EXPECT_EQ(f.batch(), from_to(60, 179));
+    EXPECT_EQ(f.most_rows, 60u);
+    EXPECT_EQ(f.batch(), from_to(180, 199));
+    EXPECT_EQ(f.most_rows, SIZE_MAX);   // as no batch follows
+    f.start(60, Iterate::relaxed, no_limit, no_limit, true);
+    EXPECT_EQ(f.batch(), from_to(0, 59));
+    EXPECT_EQ(f.most_rows, SIZE_MAX);
+}
+
+// The batch that reaches the limit is the last one, and has all that is pending.
+TEST(Search, LimitsEndIt)
+{
+    Fixture f;
+    f.chain(500);
+    f.start(40, Iterate::strict, 40);
+    EXPECT_EQ(f.batch(), from_to(0, 39));
+    EXPECT_EQ(f.batch(), no_batch);
+    f.start(40, Iterate::strict, 41);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    EXPECT_EQ(f.batch(), from_to(20, 99));
+    EXPECT_EQ(f.batch(), no_batch);
+    f.start(40, Iterate::relaxed, no_limit, 40 * sizeof(FoundNode));
+    EXPECT_EQ(f.batch(), from_to(0, 39));
+    EXPECT_EQ(f.batch(), no_batch);
+    f.start(40, Iterate::relaxed, no_limit, 120 * sizeof(FoundNode));
+    EXPECT_EQ(f.batch(), from_to(0, 39));
+    EXPECT_NE(f.batch(), no_batch);
+}
+
+TEST(Search, WhatIsPutBackComesAgain)
+{
+    struct Unused {
+        float distance;
+        uint32_t node;
+    };
+    Fixture f;
+    f.chain(100);
+    f.start(30, Iterate::relaxed);
+    f.batch();
+    // Node numbers follow the visits: 7 is at distance 7. They are put back in the order of their bounds.
+    const std::vector<Unused> unused{{28, 28}, {7, 7}, {29, 29}};
+    f.search.put_back(unused.begin(), unused.end());
+    const std::vector<float> got = f.batch();
+    ASSERT_EQ(got.size(), 30u);
+    EXPECT_EQ(got[0], 7);
+    EXPECT_EQ(got[1], 28);
+    EXPECT_EQ(got[2], 29);
+    EXPECT_EQ(got[3], 30);
+    EXPECT_EQ(f.search.counters().visited, 57u);   // three places in the beam were taken
+}
+
+// More is put back than the next beam has room for: the nearest of it are in the beam.
+TEST(Search, TheNearestPendingAreInTheBeam)
+{
+    struct Unused {
+        float distance;
+        uint32_t node;
+    };
+    Fixture f;
+    f.chain(100);
+    f.start(20, Iterate::relaxed);
+    f.batch();
+    std::vector<Unused> unused;
+    for (uint32_t i = 0; i < 20; i++)
+        unused.push_back({static_cast<float>(19 - i), 19 - i});
+    f.search.put_back(unused.begin(), unused.end());
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    EXPECT_EQ(f.search.counters().visited, 20u);
+}
+
+TEST(Search, NodesWithoutRowsOnlyLeadOn)
+{
+    Fixture f;
+    f.chain(6);
+    f.store.slot(2).header().state = SlotState::deleted;
+    f.store.slot(3).header().state = SlotState::free;
+    f.store.slot(4).header().tid_count = 0;
+    f.start(10, Iterate::off);
+    EXPECT_EQ(f.batch(), (std::vector<float>{0, 1, 5}));
+}
+
+// Node 3 leads to node 4 only after it was visited.
+TEST(Search, WhatWasWrittenMeanwhileIsLookedAtAgain)
+{
+    for (const Iterate iterate : {Iterate::off, Iterate::relaxed}) {
+        Fixture f;
+        f.chain(8);
+        f.store.slot(3).header().degree = 0;
+        int looks = 0;
+        f.store.written = [&](const Vec<SlotId>& visited) -> std::vector<SlotId> {
+            EXPECT_EQ(visited.size(), looks == 0 ? 4u : 8u);
+            if (looks++ > 0)
+                return {};
+            f.link(3, 4);
+            return {3};
+        };
+        f.start(100, iterate);
+        EXPECT_EQ(f.batch(), from_to(0, 7));
+        // Since the search began, then since the first look.
+        EXPECT_EQ(f.store.asked_since, (std::vector<uint64_t>{1, 2}));
+        EXPECT_TRUE(f.search.done());
+    }
+}
+
+// Whoever writes all the time cannot keep a scan from ending.
+TEST(Search, ItLooksAgainAtMostEightTimes)
+{
+    Fixture f;
+    f.chain(4);
+    f.store.written = [](const Vec<SlotId>&) { return std::vector<SlotId>{1}; };
+    f.start(100, Iterate::relaxed);
+    EXPECT_EQ(f.batch(), from_to(0, 3));
+    EXPECT_EQ(f.store.asked_since.size(), 8u);
+    // A search that has found enough does not look.
+    f.start(2, Iterate::off);
+    f.batch();
+    EXPECT_EQ(f.store.asked_since.size(), 8u);
+}
+
+TEST(Search, AnEntryThatLeadsNowhereIsReadAgain)
+{
+    Fixture f;
+    f.chain(5);
+    const SlotId old = f.add(1);
+    f.store.slot(old).header().state = SlotState::overflow;
+    f.store.set_entry({old, 0, old});
+    int reads = 0;
+    f.store.on_entry = [&] {
+        if (++reads == 3)   // after the search from it, and from its root
+            f.enter_at(0);
+    };
+    f.start(10, Iterate::off);
+    EXPECT_EQ(f.batch(), from_to(0, 4));
+    // Nobody moves it: the graph is damaged.
+    f.store.on_entry = nullptr;
+    f.store.set_entry({old, 0, old});
+    f.start(10, Iterate::off);
+    EXPECT_THROW(f.batch(), Error);
+}
+
+// The distances of numbers that overflow a float are unknown: those candidates come first.
+TEST(Search, UnknownDistancesComeFirst)
+{
+    Fixture f(choose_layout(Form::dense, Metric::l2, 64, {.m = 16, .fold = no_sketches}, 8160));
+    std::vector<float> x(f.layout.padded, 0);
+    Value v;
+    v.dense = x.data();
+    f.query.set(v);
+    for (const float first : {1.0f, 1e30f, 2.0f}) {
+        x[0] = first;
+        f.add(v);
+    }
+    f.link(0, 1);
+    f.link(0, 2);
+    f.enter_at(0);
+    f.start(10, Iterate::off);
+    const std::vector<float> got = f.batch();
+    ASSERT_EQ(got.size(), 3u);
+    EXPECT_EQ(got[0], -INFINITY);
+    EXPECT_NEAR(got[1], 1, 0.1);
+    EXPECT_NEAR(got[2], 4, 0.1);
+}
+
+TEST(Search, EachStartForgetsTheScanBefore)
+{
+    Fixture f;
+    f.chain(100);
+    f.start(30, Iterate::strict);
+    f.batch();
+    f.batch();
+    f.start(30, Iterate::strict);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    EXPECT_EQ(f.search.counters().visited, 30u);
+    EXPECT_EQ(f.search.node(0).id, 0u);
+}
+
+}   // namespace
