@@ -48,7 +48,7 @@ class Rerank {
             if (next_is_ == Next::unknown && !waiting_may_go_first())
                 fetch(on_row);
             if (nearest_waits()) {
-                if (source_.needs_next_batch()) {
+                if (next_is_ != Next::end && source_.needs_next_batch()) {
                     look_further();
                     continue;
                 }

@@ -95,6 +95,7 @@ struct MadeUpBounds {
 
 // Rows as node * 10 + row, negative where the place is not certain.
 using Rows = std::vector<int>;
+using Numbers = std::vector<uint32_t>;   // of nodes
 
 struct Fixture : World {
     Certify<World, MadeUpBounds> certify{*this, MadeUpBounds{this}};
@@ -213,11 +214,22 @@ TEST(Certify, FineCodesNarrowBoundsThatOverlap)
     f.kind.refinable = true;
     f.certify.start(false, false);
     EXPECT_EQ(f.take(1), Rows{20});
-    EXPECT_EQ(f.refined, (std::vector<uint32_t>{1, 2, 3}));   // 4 does not overlap 2
+    EXPECT_EQ(f.refined, (Numbers{1, 2, 3}));   // 4 does not overlap 2
     EXPECT_GT(f.released, 0);
     EXPECT_EQ(f.take(9), (Rows{30, 10, 40, 0}));
     EXPECT_EQ(f.lows, (std::vector<double>{2.2, 3, 4, 8, 1000}));
-    EXPECT_EQ(f.refined, (std::vector<uint32_t>{1, 2, 3, 4, 0}));   // each once
+    EXPECT_EQ(f.refined, (Numbers{1, 2, 3, 4, 0}));   // each once
+}
+
+TEST(Certify, FineCodesAreReadOnlyAsFarAsBoundsOverlap)
+{
+    Fixture f({nobody, {{1, 3}, {1, 2}}, {{2, 4}, {3, 4}}, {{5, 6}, {5, 6}}});
+    f.kind.refinable = true;
+    f.certify.start(false, false);
+    EXPECT_EQ(f.take(1), Rows{10});
+    EXPECT_EQ(f.refined, Numbers{1});   // by its fine code it does not overlap 2
+    EXPECT_EQ(f.take(1), Rows{20});
+    EXPECT_EQ(f.refined, (Numbers{1, 2}));
 }
 
 TEST(Certify, FineCodesThatOverlapAreNotCertain)
@@ -241,7 +253,7 @@ TEST(Certify, ANodeThatWasDeletedKeepsItsBounds)
     Fixture f({nobody, {{1, 3}, {9, 9}, 1, true}, {{2, 5}, {4, 4}}});
     f.kind.refinable = true;
     EXPECT_EQ(f.all(), (Rows{10, 20, 0}));
-    EXPECT_EQ(f.refined, (std::vector<uint32_t>{1, 2, 0}));
+    EXPECT_EQ(f.refined, (Numbers{1, 2, 0}));
 }
 
 TEST(Certify, StrictOrderDropsWhatIsNearerThanWhatWasHandedOut)
@@ -279,7 +291,7 @@ TEST(Certify, StrictOrderLeavesTheRestToFineCodes)
     f.batches = {{1}, {2, 3, 4, 5}};
     f.kind.refinable = true;
     EXPECT_EQ(f.all(true), (Rows{-10, 40, 30}));
-    EXPECT_EQ(f.refined, (std::vector<uint32_t>{1, 2, 3, 4}));   // 5 is too late for sure
+    EXPECT_EQ(f.refined, (Numbers{1, 2, 3, 4}));   // 5 is too late for sure
 }
 
 TEST(Certify, ProbabilisticBoundsNeedExactDistances)
@@ -341,7 +353,7 @@ TEST(Certify, WhatABatchHasLeftIsPutBack)
     f.certify.start(false, false);
     EXPECT_EQ(f.take(1), Rows{10});
     EXPECT_TRUE(f.certify.next_batch());
-    EXPECT_EQ(f.put_back_nodes, (std::vector<uint32_t>{3, 2}));
+    EXPECT_EQ(f.put_back_nodes, (Numbers{3, 2}));
     EXPECT_EQ(f.put_back_distances, (std::vector<float>{3.5f, 2.5f}));   // the search's
     EXPECT_EQ(f.take(9), (Rows{30, 20, 40}));
     EXPECT_FALSE(f.certify.next_batch());

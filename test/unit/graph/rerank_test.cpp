@@ -265,18 +265,28 @@ TEST(Rerank, ABatchGivesNoMoreRowsThanItMay)
     EXPECT_EQ(f.take(9), (Numbers{2, 4, 3, 5}));
 }
 
-// The last batch has no limit: what waits goes.
+// All of a batch may be too late. The next row then is in the batch after it.
+TEST(Rerank, ABatchWithoutRowsLetsNoRowGo)
+{
+    Fixture f;
+    f.probabilistic = true;
+    f.batches = {{{1, 0}, {2, 0}}, {}, {{3, 1}}};
+    f.most_rows = {1};
+    f.exact = {{1, 3.0}, {2, 3.5}, {3, 3.2}};
+    EXPECT_EQ(f.all(), (Numbers{1, 3, 2}));
+}
+
+// When there is no further batch, all rows that wait go, whatever the last one allowed.
 TEST(Rerank, TheLastBatchGivesAll)
 {
     Fixture f;
     f.probabilistic = true;
     f.batches = {{{1, 0}, {2, 0}}, {{3, 0}}};
-    f.most_rows = {1};
+    f.most_rows = {1, 1};
     f.exact = {{1, 3.0}, {2, 3.5}, {3, 4.5}};
     EXPECT_EQ(f.all(), (Numbers{1, 2, 3}));
 }
 
-// And when there is none any more after a limit was reached, the rest still goes.
 TEST(Rerank, EachStartForgetsTheScanBefore)
 {
     Fixture f;

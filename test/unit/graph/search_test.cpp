@@ -313,12 +313,32 @@ TEST(Search, TheNearestPendingAreInTheBeam)
     f.chain(100);
     f.start(20, Iterate::relaxed);
     f.batch();
-    std::vector<Unused> unused;
+    std::vector<Unused> unused{{600, 0}};   // were it in the beam, there would be room for more
     for (uint32_t i = 0; i < 20; i++)
         unused.push_back({static_cast<float>(19 - i), 19 - i});
     f.search.put_back(unused.begin(), unused.end());
     EXPECT_EQ(f.batch(), from_to(0, 19));
     EXPECT_EQ(f.search.counters().visited, 20u);
+}
+
+// A search that comes from far away visits more nodes than the beam keeps.
+TEST(Search, WhatTheBeamHasNoRoomForIsPending)
+{
+    Fixture f;
+    for (uint32_t i = 0; i <= 100; i++) {
+        f.add(100 - i);
+        if (i > 0)
+            f.link(i - 1, i);
+    }
+    f.enter_at(0);
+    f.start(20, Iterate::off);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    f.start(20, Iterate::relaxed);
+    EXPECT_EQ(f.batch(), from_to(0, 19));
+    EXPECT_EQ(f.batch(), from_to(20, 39));
+    EXPECT_EQ(f.search.counters().visited, 101u);
+    f.start(20, Iterate::relaxed, 101);
+    EXPECT_EQ(f.batch(), from_to(0, 100));   // as no batch follows
 }
 
 TEST(Search, NodesWithoutRowsOnlyLeadOn)
