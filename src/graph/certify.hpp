@@ -27,10 +27,11 @@ class CodeBounds {
     // certain bounds of theirs would read the whole table, so probabilistic ones take their place.
     BoundsKind kind(bool reranked) const
     {
-        const Layout& layout = store_.layout();
-        return {.refinable = layout.fine(),
-                .precise = layout.precise(),
-                .probabilistic = reranked && layout.coarse()};
+        using Order = codec::CodecTraits::Order;
+        const codec::CodecTraits& traits = store_.encoding().codec().traits;
+        return {.refinable = traits.has_fine_code,
+                .precise = traits.order == Order::precise,
+                .probabilistic = reranked && traits.order == Order::by_chance};
     }
     Bounds bounds(const FoundNode& node, float distance, bool probabilistic) const
     {

@@ -10,7 +10,7 @@ template <ReadStore S>
 class Scan {
   public:
     explicit Scan(S& store)
-        : query_(store.layout()), search_(store, query_),
+        : query_(store.encoding()), search_(store, query_),
           certify_(search_, CodeBounds<S>(store, query_)), rerank_(certify_)
     {
     }

@@ -47,6 +47,7 @@ class Search {
         // beam would only have to search again.
         ef_ = iterates() ? std::max(limits.ef, least_iterating_ef) : limits.ef;
         state_ = State::fresh;
+        looks_ = 0;
         counters_ = {};
         found_.clear();
         pending_.clear();
@@ -60,6 +61,7 @@ class Search {
     {
         if (state_ == State::done)
             return false;
+        store_.poll();
         if (state_ == State::fresh)
             search_from_entry();
         else
@@ -90,7 +92,8 @@ class Search {
   private:
     enum class State : uint8_t { fresh, running, done };
     static constexpr size_t least_iterating_ef = 20;
-    static constexpr int most_looks = 8;
+    static constexpr int most_looks = 8;   // of a scan
+    static constexpr size_t most_ef = size_t{1} << 30;
 
     bool iterates() const { return limits_.iterate != Iterate::off; }
 
@@ -118,7 +121,7 @@ class Search {
         // In strict order each beam is twice as wide as the one before: the more rows are wanted, the
         // fewer of them may be found too late.
         if (limits_.iterate == Iterate::strict)
-            ef_ *= 2;
+            ef_ = std::min(2 * ef_, most_ef);
         layer_.resume(ef_);
         for (size_t i = 0; i < pending_.size() && i < ef_; i++)
             layer_.revisit(pending_[i]);
@@ -131,7 +134,7 @@ class Search {
     void run_until_unchanged()
     {
         run();
-        for (int looks = 0; looks < most_looks && layer_.exhausted(); looks++) {
+        for (; looks_ < most_looks && layer_.exhausted(); looks_++) {
             const uint64_t now = store_.now();
             if (!layer_.expand_written(looked_at_))
                 break;
@@ -209,6 +212,7 @@ class Search {
     bool whole_batches_ = false;
     State state_ = State::done;
     size_t ef_ = 0;            // the beam of the present batch
+    int looks_ = 0;            // at what was written
     uint64_t looked_at_ = 0;   // a time: all that was written before it has been read as written
     Counters counters_;
     Vec<FoundNode> found_;

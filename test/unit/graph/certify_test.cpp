@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/certify.hpp"
+#include "graph/choose_encoding.hpp"
 #include "graph/memory_store.hpp"
 
 using namespace quiver;
@@ -391,17 +392,17 @@ TEST(Certify, EachStartForgetsTheScanBefore)
 
 // ---- the bounds of codes ----
 
-Layout layout_of(int bits)
+EncodingShape shape_of(int bits)
 {
-    return choose_layout(Form::dense, Metric::l2, 64, {.m = 4, .bits = bits}, 8160);
+    return choose_encoding(codec::Form::dense, codec::Metric::l2, 64, {.m = 4, .bits = bits}, 8160);
 }
 
 TEST(CodeBounds, TheKindFollowsFromTheCode)
 {
     for (const int bits : {2, 8, 12, 16, 32}) {
-        const Layout l = layout_of(bits);
-        MemoryStore store(l);
-        const Query query(l);
+        const Encoding encoding(shape_of(bits));
+        MemoryStore store(encoding);
+        const Query query(encoding);
         const CodeBounds<MemoryStore> bounds(store, query);
         for (const bool reranked : {false, true}) {
             const BoundsKind kind = bounds.kind(reranked);
@@ -414,16 +415,16 @@ TEST(CodeBounds, TheKindFollowsFromTheCode)
 
 TEST(CodeBounds, FineOnesAreOfTheNodeThatWasVisited)
 {
-    const Layout l = layout_of(16);
-    MemoryStore store(l);
-    Query query(l);
-    std::vector<float> x(l.padded, 1);
+    const Encoding encoding(shape_of(16));
+    MemoryStore store(encoding);
+    Query query(encoding);
+    std::vector<float> x(encoding.codec().traits.padded, 1);
     Value v;
     v.dense = x.data();
     query.set(v);
-    x.assign(l.padded, 2);
+    x.assign(x.size(), 2);
     Vec<uint8_t> bytes;
-    const Code code = encode(l, v, bytes);
+    const Code code = encoding.codec().encode(v, bytes);
     const SlotId id = store.create([&](const MutableSlot& slot) {
         slot.header().state = SlotState::live;
         put_code(code, slot, no_slot);

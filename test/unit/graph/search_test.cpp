@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "graph/choose_encoding.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/search_batches.hpp"
 
@@ -42,18 +43,18 @@ struct ChangingStore : MemoryStore {
 };
 
 struct Fixture {
-    Layout layout;
+    Encoding encoding;
     ChangingStore store;
     Query query;
     Search<ChangingStore> search;
     std::vector<uint8_t> zeros = std::vector<uint8_t>(dims / 8);
     size_t most_rows = 0;
 
-    explicit Fixture(Layout l = choose_layout(Form::bits, Metric::hamming, dims,
-                                              {.m = 16, .fold = no_sketches}, 8160))
-        : layout(l), store(layout), query(layout), search(store, query)
+    explicit Fixture(EncodingShape shape = choose_encoding(codec::Form::bits, codec::Metric::hamming,
+                                                           dims, {.m = 16, .fold = no_sketches}, 8160))
+        : encoding(shape), store(encoding), query(encoding), search(store, query)
     {
-        if (layout.form == Form::bits) {
+        if (encoding.codec().spec.form == codec::Form::bits) {
             Value v;
             v.bits = zeros.data();
             query.set(v);
@@ -62,7 +63,7 @@ struct Fixture {
     SlotId add(const Value& v, uint32_t rows = 1)
     {
         Vec<uint8_t> bytes;
-        const Code code = encode(layout, v, bytes);
+        const Code code = encoding.codec().encode(v, bytes);
         const SlotId id = store.create([&](const MutableSlot& slot) {
             slot.header().state = SlotState::live;
             slot.header().down = no_slot;
@@ -390,6 +391,28 @@ TEST(Search, ItLooksAgainAtMostEightTimes)
     EXPECT_EQ(f.store.asked_since.size(), 8u);
 }
 
+// Nor whoever adds a node whenever it looks, in strict order, where each batch is wider than the one before.
+TEST(Search, NewNodesCannotKeepItFromEnding)
+{
+    for (const int fold : {choose_fold, no_sketches}) {
+        Fixture f(choose_encoding(codec::Form::bits, codec::Metric::hamming, dims,
+                                  {.m = 16, .fold = fold}, 8160));
+        f.chain(4);
+        SlotId last = 3;
+        f.store.written = [&](const Vec<SlotId>&) {
+            const SlotId before = last;
+            f.link(before, last = f.add(5));
+            return std::vector<SlotId>{before};
+        };
+        f.start(1, Iterate::strict);
+        for (int batches = 0; !f.search.done(); batches++) {
+            f.batch();
+            ASSERT_LT(batches, 20);
+        }
+        EXPECT_EQ(f.store.asked_since.size(), 8u);
+    }
+}
+
 TEST(Search, AnEntryThatLeadsNowhereIsReadAgain)
 {
     Fixture f;
@@ -414,8 +437,8 @@ TEST(Search, AnEntryThatLeadsNowhereIsReadAgain)
 // The distances of numbers that overflow a float are unknown: those candidates come first.
 TEST(Search, UnknownDistancesComeFirst)
 {
-    Fixture f(choose_layout(Form::dense, Metric::l2, 64, {.m = 16, .fold = no_sketches}, 8160));
-    std::vector<float> x(f.layout.padded, 0);
+    Fixture f(choose_encoding(codec::Form::dense, codec::Metric::l2, 64, {.m = 16, .fold = no_sketches}, 8160));
+    std::vector<float> x(f.encoding.codec().traits.padded, 0);
     Value v;
     v.dense = x.data();
     f.query.set(v);
