@@ -2,8 +2,10 @@
 // shared_preload_libraries.
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "am/plan.hpp"
+#include "am/setting.hpp"
 #include "core/memory.hpp"
+#include "hnsw/handler.hpp"
 #include "pg/entry.hpp"
 #include "simd/kernels.hpp"
 
@@ -84,15 +86,13 @@ void define_ivfflat_settings()
         {"off", 0, false}, {"relaxed_order", 1, false}, {nullptr, 0, false}};
     constexpr const char* note = "Has no effect: there is no access method ivfflat yet.";
     constexpr int max_lists = 32768;
-    DefineCustomIntVariable("ivfflat.probes", "Lists that a search of an ivfflat index reads.",
-                            note, &probes, 1, 1, max_lists, PGC_USERSET, 0, nullptr, nullptr,
-                            nullptr);
-    DefineCustomEnumVariable(
-        "ivfflat.iterative_scan", "Whether a scan of an ivfflat index reads further lists.", note,
-        &iterative_scan, 0, iterate_names, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("ivfflat.max_probes", "Most lists that such a scan reads.", note,
-                            &max_probes, max_lists, 1, max_lists, PGC_USERSET, 0, nullptr, nullptr,
-                            nullptr);
+    using quiver::am::define_setting;
+    define_setting("ivfflat.probes", &probes, 1, 1, max_lists,
+                   "Lists that a search of an ivfflat index reads.", note);
+    define_setting("ivfflat.iterative_scan", &iterative_scan, 0, iterate_names,
+                   "Whether a scan of an ivfflat index reads further lists.", note);
+    define_setting("ivfflat.max_probes", &max_probes, max_lists, 1, max_lists,
+                   "Most lists that such a scan reads.", note);
     quiver::pg::reserve_guc_prefix("ivfflat");
 }
 
@@ -107,7 +107,7 @@ void _PG_init(void)
             [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); },
             pfree};
 #endif
-        quiver::am::define_options();
+        quiver::hnsw::load();
         define_ivfflat_settings();
         quiver::am::hook_planner();
         DefineCustomEnumVariable(

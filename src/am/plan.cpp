@@ -1,11 +1,13 @@
-// Plans without work that nobody asked for: a query with ORDER BY distance that does not select the
-// distance has it as a hidden column of the index scan, computed for every row and thrown away. The
-// scan puts the rows in order itself, so with nothing but a LIMIT above it nobody reads that column. To
-// compute it means to read the row's vector, out of line (TOAST) where it is wide: a third of such a
-// query's time.
+// Removes the distance from plans that do not need it. A query with ORDER BY distance that does not select
+// the distance has it as a hidden column of the index scan, computed for every row. The scan returns the
+// rows in exact order, so nothing reads that column if there is only a LIMIT above the scan. To compute it
+// means to read the row's vector, out of line (TOAST) where it is wide: a third of such a query's time.
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "am/plan.hpp"
+
+#include "am/access_method.hpp"
+#include "pg/entry.hpp"
 
 extern "C" {
 #include "nodes/makefuncs.h"
@@ -22,8 +24,8 @@ namespace {
 
 create_upper_paths_hook_type next_hook;
 
-// Is the column there to be sorted by only?
-bool hidden(PlannerInfo* root, Index ref)
+// Is the column there only to be sorted by?
+bool is_hidden(PlannerInfo* root, Index ref)
 {
     ListCell* cell;
     foreach (cell, root->processed_tlist) {
@@ -34,14 +36,14 @@ bool hidden(PlannerInfo* root, Index ref)
     return false;
 }
 
-// The target with NULL for such columns; null if there are none.
-PathTarget* without_order(PlannerInfo* root, const PathTarget* target)
+// The target with NULL in place of hidden columns; null if there are none.
+PathTarget* without_hidden_columns(PlannerInfo* root, const PathTarget* target)
 {
     PathTarget* result = nullptr;
     for (int i = 0; i < list_length(target->exprs); i++) {
         auto* expr = static_cast<Node*>(list_nth(target->exprs, i));
-        if (!hidden(root, get_pathtarget_sortgroupref(target, i)) || expression_returns_set(expr) ||
-            contain_volatile_functions(expr))
+        if (!is_hidden(root, get_pathtarget_sortgroupref(target, i)) ||
+            expression_returns_set(expr) || contain_volatile_functions(expr))
             continue;
         if (!result)
             result = copy_pathtarget(const_cast<PathTarget*>(target));
@@ -51,16 +53,17 @@ PathTarget* without_order(PlannerInfo* root, const PathTarget* target)
     return result;
 }
 
-// An index scan of ours whose rows go out as they come, or null. WITH TIES compares what it sorts by, a
-// row lock may have the row looked at again, a merge of several scans compares, too: none is like this.
-Path* spare(PlannerInfo* root, Path* path)
+// A path that does without the hidden columns, if `path` is one of our index scans whose rows are returned
+// as they come; else null. WITH TIES, row locks and merges of several scans read the hidden columns; their paths
+// look different.
+Path* without_distance(PlannerInfo* root, Path* path)
 {
     Path* scan =
         IsA(path, ProjectionPath) ? reinterpret_cast<ProjectionPath*>(path)->subpath : path;
-    if (!IsA(scan, IndexPath) || !is_of_hnsw(reinterpret_cast<IndexPath*>(scan)->indexinfo) ||
+    if (!IsA(scan, IndexPath) || !access_method_of(reinterpret_cast<IndexPath*>(scan)->indexinfo) ||
         reinterpret_cast<IndexPath*>(scan)->indexorderbys == NIL)
         return nullptr;
-    PathTarget* target = without_order(root, path->pathtarget);
+    PathTarget* target = without_hidden_columns(root, path->pathtarget);
     if (!target)
         return nullptr;
     return reinterpret_cast<Path*>(create_projection_path(root, path->parent, scan, target));
@@ -81,12 +84,12 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
                 auto* limit = reinterpret_cast<LimitPath*>(path);
                 if (limit->limitOption != LIMIT_OPTION_COUNT)
                     continue;
-                if (Path* scan = spare(root, limit->subpath)) {
+                if (Path* scan = without_distance(root, limit->subpath)) {
                     limit->subpath = scan;
                     limit->path.pathtarget = scan->pathtarget;
                 }
             } else if (!root->parent_root) {   // as a cursor reads it
-                if (Path* scan = spare(root, path))
+                if (Path* scan = without_distance(root, path))
                     lfirst(cell) = scan;
             }
         }

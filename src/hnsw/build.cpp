@@ -1,116 +1,32 @@
-// CREATE INDEX and INSERT. The build scans the table once and makes the graph in memory, in slots
+// CREATE INDEX. The build scans the table once and makes the graph in memory, in slots
 // of the same bytes as on disk; then its pages are written and logged in one pass. When the graph outgrows
 // maintenance_work_mem it is written early, the rest of the rows are inserted into the pages, and all of
 // them are logged at the end.
 #include "pg/pg.hpp"
 
-#include <bit>
-
-#include "hnsw/hnsw.hpp"
+#include "am/operator_class.hpp"
+#include "am/rows.hpp"
+#include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "graph/choose_encoding.hpp"
 #include "graph/lifecycle.hpp"
 #include "graph/memory_store.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/meta.hpp"
+#include "hnsw/slot_store.hpp"
+#include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
-#include "types/dense.hpp"
 
 extern "C" {
 #include "access/tableam.h"
 #include "access/xloginsert.h"
-#include "catalog/index.h"
 #include "commands/progress.h"
 #include "pgstat.h"
-#include "utils/lsyscache.h"
 #if __has_include("utils/backend_progress.h")
 #include "utils/backend_progress.h"
 #endif
 }
 
-namespace quiver::am {
-
-// Is there a codec of so many bits a dimension?
-static bool is_vector_bits(int bits)
-{
-    return codec::find_codec({codec::Form::dense, codec::Metric::l2, 1, static_cast<uint32>(bits)});
-}
-
-static MetaData new_meta(Relation index)
-{
-    const Opclass& opclass = opclass_of(index);
-    const Options options = options_of(index);
-    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
-    int32 dims = column->atttypmod;
-    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
-    if (dims < 0)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("column does not have dimensions"),
-                        errhint("Give the column a type with dimensions, such as %s(384), or index "
-                                "an expression with a cast to one.",
-                                opclass.type)));
-    if (static_cast<uint32>(dims) > opclass.max_dims)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("column cannot have more than %u dimensions for hnsw index",
-                               opclass.max_dims)));
-    if (options.ef_construction < 2 * options.m)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("ef_construction must be greater than or equal to 2 * m")));
-    if (options.sketch_fold > 0 &&
-        (opclass.form() == codec::Form::bits
-             ? options.sketch_fold > 1
-             : opclass.form() == codec::Form::sparse || opclass.metric == codec::Metric::l1))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no sketches of %d coordinates a bit",
-                               options.sketch_fold),
-                        errhint("Leave sketch_fold at its default.")));
-    if (options.vector_bits != graph::choose_bits &&
-        !is_vector_bits(options.vector_bits))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
-                               options.vector_bits)));
-    graph::EncodingWishes wishes{static_cast<uint32>(options.m)};
-    wishes.fold = options.sketch_fold;
-    wishes.bits = options.vector_bits;
-    wishes.row_bytes = static_cast<uint32>(dims) * (opclass.element == ElementType::f32 ? 4 : 2);
-    const graph::EncodingShape encoding = graph::choose_encoding(
-        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, page::usable_bytes);
-    const graph::Layout layout = encoding.layout();
-    if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no vectors of %d bits a dimension",
-                               options.vector_bits),
-                        errhint("Leave vector_bits at its default.")));
-    if (layout.slots_per_page(page::usable_bytes) == 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                 errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
-                 errhint("Use a smaller m, a larger sketch_fold or a smaller vector_bits.")));
-    MetaData meta{};
-    meta.magic = meta_magic;
-    meta.version = graph::format_version;
-    meta.metric = opclass.metric;
-    meta.form = opclass.form();
-    meta.dims = static_cast<uint32>(dims);
-    meta.m = static_cast<uint32>(options.m);
-    meta.ef_construction = static_cast<uint32>(options.ef_construction);
-    meta.degree = encoding.degree;
-    meta.fold = encoding.fold;
-    meta.bits = static_cast<uint8>(encoding.codec.bits);
-    meta.tids = encoding.tids;
-    meta.slot_bytes = layout.slot_bytes;
-    meta.slots_per_page = layout.slots_per_page(page::usable_bytes);
-    meta.rotation_seed = 1;
-    meta.entry = meta.root = graph::no_slot;
-    meta.entry_level = -1;
-    meta.codec_parameters = meta.pending = meta.filter_codes = InvalidBlockNumber;
-    meta.first_slot_block = meta_block + 1;
-    if (const Size bytes = parameter_bytes(*codec::make_codec(encoding.codec)); bytes > 0) {
-        meta.codec_parameters = meta.first_slot_block;
-        meta.first_slot_block += page::chain_pages(bytes);
-    }
-    if (!pg_strong_random(&meta.build_id, sizeof meta.build_id))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-    return meta;
-}
+namespace quiver::hnsw {
 
 // The meta page, and what the codec has learnt behind it.
 static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& parameters)
@@ -125,15 +41,12 @@ static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec
 
 namespace {
 
-constexpr int phase_load = 2;
-constexpr int phase_write = 3;
-
 struct BuildState {
     Relation index;
     MetaData meta;
     IndexEncoding encoding;
     LevelDraw levels;
-    VectorReader reader;
+    am::VectorReader reader;
     Owned<codec::Training> training;   // while rows are collected for the codec to learn from
     struct Waiting {
         ItemPointerData tid;
@@ -151,7 +64,7 @@ struct BuildState {
 
     BuildState(Relation rel, const MetaData& m)
         : index(rel), meta(m), encoding(m), levels(m.rotation_seed),
-          reader(opclass_of(rel), encoding.codec(), m.rotation_seed),
+          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
           training(encoding.codec().training())
     {
         context = CurrentMemoryContext;
@@ -208,10 +121,10 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
     }
     if (b.memory) {
         const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-        b.memory_inserter->insert(x, to_tid(tid), level);
+        b.memory_inserter->insert(x, am::to_tid(tid), level);
         MemoryContextSwitchTo(old);
     } else
-        b.relation_inserter->insert(x, to_tid(tid), level);
+        b.relation_inserter->insert(x, am::to_tid(tid), level);
     b.tuples++;
     pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
     CHECK_FOR_INTERRUPTS();
@@ -308,53 +221,4 @@ void build_empty(Relation index)
     writer.finish();
 }
 
-// ---- INSERT ----
-
-namespace {
-
-// What a statement that inserts keeps from row to row.
-struct InsertState {
-    MemoryContext context;
-    MetaData meta;
-    IndexEncoding encoding;
-    VectorReader reader;
-    SlotStore store;
-    graph::Inserter<SlotStore> inserter;
-    LevelDraw levels;
-
-    InsertState(Relation index, const MetaData& m, MemoryContext c)
-        : context(c), meta(m), encoding(index, m),
-          reader(opclass_of(index), encoding.codec(), m.rotation_seed), store(index, meta, encoding), inserter(store, m.m, m.ef_construction),
-          levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
-    {
-    }
-};
-
-}   // namespace
-
-bool insert(QUIVER_AMINSERT_ARGS)
-{
-    return pg::guarded([&] {
-        if (isnull[0])
-            return false;
-        auto* s = static_cast<InsertState*>(info->ii_AmCache);
-        if (!s) {
-            const MemoryContext context =
-                AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
-            const MemoryContext old = MemoryContextSwitchTo(context);
-            s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
-            info->ii_AmCache = s;
-            MemoryContextSwitchTo(old);
-        }
-        s->store.refresh(index);
-        const MemoryContext old = MemoryContextSwitchTo(s->context);
-        graph::Value x;
-        if (s->reader.read(values[0], &x))
-            s->inserter.insert(x, to_tid(tid),
-                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level));
-        MemoryContextSwitchTo(old);
-        return false;
-    });
-}
-
-}   // namespace quiver::am
+}   // namespace quiver::hnsw

@@ -1,22 +1,23 @@
 // hnsw_check(): verifies an index, and that it has the rows of its table.
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "am/operator_class.hpp"
+#include "am/owner.hpp"
+#include "am/rows.hpp"
+#include "am/vector_reader.hpp"
 #include "graph/check.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/meta.hpp"
+#include "hnsw/slot_store.hpp"
+#include "pg/result_row.hpp"
 
 extern "C" {
-#include "access/heapam.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xlog.h"
-#include "catalog/index.h"
 #include "catalog/pg_am.h"
-#include "funcapi.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
-namespace quiver::am {
+namespace quiver::hnsw {
 
 namespace {
 
@@ -25,14 +26,14 @@ class Check {
     Check(ReturnSetInfo* result, Relation heap, Relation index)
         : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
           encoding_(index_, meta_), store_(index, meta_, encoding_),
-          reader_(opclass_of(index), encoding_.codec(), meta_.rotation_seed),
+          reader_(am::opclass_of(index), encoding_.codec(), meta_.rotation_seed),
           node_(encoding_.layout())
     {
     }
 
     void run(bool heap_check)
     {
-        // Of a damaged page nothing can be said but that, and little of those that lead to it.
+        // The graph cannot be verified if a page of it cannot be read.
         if (!pages())
             return;
         page::PageStore& pages = store_.page_store();
@@ -68,9 +69,11 @@ class Check {
 
     void report(BlockNumber block, int slot, const char* problem)
     {
-        Datum values[3] = {Int64GetDatum(block), Int32GetDatum(slot), CStringGetTextDatum(problem)};
-        bool nulls[3] = {false, slot < 0, false};
-        tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
+        pg::ResultRow row;
+        row.int8(block);
+        slot < 0 ? row.null() : row.int4(slot);
+        row.text(problem);
+        row.put(result_);
     }
     void report(graph::SlotId id, const char* problem)
     {
@@ -103,47 +106,39 @@ class Check {
         return good;
     }
 
-    // Is every row that the table's snapshot sees in the index, in a node of its vector?
+    // Reports rows that a new snapshot sees but the index lacks, or has in a node of another vector.
     void table_to_index()
     {
-        IndexInfo* info = BuildIndexInfo(index_);
-        info->ii_Concurrent = true;   // by the snapshot
         const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-        const TableScanDesc scan = table_beginscan_strat(heap_, snapshot, 0, nullptr, true, true);
-        table_index_build_scan(heap_, index_, info, true, false, look_for_row, this, scan);
+        am::for_each_indexed_row(heap_, index_, snapshot,
+                                 [&](ItemPointer tid, Datum value) { look_for(tid, value); });
         UnregisterSnapshot(snapshot);
-    }
-    static void look_for_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool,
-                             void* arg)
-    {
-        pg::guarded([&] {
-            if (!isnull[0])
-                static_cast<Check*>(arg)->look_for(tid, values[0]);
-        });
     }
     void look_for(ItemPointer tid, Datum value)
     {
-        const uint64 wanted = number(to_tid(tid));
+        const uint64 wanted = number(am::to_tid(tid));
         graph::Value x;
         const bool indexed = reader_.read_query(value, &x);
         auto row = std::lower_bound(rows_.begin(), rows_.end(), wanted,
                                     [](const Row& r, uint64 t) { return r.tid < t; });
         if (row == rows_.end() || row->tid != wanted) {
             if (indexed)
-                report(meta_block, -1,
+                report(am::meta_block, -1,
                        psprintf("row (%u,%u) is not in the index", ItemPointerGetBlockNumber(tid),
                                 ItemPointerGetOffsetNumber(tid)));
             return;
         }
         for (; row != rows_.end() && row->tid == wanted; row++) {
             row->seen = true;
-            if (!indexed || !node_.read(store_, row->id) || !encoding_.codec().holds(node_.code(), x))
+            if (!indexed || !node_.read(store_, row->id) ||
+                !encoding_.codec().holds(node_.code(), x))
                 report(row->id,
                        psprintf("the node is not of the vector of row (%u,%u)",
                                 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
         }
     }
-    // Does every entry lead to a row, if only to one that vacuum has not taken away yet?
+
+    // Reports TIDs in the index that no row of the table has, not even a dead one.
     void index_to_table()
     {
         if (heap_->rd_rel->relam != HEAP_TABLE_AM_OID)
@@ -174,18 +169,15 @@ class Check {
     MetaData meta_;
     IndexEncoding encoding_;
     SlotStore store_;
-    VectorReader reader_;
+    am::VectorReader reader_;
     graph::Node node_;
     Vec<Row> rows_;
-    Vec<uint8_t> encoded_;
-    Vec<float> decoded_;
 };
 
 }   // namespace
-}   // namespace quiver::am
+}   // namespace quiver::hnsw
 
 using namespace quiver;
-using namespace quiver::am;
 
 QUIVER_FUNCTION(hnsw_check)
 {
@@ -193,14 +185,14 @@ QUIVER_FUNCTION(hnsw_check)
     const bool heap_check = PG_GETARG_BOOL(1);
     // Writers would make it see half of what they do. A standby can't lock them out: there, stop replay.
     const LOCKMODE mode = RecoveryInProgress() ? AccessShareLock : ShareLock;
-    const TableOfIndex t(oid, mode);
+    const am::TableOfIndex t(oid, hnsw::access_method, mode);
     if (heap_check)
         t.need_valid();
 
     // What an expression or predicate calls, it calls as the table's owner.
-    const AsOwner as_owner(t.heap);
+    const am::AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
-    (new (palloc(sizeof(Check))) Check(result, t.heap, t.index))->run(heap_check);
+    (new (palloc(sizeof(hnsw::Check))) hnsw::Check(result, t.heap, t.index))->run(heap_check);
     as_owner.end();
     t.close();
     return static_cast<Datum>(0);

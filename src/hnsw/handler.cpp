@@ -1,21 +1,18 @@
 // The access method's entry: its capabilities and callbacks. Each callback runs in guarded().
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "hnsw/handler.hpp"
 
-#include <bit>
+#include "am/operator_class.hpp"
+#include "codec/sparse_codec.hpp"
+#include "graph/layout.hpp"
+#include "hnsw/options.hpp"
+#include "hnsw/settings.hpp"
+#include "pg/entry.hpp"
 
 extern "C" {
 #include "commands/progress.h"
-#include "nodes/pathnodes.h"
 }
-
-namespace quiver::am {
-
-void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
-                   Selectivity* selectivity, double* correlation, double* pages);
-
-}   // namespace quiver::am
 
 namespace {
 
@@ -26,67 +23,82 @@ extern "C" {
 
 static IndexBuildResult* hnsw_build(Relation heap, Relation index, IndexInfo* info)
 {
-    return guarded([&] { return am::build(heap, index, info); });
+    return guarded([&] { return hnsw::build(heap, index, info); });
 }
 static void hnsw_buildempty(Relation index)
 {
-    guarded([&] { am::build_empty(index); });
+    guarded([&] { hnsw::build_empty(index); });
 }
 static IndexBulkDeleteResult* hnsw_bulkdelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
                                               IndexBulkDeleteCallback callback, void* state)
 {
-    return guarded([&] { return am::bulk_delete(info, stats, callback, state); });
+    return guarded([&] { return hnsw::bulk_delete(info, stats, callback, state); });
 }
 static IndexBulkDeleteResult* hnsw_vacuumcleanup(IndexVacuumInfo* info,
                                                  IndexBulkDeleteResult* stats)
 {
-    return guarded([&] { return am::vacuum_cleanup(info, stats); });
+    return guarded([&] { return hnsw::vacuum_cleanup(info, stats); });
 }
 static void hnsw_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup,
                               Cost* total, Selectivity* selectivity, double* correlation,
                               double* pages)
 {
     guarded([&] {
-        am::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
+        hnsw::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
     });
 }
 static bytea* hnsw_options(Datum reloptions, bool validate)
 {
-    return guarded([&] { return am::parse_options(reloptions, validate); });
+    return guarded([&] { return hnsw::option_table.parse(reloptions, validate); });
 }
 static char* hnsw_buildphasename(int64 phase)
 {
     switch (phase) {
     case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
-    case 2: return pstrdup("loading tuples");
-    case 3: return pstrdup("writing pages");
+    case hnsw::phase_load: return pstrdup("loading tuples");
+    case hnsw::phase_write: return pstrdup("writing pages");
     default: return nullptr;
     }
 }
 static bool hnsw_validate(Oid opclass)
 {
-    return guarded([&] { return am::validate_opclass(opclass); });
+    return guarded([&] { return am::validate_opclass(opclass, hnsw::access_method); });
 }
 static IndexScanDesc hnsw_beginscan(Relation index, int keys, int orderbys)
 {
-    return guarded([&] { return am::begin_scan(index, keys, orderbys); });
+    return guarded([&] { return hnsw::begin_scan(index, keys, orderbys); });
 }
 static void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
                         int norderbys)
 {
-    guarded([&] { am::rescan(scan, keys, nkeys, orderbys, norderbys); });
+    guarded([&] { hnsw::rescan(scan, keys, nkeys, orderbys, norderbys); });
 }
 static bool hnsw_gettuple(IndexScanDesc scan, ScanDirection direction)
 {
-    return guarded([&] { return am::get_tuple(scan, direction); });
+    return guarded([&] { return hnsw::get_tuple(scan, direction); });
 }
 static void hnsw_endscan(IndexScanDesc scan)
 {
-    guarded([&] { am::end_scan(scan); });
+    guarded([&] { hnsw::end_scan(scan); });
 }
 }
 
 }   // namespace
+
+constinit const am::AccessMethod hnsw::access_method = {
+    .name = "hnsw",
+    .estimate_cost = hnsw_costestimate,
+    .meta_magic = 0x52565551,   // "QUVR"
+    .format_version = graph::format_version,
+    .max_nonzero = codec::max_sparse_bytes / 8,
+};
+
+void hnsw::load()
+{
+    option_table.define();
+    define_settings();
+    am::register_access_method(access_method);
+}
 
 QUIVER_FUNCTION(hnswhandler)
 {
@@ -115,7 +127,7 @@ QUIVER_FUNCTION(hnswhandler)
 
         am.ambuild = hnsw_build;
         am.ambuildempty = hnsw_buildempty;
-        am.aminsert = am::insert;
+        am.aminsert = hnsw::insert;
         am.ambulkdelete = hnsw_bulkdelete;
         am.amvacuumcleanup = hnsw_vacuumcleanup;
         am.amcanreturn = nullptr;
@@ -137,10 +149,4 @@ QUIVER_FUNCTION(hnswhandler)
         return am;
     }();
     PG_RETURN_POINTER(pg::index_am_routine(routine));
-}
-
-bool quiver::am::is_of_hnsw(const IndexOptInfo* index)
-{
-    return reinterpret_cast<const void*>(index->amcostestimate) ==
-           reinterpret_cast<const void*>(hnsw_costestimate);
 }

@@ -2,107 +2,191 @@
 
 #include "hnsw/meta.hpp"
 
+#include "am/operator_class.hpp"
+#include "graph/choose_encoding.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/options.hpp"
 #include "page/chain.hpp"
 
-namespace quiver::am {
+extern "C" {
+#include "utils/lsyscache.h"
+}
+
+namespace quiver::hnsw {
+
+// ---- of a new index ----
 
 namespace {
 
-enum class Verdict { good, empty, foreign, other_version, damaged };
-
-// Is it a meta page that this code can have written?
-bool is_sane(const MetaData& meta, int32 dims)
+uint32 dimensions_of_column(Relation index, const am::Opclass& opclass)
 {
-    // What follows computes with these.
-    if (!codec::is_metric(meta.metric) || meta.form < codec::Form::dense ||
-        meta.form > codec::Form::sparse || meta.dims < 1 ||
-        meta.dims > codec::max_dims_of(meta.form) || !codec::find_codec(meta.encoding().codec) ||
-        meta.fold > 64 || meta.degree < 4 || meta.degree > graph::max_degree ||
-        meta.degree % 4 != 0 || meta.tids < 2 || meta.tids > graph::Layout::max_tids)
-        return false;
-    const graph::Layout l = meta.layout();
-    const Size parameters = parameter_bytes(*codec::make_codec(meta.encoding().codec));
-    return l.slot_bytes == meta.slot_bytes && meta.m >= 2 &&
-           meta.m <= 100 && meta.ef_construction >= 4 && meta.ef_construction <= 1000 &&
-           meta.entry_level >= -1 && meta.entry_level <= graph::max_level &&
-           meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
-           meta.slots_per_page >= 1 && meta.first_slot_block == 1 + page::chain_pages(parameters) &&
-           meta.filter_columns == 0 && meta.features == 0 &&
-           // Unknown where the column's type lost them after the index was built.
-           (dims <= 0 || meta.dims == static_cast<uint32>(dims));
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
+    int32 dims = column->atttypmod;
+    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
+    if (dims < 0)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("column does not have dimensions"),
+                        errhint("Give the column a type with dimensions, such as %s(384), or index "
+                                "an expression with a cast to one.",
+                                opclass.type)));
+    if (static_cast<uint32>(dims) > opclass.max_dims)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("column cannot have more than %u dimensions for hnsw index",
+                               opclass.max_dims)));
+    return static_cast<uint32>(dims);
 }
 
-Verdict look_at_meta(Relation index, MetaData* to)
+// Is there a codec of so many bits a dimension?
+bool is_vector_bits(int bits)
 {
-    const Buffer buffer = ReadBuffer(index, meta_block);
-    LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    const Page page = BufferGetPage(buffer);
-    Verdict verdict = Verdict::good;
-    if (PageIsNew(page))
-        verdict = Verdict::empty;
-    else if (!page::is_of(page, page::Kind::meta) &&
-             // What lies there in format 2 and before: four bytes for the kind, 1.
-             !(page::tail_of(page)->id == page::tail_id && page::tail_of(page)->next == 1))
-        verdict = Verdict::foreign;
-    else
-        *to = *reinterpret_cast<MetaData*>(page::contents_of(page));
-    UnlockReleaseBuffer(buffer);
-    if (verdict != Verdict::good)
-        return verdict;
-    if (to->magic != meta_magic)
-        return Verdict::foreign;
-    if (to->version != graph::format_version)
-        return Verdict::other_version;
-    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
-    return is_sane(*to, dims) ? Verdict::good : Verdict::damaged;
+    return codec::find_codec({codec::Form::dense, codec::Metric::l2, 1, static_cast<uint32>(bits)});
+}
+
+// What PostgreSQL cannot know: which options exclude each other, and what the operator class excludes.
+void check_options(const Options& options, const am::Opclass& opclass)
+{
+    if (options.ef_construction < 2 * options.m)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("ef_construction must be greater than or equal to 2 * m")));
+    if (options.sketch_fold > 0 &&
+        (opclass.form() == codec::Form::bits
+             ? options.sketch_fold > 1
+             : opclass.form() == codec::Form::sparse || opclass.metric == codec::Metric::l1))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("this operator class has no sketches of %d coordinates a bit",
+                               options.sketch_fold),
+                        errhint("Leave sketch_fold at its default.")));
+    if (options.vector_bits != graph::choose_bits && !is_vector_bits(options.vector_bits))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
+                               options.vector_bits)));
+}
+
+graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims,
+                                         const Options& options)
+{
+    graph::EncodingWishes wishes{static_cast<uint32>(options.m)};
+    wishes.fold = options.sketch_fold;
+    wishes.bits = options.vector_bits;
+    wishes.row_bytes =
+        static_cast<uint32>(dims) * (opclass.element == am::ElementType::f32 ? 4 : 2);
+    const graph::EncodingShape encoding = graph::choose_encoding(
+        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, page::usable_bytes);
+    const graph::Layout layout = encoding.layout();
+    if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("this operator class has no vectors of %d bits a dimension",
+                               options.vector_bits),
+                        errhint("Leave vector_bits at its default.")));
+    if (layout.slots_per_page(page::usable_bytes) == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
+                 errhint("Use a smaller m, a larger sketch_fold or a smaller vector_bits.")));
+    return encoding;
 }
 
 }   // namespace
 
-uint64 read_build_id(Relation index)
+MetaData new_meta(Relation index)
 {
-    const Buffer buffer = ReadBuffer(index, meta_block);
-    LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    const uint64 id =
-        reinterpret_cast<MetaData*>(page::contents_of(BufferGetPage(buffer)))->build_id;
-    UnlockReleaseBuffer(buffer);
-    return id;
+    const am::Opclass& opclass = am::opclass_of(index);
+    const Options options = option_table.of(index);
+    const uint32 dims = dimensions_of_column(index, opclass);
+    check_options(options, opclass);
+    const graph::EncodingShape encoding = choose_encoding_for(opclass, dims, options);
+    const graph::Layout layout = encoding.layout();
+    MetaData meta{am::new_meta_head(access_method)};
+    meta.metric = opclass.metric;
+    meta.form = opclass.form();
+    meta.dims = static_cast<uint32>(dims);
+    meta.m = static_cast<uint32>(options.m);
+    meta.ef_construction = static_cast<uint32>(options.ef_construction);
+    meta.degree = encoding.degree;
+    meta.fold = encoding.fold;
+    meta.bits = static_cast<uint8>(encoding.codec.bits);
+    meta.tids = encoding.tids;
+    meta.slot_bytes = layout.slot_bytes;
+    meta.slots_per_page = layout.slots_per_page(page::usable_bytes);
+    meta.rotation_seed = 1;
+    meta.entry = meta.root = graph::no_slot;
+    meta.entry_level = -1;
+    meta.codec_parameters = meta.pending = meta.filter_codes = InvalidBlockNumber;
+    meta.first_slot_block = am::meta_block + 1;
+    if (const Size bytes = parameter_bytes(*codec::make_codec(encoding.codec)); bytes > 0) {
+        meta.codec_parameters = meta.first_slot_block;
+        meta.first_slot_block += page::chain_pages(bytes);
+    }
+    return meta;
 }
+
+// ---- of an index that exists ----
+
+namespace {
+
+// Is there an encoding of these values? The checks that follow compute with it.
+bool has_encoding(const MetaData& meta)
+{
+    return codec::is_metric(meta.metric) && meta.form >= codec::Form::dense &&
+           meta.form <= codec::Form::sparse && meta.dims >= 1 &&
+           meta.dims <= codec::max_dims_of(meta.form) && codec::find_codec(meta.encoding().codec) &&
+           meta.fold <= 64 && meta.degree >= 4 && meta.degree <= graph::max_degree &&
+           meta.degree % 4 == 0 && meta.tids >= 2 && meta.tids <= graph::Layout::max_tids;
+}
+
+// Are the slots where the encoding has them?
+bool fits_layout(const MetaData& meta)
+{
+    const graph::Layout l = meta.layout();
+    const Size parameters = parameter_bytes(*codec::make_codec(meta.encoding().codec));
+    return l.slot_bytes == meta.slot_bytes &&
+           meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
+           meta.slots_per_page >= 1 && meta.first_slot_block == 1 + page::chain_pages(parameters);
+}
+
+bool has_known_graph(const MetaData& meta)
+{
+    return option_table.allows(&Options::m, meta.m) &&
+           option_table.allows(&Options::ef_construction, meta.ef_construction) &&
+           meta.entry_level >= -1 && meta.entry_level <= graph::max_level &&
+           meta.filter_columns == 0 && meta.features == 0;
+}
+
+bool fits_column(const MetaData& meta, Relation index)
+{
+    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
+    // Unknown where the column's type lost them after the index was built.
+    return dims <= 0 || meta.dims == static_cast<uint32>(dims);
+}
+
+am::MetaState look_at_meta(Relation index, MetaData* to)
+{
+    const am::MetaState state = am::copy_meta(index, access_method, to, sizeof *to);
+    if (state != am::MetaState::good)
+        return state;
+    return has_encoding(*to) && fits_layout(*to) && has_known_graph(*to) && fits_column(*to, index)
+               ? am::MetaState::good
+               : am::MetaState::damaged;
+}
+
+}   // namespace
 
 MetaData read_meta(Relation index)
 {
     MetaData meta;
-    const char* name = RelationGetRelationName(index);
-    switch (look_at_meta(index, &meta)) {
-    case Verdict::good: return meta;
-    case Verdict::empty:
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" has an empty meta page", name),
-                        errhint("REINDEX the index.")));
-    case Verdict::foreign:
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" was not built by quiver", name),
-                        errdetail("Its first page is not a meta page of a quiver hnsw index."),
-                        errhint("REINDEX the index.")));
-    case Verdict::other_version:
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
-                        name, meta.version, graph::format_version),
-                 errhint("REINDEX the index.")));
-    case Verdict::damaged: break;
-    }
-    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                    errmsg("index \"%s\" has a damaged meta page", name),
-                    errhint("REINDEX the index.")));
-    pg_unreachable();
+    const am::MetaState state = look_at_meta(index, &meta);
+    if (state != am::MetaState::good)
+        am::report_bad_meta(index, access_method, state, meta);
+    return meta;
 }
 
 bool try_read_meta(Relation index, MetaData* to)
 {
-    return RelationGetNumberOfBlocks(index) > meta_block &&
-           look_at_meta(index, to) == Verdict::good;
+    return RelationGetNumberOfBlocks(index) > am::meta_block &&
+           look_at_meta(index, to) == am::MetaState::good;
 }
+
+// ---- the encoding, with what the codec has learnt ----
 
 IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncoding(meta)
 {
@@ -114,4 +198,4 @@ IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncodi
     codec().set_parameters(parameters.data());
 }
 
-}   // namespace quiver::am
+}   // namespace quiver::hnsw

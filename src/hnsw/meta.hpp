@@ -1,24 +1,18 @@
-// Block 0 of an index: what the graph is, and where searches start. Format 3.
+// The meta page of an hnsw index: what the graph is, and where searches start. Format 3.
 #pragma once
 
+#include "am/meta_page.hpp"
+#include "core/memory.hpp"
 #include "graph/encoding.hpp"
 #include "graph/store.hpp"
-#include "page/page.hpp"
 
-namespace quiver::am {
+namespace quiver::hnsw {
 
-constexpr BlockNumber meta_block = 0;
-constexpr uint32 meta_magic = 0x52565551;   // "QUVR"
-
-struct MetaData {
-    uint32 magic;
-    uint32 version;
-    // Random, new with each build: what a backend keeps of an index between two scans is of one build. (TRUNCATE
-    // builds an index anew in the same file, if the transaction made that.)
-    uint64 build_id;
+// The order of the members is the order on disk. A new member takes the place of unused ones; new_meta() sets it.
+struct MetaData : am::MetaHead {
     codec::Metric metric;
     codec::Form form;
-    uint8 bits;      // of a dimension of a node's own vector
+    uint8 bits;   // of a dimension of a node's own vector
     uint8 unused_byte;
     uint32 dims;
     uint32 m;
@@ -36,16 +30,20 @@ struct MetaData {
     uint32 deleted;   // slots that the last vacuum left deleted
     // Chains of pages, or InvalidBlockNumber.
     BlockNumber codec_parameters;   // what the codec has learnt
-    BlockNumber pending;    // for rows that wait to be inserted: none in this version
+    BlockNumber pending;            // for rows that wait to be inserted: none in this version
     // For filter columns: none in this version.
     uint32 filter_columns;
     BlockNumber filter_codes;
     uint32 features;   // that a reader must know: none in this version
     uint32 unused[8];
 
-    graph::EncodingShape encoding() const { return {{form, metric, dims, bits}, fold, degree, tids}; }
+    graph::EncodingShape encoding() const
+    {
+        return {{form, metric, dims, bits}, fold, degree, tids};
+    }
     graph::Layout layout() const { return encoding().layout(); }
 };
+static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 136);
 
 inline graph::Entry entry_in(const MetaData& meta)
 {
@@ -67,11 +65,11 @@ class IndexEncoding : public graph::Encoding {
     IndexEncoding(Relation index, const MetaData& meta);
 };
 
-// Of which build the index is. (Of one of another format, any number.)
-uint64 read_build_id(Relation index);
-// A copy of the meta page's content, checked: an error unless this version can use the index.
+// The meta data of an index that is to be built; an error if its column or its options do not allow that.
+MetaData new_meta(Relation index);
+// The meta data of an index, checked; an error unless this version can use it.
 MetaData read_meta(Relation index);
-// For the planner, which must not fail: false for an index that can't be used.
+// For the planner, which must not fail: false if this version cannot use the index.
 bool try_read_meta(Relation index, MetaData* to);
 
-}   // namespace quiver::am
+}   // namespace quiver::hnsw

@@ -1,24 +1,28 @@
-// hnsw_recall(): how many of the nearest rows an index finds, for each ef_search.
+// hnsw_recall(): the share of the nearest rows that an index finds, for several values of ef_search.
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "am/operator_class.hpp"
+#include "am/owner.hpp"
+#include "am/rows.hpp"
+#include "core/memory.hpp"
 #include "core/rng.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/scan.hpp"
+#include "hnsw/settings.hpp"
+#include "pg/result_row.hpp"
 
 extern "C" {
 #include "access/genam.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/index.h"
 #include "executor/executor.h"
 #include "portability/instr_time.h"
 #include "utils/lsyscache.h"
 }
 
-namespace quiver::am {
+namespace quiver::hnsw {
 
 namespace {
 
-// The k least of many distances; the greatest of them on top.
+// The k smallest of many distances: a heap, the largest of them on top.
 class Nearest {
   public:
     void reset(size_t k)
@@ -64,13 +68,13 @@ class Recall {
         of_row_ = AllocSetContextCreate(context_, "hnsw_recall", ALLOCSET_DEFAULT_SIZES);
     }
 
-    // Rows of the table as queries. Each is its own nearest, which says nothing of the others, so
-    // one more is asked for and it is not counted; under inner product others may be nearer.
+    // Takes rows of the table as queries. Such a row is its own nearest row, which is easy to find. So one more is asked for,
+    // and the row itself is not counted. (Under inner product, others may be nearer.)
     void sample(int count)
     {
         sample_ = static_cast<size_t>(count);
-        own_ = opclass_of(index_).metric == codec::Metric::ip ? 0 : 1;
-        for_each_row([](Recall& r, Datum value) { r.consider(value); });
+        own_ = am::opclass_of(index_).metric == codec::Metric::ip ? 0 : 1;
+        for_each_row([&](Datum value) { consider(value); });
     }
     void given(ArrayType* array)
     {
@@ -78,7 +82,7 @@ class Recall {
             ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                             errmsg("queries are of type %s, but index \"%s\" is of %s",
                                    format_type_be(ARR_ELEMTYPE(array)),
-                                   RelationGetRelationName(index_), opclass_of(index_).type)));
+                                   RelationGetRelationName(index_), am::opclass_of(index_).type)));
         Datum* elements;
         bool* nulls;
         int count;
@@ -98,15 +102,15 @@ class Recall {
         exact_.resize(queries_.size());
         for (Nearest& e : exact_)
             e.reset(k_ + own_);
-        for_each_row([](Recall& r, Datum value) {
-            for (size_t i = 0; i < r.queries_.size(); i++)
-                r.exact_[i].add(r.distance(value, r.queries_[i]));
+        for_each_row([&](Datum value) {
+            for (size_t i = 0; i < queries_.size(); i++)
+                exact_[i].add(distance(value, queries_[i]));
         });
         size_t wanted = 0;
         for (const Nearest& e : exact_)
             wanted += e.size() - std::min(e.size(), own_);
         if (wanted > 0) {
-            search(settings.ef_search);   // what it reads is cached for those that are timed
+            search(settings.ef_search);   // fills the cache for the searches that are timed
             for (int ef = 10; ef <= 640; ef *= 2)
                 if (report(ef, wanted))
                     break;
@@ -115,8 +119,6 @@ class Recall {
     }
 
   private:
-    using Look = void (*)(Recall&, Datum);
-
     double distance(Datum a, Datum b)
     {
         return DatumGetFloat8(FunctionCall2Coll(&distance_, index_->rd_indcollation[0], a, b));
@@ -124,29 +126,20 @@ class Recall {
     // The zero vector has no direction, so no row is nearer to it than another by cosine.
     bool directed(Datum value)
     {
-        return opclass_of(index_).metric != codec::Metric::cosine ||
+        return am::opclass_of(index_).metric != codec::Metric::cosine ||
                !std::isnan(distance(value, value));
     }
 
-    // Of each row that belongs into the index, as the snapshot sees it.
-    void for_each_row(Look look)
+    // Calls f(value) for each row that belongs into the index, as the snapshot sees it.
+    template <class F>
+    void for_each_row(F&& f)
     {
-        look_ = look;
-        IndexInfo* info = BuildIndexInfo(index_);
-        info->ii_Concurrent = true;   // by the snapshot
-        const TableScanDesc scan = table_beginscan_strat(heap_, snapshot_, 0, nullptr, true, true);
-        const auto row = [](Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg) {
-            pg::guarded([&] {
-                auto& r = *static_cast<Recall*>(arg);
-                if (isnull[0])
-                    return;
-                const MemoryContext old = MemoryContextSwitchTo(r.of_row_);
-                r.look_(r, PointerGetDatum(PG_DETOAST_DATUM(values[0])));
-                MemoryContextSwitchTo(old);
-                MemoryContextReset(r.of_row_);
-            });
-        };
-        table_index_build_scan(heap_, index_, info, true, false, row, this, scan);
+        am::for_each_indexed_row(heap_, index_, snapshot_, [&](ItemPointer, Datum value) {
+            const MemoryContext old = MemoryContextSwitchTo(of_row_);
+            f(PointerGetDatum(PG_DETOAST_DATUM(value)));
+            MemoryContextSwitchTo(old);
+            MemoryContextReset(of_row_);
+        });
     }
 
     // A uniform sample (Vitter 1985, algorithm R), the same each time.
@@ -170,18 +163,36 @@ class Recall {
         MemoryContextSwitchTo(old);
     }
 
-    // As the executor does for LIMIT k: rows are taken until the k nearest of them are nearer than
-    // any that can still come. Found, of the nearest.
+    // Runs all queries with this ef_search, as the executor does for LIMIT k. Returns how many of the nearest rows
+    // were found.
     size_t search(int ef)
     {
         set_config_option("hnsw.ef_search", psprintf("%d", ef), PGC_USERSET, PGC_S_SESSION,
                           GUC_ACTION_SAVE, true, 0, false);
-        IndexInfo* info = BuildIndexInfo(index_);
-        EState* estate = CreateExecutorState();
-        ExprContext* econtext = GetPerTupleExprContext(estate);
-        TupleTableSlot* slot = table_slot_create(heap_, nullptr);
-        econtext->ecxt_scantuple = slot;
+        info_ = BuildIndexInfo(index_);
+        executor_ = CreateExecutorState();
+        slot_ = table_slot_create(heap_, nullptr);
+        GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
         const IndexScanDesc scan = pg::begin_index_scan(heap_, index_, snapshot_, 0, 1);
+        ScanKeyData key = order_key();
+        size_t found = 0;
+        visited_ = 0;
+        for (size_t i = 0; i < queries_.size(); i++) {
+            CHECK_FOR_INTERRUPTS();
+            key.sk_argument = queries_[i];
+            index_rescan(scan, nullptr, 0, &key, 1);
+            take_nearest(scan, queries_[i]);
+            const size_t hits = exact_[i].size() > 0 ? nearest_.within(exact_[i].farthest()) : 0;
+            found += std::min(hits, exact_[i].size()) - std::min(hits, own_);
+            visited_ += static_cast<double>(last_scan.counters.visited);
+        }
+        index_endscan(scan);
+        ExecDropSingleTupleTableSlot(slot_);
+        FreeExecutorState(executor_);
+        return found;
+    }
+    ScanKeyData order_key() const
+    {
         ScanKeyData key{};
         key.sk_flags = SK_ORDER_BY;
         key.sk_attno = 1;
@@ -189,36 +200,27 @@ class Recall {
         key.sk_subtype = index_->rd_opcintype[0];
         key.sk_collation = index_->rd_indcollation[0];
         key.sk_func = distance_;
-        size_t found = 0;
-        visited_ = 0;
-        for (size_t i = 0; i < queries_.size(); i++) {
-            CHECK_FOR_INTERRUPTS();
-            key.sk_argument = queries_[i];
-            index_rescan(scan, nullptr, 0, &key, 1);
-            nearest_.reset(k_ + own_);
-            while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
-                if (nearest_.full() &&
-                    nearest_.farthest() <= DatumGetFloat8(scan->xs_orderbyvals[0]))
-                    break;
-                Datum values[INDEX_MAX_KEYS];
-                bool nulls[INDEX_MAX_KEYS];
-                const MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-                FormIndexDatum(info, slot, estate, values, nulls);
-                nearest_.add(distance(values[0], queries_[i]));
-                MemoryContextSwitchTo(old);
-                ResetExprContext(econtext);
-            }
-            const size_t hits = exact_[i].size() > 0 ? nearest_.within(exact_[i].farthest()) : 0;
-            found += std::min(hits, exact_[i].size()) - std::min(hits, own_);
-            visited_ += static_cast<double>(last_scan.visited);
+        return key;
+    }
+    // Takes rows until the k nearest of them are nearer than any that can still come.
+    void take_nearest(IndexScanDesc scan, Datum query)
+    {
+        ExprContext* of_row = GetPerTupleExprContext(executor_);
+        nearest_.reset(k_ + own_);
+        while (index_getnext_slot(scan, ForwardScanDirection, slot_)) {
+            if (nearest_.full() && nearest_.farthest() <= DatumGetFloat8(scan->xs_orderbyvals[0]))
+                break;
+            Datum values[INDEX_MAX_KEYS];
+            bool nulls[INDEX_MAX_KEYS];
+            const MemoryContext old = MemoryContextSwitchTo(of_row->ecxt_per_tuple_memory);
+            FormIndexDatum(info_, slot_, executor_, values, nulls);
+            nearest_.add(distance(values[0], query));
+            MemoryContextSwitchTo(old);
+            ResetExprContext(of_row);
         }
-        index_endscan(scan);
-        ExecDropSingleTupleTableSlot(slot);
-        FreeExecutorState(estate);
-        return found;
     }
 
-    // True: all were found.
+    // Returns one row of the result. True if all of the nearest rows were found.
     bool report(int ef, size_t wanted)
     {
         instr_time start, end;
@@ -227,12 +229,12 @@ class Recall {
         INSTR_TIME_SET_CURRENT(end);
         INSTR_TIME_SUBTRACT(end, start);
         const auto count = static_cast<double>(queries_.size());
-        Datum values[4] = {Int32GetDatum(ef),
-                           Float8GetDatum(static_cast<double>(found) / static_cast<double>(wanted)),
-                           Float8GetDatum(INSTR_TIME_GET_MILLISEC(end) / count),
-                           Float8GetDatum(visited_ / count)};
-        bool nulls[4] = {};
-        tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
+        pg::ResultRow row;
+        row.int4(ef);
+        row.float8(static_cast<double>(found) / static_cast<double>(wanted));
+        row.float8(INSTR_TIME_GET_MILLISEC(end) / count);
+        row.float8(visited_ / count);
+        row.put(result_);
         return found == wanted;
     }
 
@@ -243,12 +245,15 @@ class Recall {
     FmgrInfo distance_{};
     MemoryContext context_ = CurrentMemoryContext;
     MemoryContext of_row_;
-    Look look_ = nullptr;
     Rng rng_{1};
     size_t sample_ = 0;
     uint64 seen_ = 0;
     Vec<Datum> queries_;
     Vec<Nearest> exact_;
+    // Of one search().
+    IndexInfo* info_ = nullptr;
+    EState* executor_ = nullptr;
+    TupleTableSlot* slot_ = nullptr;
     Nearest nearest_;
     double visited_ = 0;
 };
@@ -265,11 +270,11 @@ Datum recall(FunctionCallInfo fcinfo, bool given)
     if (!given && (sample < 1 || sample > 10000))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("sample must be between 1 and 10000 rows, not %d", sample)));
-    const TableOfIndex t(oid, AccessShareLock);
+    const am::TableOfIndex t(oid, access_method, AccessShareLock);
     t.need_valid();
 
     // What an expression or predicate calls, it calls as the table's owner.
-    const AsOwner as_owner(t.heap);
+    const am::AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
     auto* r = new (palloc(sizeof(Recall))) Recall(result, t.heap, t.index, k);
     if (given)
@@ -283,9 +288,7 @@ Datum recall(FunctionCallInfo fcinfo, bool given)
 }
 
 }   // namespace
-}   // namespace quiver::am
+}   // namespace quiver::hnsw
 
-using namespace quiver::am;
-
-QUIVER_FUNCTION(hnsw_recall) { return recall(fcinfo, false); }
-QUIVER_FUNCTION(hnsw_recall_of_queries) { return recall(fcinfo, true); }
+QUIVER_FUNCTION(hnsw_recall) { return quiver::hnsw::recall(fcinfo, false); }
+QUIVER_FUNCTION(hnsw_recall_of_queries) { return quiver::hnsw::recall(fcinfo, true); }

@@ -7,7 +7,7 @@
 #include "graph/store.hpp"
 #include "page/page_store.hpp"
 
-namespace quiver::am {
+namespace quiver::hnsw {
 
 class SlotStore {
   public:
@@ -28,9 +28,9 @@ class SlotStore {
     // (The rest of the meta page was checked when the store was made.)
     graph::Entry entry()
     {
-        const Buffer buffer = ReadBuffer(index(), meta_block);
+        const Buffer buffer = ReadBuffer(index(), am::meta_block);
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
-        page::check(index(), meta_block, BufferGetPage(buffer), page::Kind::meta);
+        page::check(index(), am::meta_block, BufferGetPage(buffer), page::Kind::meta);
         const graph::Entry entry =
             entry_in(*reinterpret_cast<MetaData*>(page::contents_of(BufferGetPage(buffer))));
         UnlockReleaseBuffer(buffer);
@@ -142,9 +142,9 @@ class SlotStore {
     template <class F>
     bool change_meta(F&& f)
     {
-        const Buffer buffer = ReadBuffer(index(), meta_block);
+        const Buffer buffer = ReadBuffer(index(), am::meta_block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-        page::check(index(), meta_block, BufferGetPage(buffer), page::Kind::meta);
+        page::check(index(), am::meta_block, BufferGetPage(buffer), page::Kind::meta);
         const bool changed = pages_.change(buffer, [&](Page page) {
             return f(*reinterpret_cast<MetaData*>(page::contents_of(page)));
         });
@@ -179,4 +179,4 @@ class SlotStore {
 };
 static_assert(graph::PagedStore<SlotStore>);
 
-}   // namespace quiver::am
+}   // namespace quiver::hnsw

@@ -1,21 +1,24 @@
-// VACUUM: the callback and the ring buffer. What it does to the graph is graph/lifecycle.hpp.
+// VACUUM: its callbacks. What it does to the graph is in graph/lifecycle.hpp.
 #include "pg/pg.hpp"
 
-#include "hnsw/hnsw.hpp"
+#include "am/rows.hpp"
 #include "graph/lifecycle.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/meta.hpp"
+#include "hnsw/slot_store.hpp"
 
 extern "C" {
 #include "storage/indexfsm.h"
 }
 
-namespace quiver::am {
+namespace quiver::hnsw {
 
 namespace {
 
-// To take deleted nodes out of the graph takes two to five passes over the index, to find and mark them takes one.
-// A few deleted nodes do not slow down searches, so in a large index they wait for more.
+// Marking deleted nodes takes one pass over the index; removing them from the graph takes two to five. A few deleted nodes
+// do not slow down searches, so a large index keeps them until there are more.
 constexpr uint32 small_index = 1024;   // pages
-constexpr uint64 few = 128;            // one slot in so many
+constexpr uint64 few = 128;            // fewer than one slot in so many
 bool worth_while(SlotStore& store, uint64 deleted)
 {
     const uint64 slots = uint64{store.pages()} * store.slots_per_page();
@@ -61,7 +64,7 @@ IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult*
                                    IndexBulkDeleteCallback callback, void* state)
 {
     return vacuum(info, stats, [&](graph::Tid t) {
-        ItemPointerData tid = from_tid(t);
+        ItemPointerData tid = am::from_tid(t);
         // No table has a row of number 0, but a damaged index may.
         return tid.ip_posid != InvalidOffsetNumber && callback(&tid, state);
     });
@@ -72,7 +75,7 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
     if (info->analyze_only)
         return stats;
     if (!stats) {
-        // Nothing was deleted now. What an earlier vacuum had to leave may be free to go.
+        // Nothing was deleted now, but an earlier vacuum may have left deleted nodes.
         const MetaData meta = read_meta(info->index);
         const IndexEncoding encoding(meta);
         SlotStore store(info->index, meta, encoding);
@@ -84,4 +87,4 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
     return stats;
 }
 
-}   // namespace quiver::am
+}   // namespace quiver::hnsw

@@ -1,7 +1,51 @@
 // The types quantizer, quantized and quantized_query, and their functions; nearest.cpp has the aggregates.
 #include "types/quantizer.hpp"
 
+#include "pg/result_row.hpp"
+
 namespace quiver {
+
+namespace {
+
+// Tables of the squared distances, inner products and squared norms of all codes of a subvector.
+void fill_product(QuantizedQuery* query, const Quantizer* by, const float* q)
+{
+    const Size each = by->shape().table_floats();
+    float* parts = query->parts;
+    auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
+    Vec<float> y;
+    if (by->rotated) {
+        y.resize(by->dims);
+        codec::product_rotate(by->rotation(), by->dims, q, 1, y.data());
+        q = y.data();
+    }
+    codec::product_l2sq_table(by->shape(), by->parameters, q, parts);
+    codec::product_ip_table(by->shape(), by->parameters, q, parts + each);
+    codec::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
+}
+
+void fill_scalar(QuantizedQuery* query, const Quantizer* by, const float* q)
+{
+    const Size each = by->dims;
+    float* parts = query->parts;
+    query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
+    Vec<float> scaled(each);
+    for (Size j = 0; j < each; j++) {
+        parts[j] = q[j] - by->offset()[j];
+        parts[each + j] = by->scale()[j];
+        parts[2 * each + j] = -by->offset()[j];
+        scaled[j] = q[j] * by->scale()[j];
+    }
+    codec::ScalarQuery shorts;
+    shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
+    query->step = shorts.step();
+    // What rounding changes, at the middle of the codes.
+    for (Size j = 0; j < each; j++)
+        query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
+    std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
+}
+
+}   // namespace
 
 QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
 {
@@ -16,36 +60,10 @@ QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
     query->bits = by->bits;
     query->code_bytes = static_cast<uint32>(by->code_bytes());
     query->norm2 = static_cast<float>(simd::kernels().norm2_f32(q, by->dims));
-    float* parts = query->parts;
-    if (product) {
-        auto* zero = static_cast<float*>(palloc0(by->dims * sizeof(float)));
-        Vec<float> y;
-        if (by->rotated) {
-            y.resize(by->dims);
-            codec::product_rotate(by->rotation(), by->dims, q, 1, y.data());
-            q = y.data();
-        }
-        codec::product_l2sq_table(by->shape(), by->parameters, q, parts);
-        codec::product_ip_table(by->shape(), by->parameters, q, parts + each);
-        codec::product_l2sq_table(by->shape(), by->parameters, zero, parts + 2 * each);
-    } else if (by->kind == QuantizerKind::own_scalar) {
-        std::memcpy(parts, q, each * sizeof(float));
-    } else {
-        query->offset_ip = simd::kernels().f32.ip(q, by->offset(), by->dims);
-        Vec<float> scaled(each);
-        for (Size j = 0; j < each; j++) {
-            parts[j] = q[j] - by->offset()[j];
-            parts[each + j] = by->scale()[j];
-            parts[2 * each + j] = -by->offset()[j];
-            scaled[j] = q[j] * by->scale()[j];
-        }
-        codec::ScalarQuery shorts;
-        shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
-        query->step = shorts.step();
-        // What rounding changes, at the middle of the codes.
-        for (Size j = 0; j < each; j++)
-            query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
-        std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
+    switch (by->kind) {
+    case QuantizerKind::product: fill_product(query, by, q); break;
+    case QuantizerKind::scalar: fill_scalar(query, by, q); break;
+    case QuantizerKind::own_scalar: std::memcpy(query->parts, q, each * sizeof(float)); break;
     }
     return query;
 }
@@ -102,20 +120,35 @@ class Prepared {
 
     void encode(const float* x, uint8* code)
     {
-        if (quantizer_->kind == QuantizerKind::scalar) {
+        switch (quantizer_->kind) {
+        case QuantizerKind::product: encode_product(x, code); break;
+        case QuantizerKind::scalar:
             codec::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
                                          quantizer_->scale(), code);
-            return;
+            break;
+        case QuantizerKind::own_scalar: encode_own_scalar(x, code); break;
         }
-        if (quantizer_->kind == QuantizerKind::own_scalar) {
-            const codec::CodeParams p =
-                codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
-            if (!std::isfinite(p.norm2))
-                ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                                errmsg("the norm of the vector is out of range for a quantizer")));
-            OwnScalar{p.offset, p.scale, p.norm2}.write(code);
-            return;
-        }
+    }
+
+  private:
+    Prepared(MemoryContext context, const varlena* given) : context_(context)
+    {
+        const Size bytes = VARSIZE_ANY(given);
+        key_ = static_cast<varlena*>(palloc(bytes));
+        std::memcpy(key_, given, bytes);
+        quantizer_ = reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PointerGetDatum(key_)));
+    }
+    void encode_own_scalar(const float* x, uint8* code) const
+    {
+        const codec::CodeParams p =
+            codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
+        if (!std::isfinite(p.norm2))
+            ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                            errmsg("the norm of the vector is out of range for a quantizer")));
+        OwnScalar{p.offset, p.scale, p.norm2}.write(code);
+    }
+    void encode_product(const float* x, uint8* code)
+    {
         const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers stay
         if (!encoder_)
             encoder_ = new (palloc(sizeof(codec::ProductEncoder)))
@@ -128,15 +161,6 @@ class Prepared {
         }
         encoder_->encode(x, 1, code);
         MemoryContextSwitchTo(old);
-    }
-
-  private:
-    Prepared(MemoryContext context, const varlena* given) : context_(context)
-    {
-        const Size bytes = VARSIZE_ANY(given);
-        key_ = static_cast<varlena*>(palloc(bytes));
-        std::memcpy(key_, given, bytes);
-        quantizer_ = reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PointerGetDatum(key_)));
     }
     // The stored bytes: those of the pointer, if the value is in a TOAST table.
     bool same(const varlena* given) const
@@ -179,37 +203,42 @@ StringInfoData hex_in(const char* type, char* text)
     pg_unreachable();
 }
 
+// What is wrong with the shape of a quantizer, whose other members are not set; null if nothing is.
+const char* problem_of_shape(const Quantizer& q)
+{
+    if (q.version != Quantizer::current_version)
+        return "It has a format that this version of quiver does not know.";
+    if (q.dims < 1 || q.dims > max_dims || q.subvectors < 1 || q.subvectors > q.dims)
+        return "Its dimensions make no sense.";
+    const bool product = q.kind == QuantizerKind::product;
+    if (q.rotated > (product && q.dims <= Quantizer::max_rotated_dims ? 1 : 0))
+        return "It can't have a rotation.";
+    const bool scalar = q.kind == QuantizerKind::scalar || q.kind == QuantizerKind::own_scalar;
+    if (!(product && (q.bits == 4 || q.bits == 8)) &&
+        !(scalar && q.bits == 8 && q.subvectors == q.dims))
+        return "There is no such kind of quantizer.";
+    return nullptr;
+}
+
 Quantizer* read_quantizer(StringInfo message, int code)
 {
     const auto bad = [&](const char* detail) { invalid("quantizer", code, detail); };
     if (message->len - message->cursor < static_cast<int>(Quantizer::header - sizeof(int32)))
         bad("It is too short.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
-    const auto version = static_cast<uint8>(pq_getmsgint(message, 1));
-    const auto kind = static_cast<QuantizerKind>(pq_getmsgint(message, 1));
-    const auto bits = static_cast<uint8>(pq_getmsgint(message, 1));
-    const auto rotated = static_cast<uint8>(pq_getmsgint(message, 1));
-    const auto dims = static_cast<uint16>(pq_getmsgint(message, 2));
-    const auto subvectors = static_cast<uint16>(pq_getmsgint(message, 2));
-    if (version != Quantizer::current_version)
-        bad("It has a format that this version of quiver does not know.");
-    if (dims < 1 || dims > max_dims || subvectors < 1 || subvectors > dims)
-        bad("Its dimensions make no sense.");
-    if (rotated > (kind == QuantizerKind::product && dims <= Quantizer::max_rotated_dims ? 1 : 0))
-        bad("It can't have a rotation.");
-    if (!(kind == QuantizerKind::product && (bits == 4 || bits == 8)) &&
-        !((kind == QuantizerKind::scalar || kind == QuantizerKind::own_scalar) && bits == 8 &&
-          subvectors == dims))
-        bad("There is no such kind of quantizer.");
     Quantizer shape{};
-    shape.kind = kind;
-    shape.bits = bits;
-    shape.rotated = rotated;
-    shape.dims = dims;
-    shape.subvectors = subvectors;
+    shape.version = static_cast<uint8>(pq_getmsgint(message, 1));
+    shape.kind = static_cast<QuantizerKind>(pq_getmsgint(message, 1));
+    shape.bits = static_cast<uint8>(pq_getmsgint(message, 1));
+    shape.rotated = static_cast<uint8>(pq_getmsgint(message, 1));
+    shape.dims = static_cast<uint16>(pq_getmsgint(message, 2));
+    shape.subvectors = static_cast<uint16>(pq_getmsgint(message, 2));
+    if (const char* problem = problem_of_shape(shape))
+        bad(problem);
     if (static_cast<Size>(message->len - message->cursor) != shape.floats() * sizeof(float))
         bad("Its length does not fit its dimensions.");
-    Quantizer* q = Quantizer::make(kind, dims, subvectors, bits, rotated);
+    Quantizer* q =
+        Quantizer::make(shape.kind, shape.dims, shape.subvectors, shape.bits, shape.rotated);
     for (Size i = 0; i < q->floats(); i++) {
         q->parameters[i] = pq_getmsgfloat4(message);
         if (!std::isfinite(q->parameters[i]))
@@ -274,56 +303,100 @@ int compare_codes(FunctionCallInfo fcinfo)
 
 // ---- training: an aggregate over a sample of the rows (Vitter 1985, algorithm R) ----
 
-struct Training {
+// What is to be trained.
+struct TrainingOptions {
     QuantizerKind kind;
     int dims, subvectors, bits;
     bool rotated;
+};
+
+struct Training {
+    TrainingOptions options;
     int64 seen = 0;
     Size kept = 0, room = 0, most;   // rows
     float* rows = nullptr;
     Rng rng{1};
 
-    Training(QuantizerKind k, int d, int s, int b, bool r)
-        : kind(k), dims(d), subvectors(s), bits(b), rotated(r)
+    explicit Training(const TrainingOptions& o) : options(o)
     {
         // 256 rows a centroid is where more stop to help; what fits maintenance_work_mem.
-        const Size wanted = k == QuantizerKind::product ? std::max<Size>(Size{256} << b, 16384) : 2;
-        const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 /
-                          (static_cast<Size>(d) * sizeof(float));
-        most = std::min(wanted, std::max<Size>(fits, Size{1} << b));
+        const Size enough =
+            o.kind == QuantizerKind::product ? std::max<Size>(Size{256} << o.bits, 16384) : 2;
+        const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 / row_bytes();
+        most = std::min(enough, std::max<Size>(fits, Size{1} << o.bits));
     }
 
     void add(const float* x)
     {
         seen++;
-        const Size bytes = static_cast<Size>(dims) * sizeof(float);
-        Size at = kept;
-        if (kind == QuantizerKind::scalar && kept == 2) {
-            // Two rows: the least and the greatest of each dimension.
-            for (int j = 0; j < dims; j++) {
-                rows[j] = std::min(rows[j], x[j]);
-                rows[dims + j] = std::max(rows[dims + j], x[j]);
-            }
-            return;
+        if (options.kind == QuantizerKind::scalar)
+            add_to_range(x);
+        else
+            add_to_sample(x);
+    }
+
+  private:
+    Size row_bytes() const { return static_cast<Size>(options.dims) * sizeof(float); }
+
+    // Two rows: the least and the greatest of each dimension. The first row is both.
+    void add_to_range(const float* x)
+    {
+        const int dims = options.dims;
+        if (kept == 0) {
+            make_room();
+            std::memcpy(rows, x, row_bytes());
+            std::memcpy(rows + dims, x, row_bytes());
+            kept = 2;
         }
+        for (int j = 0; j < dims; j++) {
+            rows[j] = std::min(rows[j], x[j]);
+            rows[dims + j] = std::max(rows[dims + j], x[j]);
+        }
+    }
+    void add_to_sample(const float* x)
+    {
+        Size at = kept;
         if (kept == most) {
             at = static_cast<Size>(rng.next() % static_cast<uint64>(seen));
             if (at >= most)
                 return;
-        } else if (kept == room) {
-            room = std::min(most, std::max<Size>(room * 2, 64));
-            rows = static_cast<float*>(
-                rows ? repalloc_huge(rows, room * bytes)
-                     : MemoryContextAllocHuge(CurrentMemoryContext, room * bytes));
-        }
-        std::memcpy(rows + at * dims, x, bytes);
+        } else if (kept == room)
+            make_room();
+        std::memcpy(rows + at * options.dims, x, row_bytes());
         kept = std::max(kept, at + 1);
-        if (kind == QuantizerKind::scalar && kept == 1) {   // the first is both
-            std::memcpy(rows + dims, x, bytes);
-            kept = 2;
-        }
+    }
+    void make_room()
+    {
+        room = std::min(most, std::max<Size>(room * 2, 64));
+        rows = static_cast<float*>(
+            rows ? repalloc_huge(rows, room * row_bytes())
+                 : MemoryContextAllocHuge(CurrentMemoryContext, room * row_bytes()));
     }
 };
+
+// The arguments of pq_train(vector, subvectors, bits, rotate), the last two of which may be left out.
+TrainingOptions product_options(FunctionCallInfo fcinfo, int dims)
+{
+    for (int i = 2; i < PG_NARGS(); i++)
+        if (PG_ARGISNULL(i))
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("subvectors, bits and rotate must not be null")));
+    const int subvectors = PG_GETARG_INT32(2);
+    const int bits = PG_NARGS() > 3 ? PG_GETARG_INT32(3) : 8;
+    const bool rotated = PG_NARGS() > 4 && PG_GETARG_BOOL(4);
+    if (subvectors < 1 || subvectors > dims)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("%d subvectors of a vector with %d dimensions", subvectors, dims),
+                        errhint("A subvector has at least one dimension.")));
+    if (bits != 4 && bits != 8)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("bits must be 4 or 8, not %d", bits)));
+    if (rotated && dims > Quantizer::max_rotated_dims)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("a rotation has at most %d dimensions, not %d",
+                               Quantizer::max_rotated_dims, dims)));
+    return {QuantizerKind::product, dims, subvectors, bits, rotated};
+}
 
 Datum train_accum(FunctionCallInfo fcinfo, QuantizerKind kind)
 {
@@ -338,40 +411,33 @@ Datum train_accum(FunctionCallInfo fcinfo, QuantizerKind kind)
         PG_RETURN_POINTER(t);
     }
     const auto* v = Vector::from(PG_GETARG_DATUM(1));
-    if (!t) {
-        int subvectors = v->dim, bits = 8;
-        bool rotated = false;
-        if (kind == QuantizerKind::product) {
-            for (int i = 2; i < PG_NARGS(); i++)
-                if (PG_ARGISNULL(i))
-                    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                                    errmsg("subvectors, bits and rotate must not be null")));
-            subvectors = PG_GETARG_INT32(2);
-            if (PG_NARGS() > 3)
-                bits = PG_GETARG_INT32(3);
-            if (PG_NARGS() > 4)
-                rotated = PG_GETARG_BOOL(4);
-            if (subvectors < 1 || subvectors > v->dim)
-                ereport(ERROR,
-                        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                         errmsg("%d subvectors of a vector with %d dimensions", subvectors, v->dim),
-                         errhint("A subvector has at least one dimension.")));
-            if (bits != 4 && bits != 8)
-                ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                                errmsg("bits must be 4 or 8, not %d", bits)));
-            if (rotated && v->dim > Quantizer::max_rotated_dims)
-                ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                                errmsg("a rotation has at most %d dimensions, not %d",
-                                       Quantizer::max_rotated_dims, v->dim)));
-        }
-        t = new (MemoryContextAlloc(context, sizeof(Training)))
-            Training(kind, v->dim, subvectors, bits, rotated);
-    }
-    check_typmod(t->dims, v->dim);
+    if (!t)
+        t = new (MemoryContextAlloc(context, sizeof(Training))) Training(
+            kind == QuantizerKind::product ? product_options(fcinfo, v->dim)
+                                           : TrainingOptions{kind, v->dim, v->dim, 8, false});
+    check_typmod(t->options.dims, v->dim);
     const MemoryContext old = MemoryContextSwitchTo(context);
     t->add(v->x);
     MemoryContextSwitchTo(old);
     PG_RETURN_POINTER(t);
+}
+
+// Trains a rotation, then the codebook on the rotated rows.
+void train_rotated(const Training& t, Quantizer* q)
+{
+    // The rows are the transition state's, which may be finished again: they stay as they are.
+    float* rotation = q->parameters + q->shape().codebook_floats();
+    codec::product_train_rotation(q->shape(), t.rows, t.kept, 1, rotation, pg::poll);
+    auto* rows = static_cast<float*>(MemoryContextAllocHuge(
+        CurrentMemoryContext, t.kept * static_cast<Size>(q->dims) * sizeof(float)));
+    constexpr Size at_once = 256;
+    for (Size i = 0; i < t.kept; i += at_once) {
+        pg::poll();
+        codec::product_rotate(rotation, q->dims, t.rows + i * q->dims,
+                              std::min(at_once, t.kept - i), rows + i * q->dims);
+    }
+    codec::product_train(q->shape(), rows, t.kept, 1, q->parameters, pg::poll);
+    pfree(rows);
 }
 
 Datum train_final(FunctionCallInfo fcinfo)
@@ -379,26 +445,15 @@ Datum train_final(FunctionCallInfo fcinfo)
     if (PG_ARGISNULL(0))
         PG_RETURN_NULL();
     const auto* t = reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
-    Quantizer* q = Quantizer::make(t->kind, t->dims, t->subvectors, t->bits, t->rotated);
-    if (t->rotated) {
-        // The rows are the transition state's, which may be finished again: they stay as they are.
-        float* rotation = q->parameters + q->shape().codebook_floats();
-        codec::product_train_rotation(q->shape(), t->rows, t->kept, 1, rotation, pg::poll);
-        auto* rows = static_cast<float*>(MemoryContextAllocHuge(
-            CurrentMemoryContext, t->kept * static_cast<Size>(t->dims) * sizeof(float)));
-        constexpr Size at_once = 256;
-        for (Size i = 0; i < t->kept; i += at_once) {
-            pg::poll();
-            codec::product_rotate(rotation, q->dims, t->rows + i * q->dims,
-                                  std::min(at_once, t->kept - i), rows + i * q->dims);
-        }
-        codec::product_train(q->shape(), rows, t->kept, 1, q->parameters, pg::poll);
-        pfree(rows);
-    } else if (t->kind == QuantizerKind::product)
+    const TrainingOptions& o = t->options;
+    Quantizer* q = Quantizer::make(o.kind, o.dims, o.subvectors, o.bits, o.rotated);
+    if (o.rotated)
+        train_rotated(*t, q);
+    else if (o.kind == QuantizerKind::product)
         codec::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
     else
-        codec::trained_scalar_train(t->rows, t->kept, t->dims, q->parameters,
-                                    q->parameters + t->dims);
+        codec::trained_scalar_train(t->rows, t->kept, o.dims, q->parameters,
+                                    q->parameters + o.dims);
     q->fingerprint = q->compute_fingerprint();
     PG_RETURN_POINTER(q);
 }
@@ -517,22 +572,17 @@ QUIVER_FUNCTION(quantized_cmp) { PG_RETURN_INT32(compare_codes(fcinfo)); }
 
 QUIVER_FUNCTION(quantizer_info)
 {
-    TupleDesc desc;
-    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row type");
     const Quantizer* q = get_quantizer(fcinfo, 0);
-    Datum values[7] = {
-        CStringGetTextDatum(psprintf("%08x", q->fingerprint)),
-        CStringGetTextDatum(q->rotated                          ? "product, rotated"
-                            : q->kind == QuantizerKind::product ? "product"
-                            : q->kind == QuantizerKind::scalar  ? "scalar"
-                                                                : "scalar, per vector"),
-        Int32GetDatum(q->dims),
-        Int32GetDatum(q->subvectors),
-        Int32GetDatum(q->bits),
-        Int32GetDatum(static_cast<int32>(q->code_bytes())),
-        Int32GetDatum(static_cast<int32>(VARSIZE(q))),
-    };
-    bool nulls[7] = {};
-    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+    pg::ResultRow row;
+    row.text(psprintf("%08x", q->fingerprint));
+    row.text(q->rotated                          ? "product, rotated"
+             : q->kind == QuantizerKind::product ? "product"
+             : q->kind == QuantizerKind::scalar  ? "scalar"
+                                                 : "scalar, per vector");
+    row.int4(q->dims);
+    row.int4(q->subvectors);
+    row.int4(q->bits);
+    row.int4(static_cast<int64>(q->code_bytes()));
+    row.int4(VARSIZE(q));
+    return row.tuple(fcinfo);
 }

@@ -1,0 +1,22 @@
+// The access methods of this extension, as far as the code that they share must know them.
+#pragma once
+
+#include "pg/pg.hpp"
+
+namespace quiver::am {
+
+// One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
+struct AccessMethod {
+    const char* name;                        // in pg_am and in messages
+    amcostestimate_function estimate_cost;   // tells the planner's paths apart
+    uint32 meta_magic;                       // begins the meta page of its indexes
+    uint32 format_version;                   // of its indexes' pages
+    size_t max_nonzero;                      // elements of an indexed sparsevec
+};
+
+// Called once for each access method, when the library is loaded.
+void register_access_method(const AccessMethod& method);
+// Null for an index of another extension or of PostgreSQL itself.
+const AccessMethod* access_method_of(const IndexOptInfo* index);
+
+}   // namespace quiver::am

@@ -1,0 +1,117 @@
+// The rows of the table that an index scan reads: the scan itself, to put them in exact order, and then the executor.
+//
+// Reading a row costs four cache misses, one after the other: the buffer manager's hash table, the page's header, the
+// line pointer, the row. The last three are prefetched, for many rows at once. The first is avoided: the page
+// is pinned in the buffer where it was found last time (page/buffer_hints.hpp), and handed to the table's access method, which
+// does not look up a page that it holds.
+#pragma once
+
+#include <optional>
+
+#include "am/rows.hpp"
+#include "core/prefetch.hpp"
+#include "graph/scan.hpp"
+#include "page/buffer_hints.hpp"
+
+namespace quiver::am {
+
+class HeapRows : public graph::Rows {
+  public:
+    HeapRows() = default;
+    HeapRows(const HeapRows&) = delete;
+
+    // Begins a scan, or begins it again.
+    void start(IndexScanDesc scan);
+
+    // To be called for each row that the index returns. scan.coming() tells which rows are likely to follow.
+    template <class Scan>
+    void coming(graph::Tid tid, const Scan& scan)
+    {
+        check_tid(tid);
+        if (left_ > 0)
+            left_--;
+        else if (hints_ && scan_->xs_heapfetch) {   // or nobody looks at its rows
+            prefetch_rows(tid, scan);
+            left_ = at_once - 1;
+        }
+    }
+
+    // The exact distance, as the executor would compute it. False if the scan's snapshot does not see the row.
+    bool distance(graph::Tid tid, double* to) override;
+
+    // Makes the row the scan's current one, which the executor reads next.
+    void give(graph::Tid tid)
+    {
+        scan_->xs_heaptid = from_tid(tid);
+        if (scan_->xs_heapfetch)
+            pin(scan_->xs_heapfetch, &scan_->xs_heaptid);
+    }
+
+    // Releases the row that was read last, and its page, which the heap keeps pinned since PostgreSQL 19.
+    void pause();
+    // Ends the scan. True if another scan of the same index can use this object.
+    bool end();
+
+  private:
+    static constexpr size_t at_once = 12;   // LIMIT 10 reads 11 or 12 rows to put 10 in order
+
+    // An error for a TID that no row can have: the index is damaged.
+    void check_tid(graph::Tid tid);
+    void begin_fetch();
+    // The indexed value of the row in slot_, in the current memory context.
+    Datum indexed_value(bool* null);
+
+    // Prefetches a row and those that are likely to follow.
+    template <class Scan>
+    void prefetch_rows(graph::Tid tid, const Scan& scan)
+    {
+        size_t count = 0;
+        const char* line[at_once];
+        const char* page[at_once];
+        const auto look = [&](graph::Tid t) {
+            ItemPointerData at = from_tid(t);
+            const char* p = hints_->page(ItemPointerGetBlockNumberNoCheck(&at));
+            const Size place =
+                SizeOfPageHeaderData +
+                sizeof(ItemIdData) * (ItemPointerGetOffsetNumberNoCheck(&at) - Size{1});
+            if (!p || place > BLCKSZ - sizeof(ItemIdData))
+                return;
+            page[count] = p;
+            line[count++] = p + place;
+            quiver::prefetch(p, 1);
+            quiver::prefetch(p + place, 1);
+        };
+        look(tid);
+        scan.coming(at_once - 1, look);
+        // Nothing is pinned or locked, so the line pointers may be wrong: they are used for nothing but prefetching
+        // within the page.
+        for (size_t i = 0; i < count; i++) {
+            ItemIdData id;
+            std::memcpy(&id, line[i], sizeof id);
+            const Size bytes = std::min<Size>(id.lp_len, 2048);
+            if (id.lp_off + bytes <= BLCKSZ)
+                quiver::prefetch(page[i] + id.lp_off, bytes);
+        }
+    }
+
+    // Pins the row's page for the table's access method, as that would do.
+    void pin(IndexFetchTableData* fetch, ItemPointer row)
+    {
+        if (!hints_)   // not a heap, or a temporary one
+            return;
+        const BlockNumber block = ItemPointerGetBlockNumberNoCheck(row);
+        pg::hold_heap_block(fetch, block, [&] { return hints_->read(scan_->heapRelation, block); });
+    }
+
+    IndexScanDesc scan_ = nullptr;
+    BlockNumber heap_blocks_ = 0;   // the table has at least so many
+    std::optional<page::BufferHints> hints_;
+    size_t left_ = 0;   // rows until the next are prefetched
+    IndexFetchTableData* fetch_ = nullptr;
+    TupleTableSlot* slot_ = nullptr;
+    IndexInfo* info_ = nullptr;    // only for an index on an expression
+    EState* executor_ = nullptr;   // computes the expression
+    MemoryContext row_context_ = nullptr;
+};
+
+}   // namespace quiver::am

@@ -1,0 +1,50 @@
+#include "pg/pg.hpp"
+
+#include "am/operator_class.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_opclass.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace quiver::am {
+
+constexpr int distance_proc = 1;
+constexpr int info_proc = 3;
+
+const Opclass& opclass_of(Relation index)
+{
+    FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
+    return *reinterpret_cast<const Opclass*>(DatumGetPointer(FunctionCall1(proc, Datum{0})));
+}
+
+bool validate_opclass(Oid opclass, const AccessMethod& method)
+{
+    const HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for operator class %u", opclass);
+    const auto* form = reinterpret_cast<Form_pg_opclass>(GETSTRUCT(tuple));
+    const Oid family = form->opcfamily, type = form->opcintype;
+    const char* name = pstrdup(NameStr(form->opcname));
+    ReleaseSysCache(tuple);
+
+    bool ok = true;
+    const auto missing = [&](const char* what, int number) {
+        ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                       errmsg("operator class \"%s\" of access method %s is missing %s %d", name,
+                              method.name, what, number)));
+        ok = false;
+    };
+    for (const int proc : {distance_proc, info_proc})
+        if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc))))
+            missing("support function", proc);
+    if (!OidIsValid(get_opfamily_member(family, type, type, 1)))
+        missing("operator", 1);
+    return ok;
+}
+
+}   // namespace quiver::am

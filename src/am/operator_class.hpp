@@ -1,0 +1,40 @@
+// What an operator class tells the access method: the metric, the type, limits.
+#pragma once
+
+#include "am/access_method.hpp"
+#include "codec/codec.hpp"
+#include "pg/entry.hpp"
+
+namespace quiver::am {
+
+enum class ElementType : uint8 { f32, f16, bit, sparse };
+
+// Returned by support function 3 of the operator class.
+struct Opclass {
+    const AccessMethod& method;
+    codec::Metric metric;
+    ElementType element;
+    const char* type;
+    uint32 max_dims;
+
+    codec::Form form() const
+    {
+        return element == ElementType::bit      ? codec::Form::bits
+               : element == ElementType::sparse ? codec::Form::sparse
+                                                : codec::Form::dense;
+    }
+};
+const Opclass& opclass_of(Relation index);
+// amvalidate. Support function 1 is the distance, support function 3 the Opclass, operator 1 the order.
+bool validate_opclass(Oid opclass, const AccessMethod& method);
+
+}   // namespace quiver::am
+
+// Defines support function 3 of an operator class:
+//     QUIVER_OPERATOR_CLASS(function, access method, metric, element type, "SQL type", most dimensions)
+#define QUIVER_OPERATOR_CLASS(function, ...)                                                       \
+    QUIVER_FUNCTION(function)                                                                      \
+    {                                                                                              \
+        static const quiver::am::Opclass opclass = {__VA_ARGS__};                                  \
+        PG_RETURN_POINTER(&opclass);                                                               \
+    }

@@ -1,0 +1,44 @@
+// Rows of the table: their TIDs, and those that an index should hold.
+#pragma once
+
+#include "graph/layout.hpp"
+#include "pg/entry.hpp"
+
+extern "C" {
+#include "access/tableam.h"
+#include "catalog/index.h"
+}
+
+namespace quiver::am {
+
+inline graph::Tid to_tid(ItemPointer p)
+{
+    return {p->ip_blkid.bi_hi, p->ip_blkid.bi_lo, p->ip_posid};
+}
+inline ItemPointerData from_tid(graph::Tid t)
+{
+    ItemPointerData p;
+    p.ip_blkid.bi_hi = t.block_high;
+    p.ip_blkid.bi_lo = t.block_low;
+    p.ip_posid = t.offset;
+    return p;
+}
+
+// Calls f(tid, value) for each row that the snapshot sees and the index should hold: not those that its predicate excludes, nor
+// NULLs.
+template <class F>
+void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& f)
+{
+    IndexInfo* info = BuildIndexInfo(index);
+    info->ii_Concurrent = true;   // the scan uses our snapshot
+    const TableScanDesc scan = table_beginscan_strat(heap, snapshot, 0, nullptr, true, true);
+    const auto row = [](Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg) {
+        pg::guarded([&] {
+            if (!isnull[0])
+                (*static_cast<std::remove_reference_t<F>*>(arg))(tid, values[0]);
+        });
+    };
+    table_index_build_scan(heap, index, info, true, false, row, &f, scan);
+}
+
+}   // namespace quiver::am

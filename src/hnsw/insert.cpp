@@ -1,0 +1,67 @@
+// INSERT, and UPDATE: one row into an index that others use.
+#include "pg/pg.hpp"
+
+#include "am/operator_class.hpp"
+#include "am/rows.hpp"
+#include "am/vector_reader.hpp"
+#include "core/rng.hpp"
+#include "graph/lifecycle.hpp"
+#include "hnsw/handler.hpp"
+#include "hnsw/meta.hpp"
+#include "hnsw/slot_store.hpp"
+
+extern "C" {
+#include "nodes/execnodes.h"
+}
+
+namespace quiver::hnsw {
+
+namespace {
+
+// What a statement that inserts keeps from row to row.
+struct InsertState {
+    MemoryContext context;
+    MetaData meta;
+    IndexEncoding encoding;
+    am::VectorReader reader;
+    SlotStore store;
+    graph::Inserter<SlotStore> inserter;
+    LevelDraw levels;
+
+    InsertState(Relation index, const MetaData& m, MemoryContext c)
+        : context(c), meta(m), encoding(index, m),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          store(index, meta, encoding), inserter(store, m.m, m.ef_construction),
+          levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
+    {
+    }
+};
+
+}   // namespace
+
+bool insert(QUIVER_AMINSERT_ARGS)
+{
+    return pg::guarded([&] {
+        if (isnull[0])
+            return false;
+        auto* s = static_cast<InsertState*>(info->ii_AmCache);
+        if (!s) {
+            const MemoryContext context =
+                AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
+            const MemoryContext old = MemoryContextSwitchTo(context);
+            s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
+            info->ii_AmCache = s;
+            MemoryContextSwitchTo(old);
+        }
+        s->store.refresh(index);
+        const MemoryContext old = MemoryContextSwitchTo(s->context);
+        graph::Value x;
+        if (s->reader.read(values[0], &x))
+            s->inserter.insert(x, am::to_tid(tid),
+                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level));
+        MemoryContextSwitchTo(old);
+        return false;
+    });
+}
+
+}   // namespace quiver::hnsw

@@ -1,0 +1,31 @@
+// The options of an hnsw index, named as pgvector's. A new one is a member of Options and a row of the table.
+#pragma once
+
+#include "am/option_table.hpp"
+#include "graph/choose_encoding.hpp"
+
+namespace quiver::hnsw {
+
+struct Options {
+    int32 vl_len_;   // varlena header
+    int m;
+    int ef_construction;
+    int sketch_fold;   // or graph::choose_fold, graph::no_sketches
+    int vector_bits;   // 1, 2, 4, 8, 12, 16, 32, or graph::choose_bits
+};
+
+// name, where it is stored, default, least, greatest, description
+inline constexpr am::IndexOption<Options> option_rows[] = {
+    {"m", &Options::m, 16, 2, 100, "Max number of connections"},
+    {"ef_construction", &Options::ef_construction, 64, 4, 1000,
+     "Size of the dynamic candidate list for construction"},
+    {"sketch_fold", &Options::sketch_fold, graph::choose_fold, graph::no_sketches, 64,
+     "Coordinates for each bit of a neighbour's sketch (0: chosen by the dimensions, -1: no "
+     "sketches)"},
+    {"vector_bits", &Options::vector_bits, graph::choose_bits, 0, 32,
+     "Bits for each dimension of a node's own vector: 32 (in full), 16, 12, 8, or 4, 2, 1 by "
+     "product quantization (0: chosen)"},
+};
+inline constinit am::OptionTable<Options> option_table(option_rows);
+
+}   // namespace quiver::hnsw

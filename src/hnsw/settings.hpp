@@ -1,0 +1,16 @@
+// The settings hnsw.*, named as pgvector's. A new one is a member of Settings and a row in settings.cpp.
+#pragma once
+
+namespace quiver::hnsw {
+
+struct Settings {
+    int ef_search;
+    int iterative_scan;   // graph::Iterate
+    int max_scan_tuples;
+    double scan_mem_multiplier;
+};
+extern Settings settings;
+
+void define_settings();
+
+}   // namespace quiver::hnsw
