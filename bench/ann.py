@@ -576,7 +576,7 @@ def curve(rows, engines, what):
             out.append(f'<polyline fill="none" stroke="{color}" stroke-width="2" points="' + " ".join(f"{x(r):.1f},{y(q):.1f}" for r, q in s) + '"/>')
             out += [f'<circle cx="{x(r):.1f}" cy="{y(q):.1f}" r="3" fill="{color}"/>' for r, q in s]
             out.append(f'<text x="632" y="{50 + 18 * n}" fill="{color}">{html.escape(engine)}</text>')
-    out.append(f'<text x="340" y="370" text-anchor="middle">recall of the nearest</text><text x="60" y="20">queries a second</text></svg>')
+    out.append(f'<text x="340" y="370" text-anchor="middle">recall</text><text x="60" y="20">queries per second</text></svg>')
     return "\n".join(out)
 
 
