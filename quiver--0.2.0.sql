@@ -3,8 +3,8 @@
 -- complain if script is sourced in psql rather than by CREATE EXTENSION
 \echo Use "CREATE EXTENSION quiver" to load this file. \quit
 
--- The surface is pgvector 0.8's: the same names, signatures, operators and casts. All functions are
--- IMMUTABLE, STRICT and PARALLEL SAFE. A distance costs about four plain operators.
+-- The SQL interface is that of pgvector 0.8: same names, signatures, operators and casts. All functions are
+-- IMMUTABLE, STRICT and PARALLEL SAFE. A distance costs about as much as four simple operators.
 
 
 -- vector: the type
@@ -133,7 +133,7 @@ CREATE FUNCTION vector_spherical_distance(vector, vector) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION vector_spherical_distance(vector, vector) IS
-    'angle of two unit vectors, as a fraction of a half turn';
+    'angle between two unit vectors, divided by pi';
 CREATE FUNCTION vector_dims(vector) RETURNS integer
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -153,12 +153,12 @@ CREATE FUNCTION binary_quantize(vector) RETURNS bit
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION binary_quantize(vector) IS
-    'one bit a dimension: 1 where the element is above zero';
+    'one bit per dimension: 1 where the element is greater than zero';
 CREATE FUNCTION subvector(vector, integer, integer) RETURNS vector
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION subvector(vector, integer, integer) IS
-    'subvector(v, start, count): count elements from the start-th, counted from 1';
+    'subvector(v, start, count): count elements of v, beginning with element number start; the first element has number 1';
 CREATE FUNCTION vector_add(vector, vector) RETURNS vector
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
@@ -223,7 +223,7 @@ CREATE AGGREGATE sum(vector) (
 );
 COMMENT ON AGGREGATE sum(vector) IS 'the element-wise sum';
 
--- vector: casts from and to arrays, and to its own length
+-- vector: casts from and to arrays, and length coercion
 
 CREATE FUNCTION vector(vector, integer, boolean) RETURNS vector
     AS 'MODULE_PATHNAME'
@@ -326,7 +326,7 @@ CREATE FUNCTION halfvec_spherical_distance(halfvec, halfvec) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION halfvec_spherical_distance(halfvec, halfvec) IS
-    'angle of two unit vectors, as a fraction of a half turn';
+    'angle between two unit vectors, divided by pi';
 CREATE FUNCTION vector_dims(halfvec) RETURNS integer
     AS 'MODULE_PATHNAME', 'halfvec_dims'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -346,12 +346,12 @@ CREATE FUNCTION binary_quantize(halfvec) RETURNS bit
     AS 'MODULE_PATHNAME', 'halfvec_binary_quantize'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION binary_quantize(halfvec) IS
-    'one bit a dimension: 1 where the element is above zero';
+    'one bit per dimension: 1 where the element is greater than zero';
 CREATE FUNCTION subvector(halfvec, integer, integer) RETURNS halfvec
     AS 'MODULE_PATHNAME', 'halfvec_subvector'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION subvector(halfvec, integer, integer) IS
-    'subvector(v, start, count): count elements from the start-th, counted from 1';
+    'subvector(v, start, count): count elements of v, beginning with element number start; the first element has number 1';
 CREATE FUNCTION halfvec_add(halfvec, halfvec) RETURNS halfvec
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
@@ -416,7 +416,7 @@ CREATE AGGREGATE sum(halfvec) (
 );
 COMMENT ON AGGREGATE sum(halfvec) IS 'the element-wise sum';
 
--- halfvec: casts from and to arrays, and to its own length
+-- halfvec: casts from and to arrays, and length coercion
 
 CREATE FUNCTION halfvec(halfvec, integer, boolean) RETURNS halfvec
     AS 'MODULE_PATHNAME'
@@ -547,7 +547,7 @@ CREATE FUNCTION sparsevec_cmp(sparsevec, sparsevec) RETURNS integer
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
--- sparsevec: casts from and to arrays, and to its own length
+-- sparsevec: casts from and to arrays, and length coercion
 
 CREATE FUNCTION sparsevec(sparsevec, integer, boolean) RETURNS sparsevec
     AS 'MODULE_PATHNAME'
@@ -602,7 +602,7 @@ CREATE OPERATOR CLASS sparsevec_ops DEFAULT FOR TYPE sparsevec USING btree AS
     OPERATOR 5 >,
     FUNCTION 1 sparsevec_cmp(sparsevec, sparsevec);
 
--- casts between the types: implicit where nothing is lost but precision, as in pgvector
+-- casts between the types: implicit where only precision is lost, as in pgvector
 
 CREATE FUNCTION vector_to_halfvec(vector, integer, boolean) RETURNS halfvec
     AS 'MODULE_PATHNAME'
@@ -629,7 +629,7 @@ CREATE FUNCTION sparsevec_to_halfvec(sparsevec, integer, boolean) RETURNS halfve
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE CAST (sparsevec AS halfvec) WITH FUNCTION sparsevec_to_halfvec(sparsevec, integer, boolean) AS ASSIGNMENT;
 
--- bit: distances of core's type
+-- bit: distances for PostgreSQL's type
 
 CREATE FUNCTION hamming_distance(bit, bit) RETURNS float8
     AS 'MODULE_PATHNAME'
@@ -640,7 +640,7 @@ CREATE FUNCTION jaccard_distance(bit, bit) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION jaccard_distance(bit, bit) IS
-    '1 - common bits / bits set in either; 1 when none is common';
+    '1 - (number of bits set in both / number of bits set in either); 1 if no bit is set in both';
 CREATE OPERATOR <~> (LEFTARG = bit, RIGHTARG = bit, FUNCTION = hamming_distance, COMMUTATOR = <~>);
 COMMENT ON OPERATOR <~> (bit, bit) IS 'Hamming distance';
 CREATE OPERATOR <%> (LEFTARG = bit, RIGHTARG = bit, FUNCTION = jaccard_distance, COMMUTATOR = <%>);
@@ -650,16 +650,16 @@ CREATE FUNCTION binary_inner_product(bit, vector) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION binary_inner_product(bit, vector) IS
-    'inner product of a vector and the 1s and -1s that bits stand for: asymmetric distance to what binary_quantize made';
+    'inner product of a vector and a bit string whose bits stand for 1 and -1; compares a vector with the result of binary_quantize';
 CREATE FUNCTION binary_negative_inner_product(bit, vector) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION binary_negative_inner_product(bit, vector) IS
     'binary_inner_product times -1, so that ascending order puts the largest first';
 CREATE OPERATOR <#> (LEFTARG = bit, RIGHTARG = vector, FUNCTION = binary_negative_inner_product);
-COMMENT ON OPERATOR <#> (bit, vector) IS 'negative inner product of a vector and the 1s and -1s that bits stand for';
+COMMENT ON OPERATOR <#> (bit, vector) IS 'negative inner product of a vector and a bit string whose bits stand for 1 and -1';
 
--- quantizers: learnt from vectors; codes; queries of codes
+-- quantizers, codes, and queries on codes
 
 CREATE TYPE quantizer;
 CREATE TYPE quantized;
@@ -703,7 +703,7 @@ CREATE TYPE quantizer (
     SEND = quantizer_send,
     STORAGE = external
 );
-COMMENT ON TYPE quantizer IS 'what pq_train or sq_train learnt; turns vectors into codes';
+COMMENT ON TYPE quantizer IS 'result of pq_train, sq_train or sq_quantizer; converts vectors to codes';
 CREATE TYPE quantized (
     INPUT = quantized_in,
     OUTPUT = quantized_out,
@@ -711,13 +711,13 @@ CREATE TYPE quantized (
     SEND = quantized_send,
     STORAGE = main
 );
-COMMENT ON TYPE quantized IS 'code of a vector: 4 bytes that name its quantizer, then a byte for each subvector (4 bits: for two of them) or dimension (scalar)';
+COMMENT ON TYPE quantized IS 'code of a vector: 4 bytes that identify its quantizer, then one byte per dimension (scalar), or one byte (8 bits) or half a byte (4 bits) per subvector (product)';
 CREATE TYPE quantized_query (
     INPUT = quantized_query_in,
     OUTPUT = quantized_query_out,
     STORAGE = external
 );
-COMMENT ON TYPE quantized_query IS 'a query made ready to be compared with codes: tables of distances to each centroid';
+COMMENT ON TYPE quantized_query IS 'query prepared for comparison with codes: tables of distances to the centroids (product), or the scaled query vector (scalar)';
 
 CREATE FUNCTION pq_train_accum(internal, vector, integer) RETURNS internal
     AS 'MODULE_PATHNAME'
@@ -740,87 +740,87 @@ CREATE AGGREGATE pq_train(vector, integer) (
     FINALFUNC = quantizer_train_final
 );
 COMMENT ON AGGREGATE pq_train(vector, integer) IS
-    'pq_train(v, subvectors): a product quantizer of one byte a subvector, k-means over a sample of at most 65,536 rows (doi 10.1109/TPAMI.2010.57)';
+    'pq_train(v, subvectors): trains a product quantizer with 8 bits per subvector, by k-means over a sample of at most 65,536 rows (doi 10.1109/TPAMI.2010.57)';
 CREATE AGGREGATE pq_train(vector, integer, integer) (
     SFUNC = pq_train_accum,
     STYPE = internal,
     FINALFUNC = quantizer_train_final
 );
 COMMENT ON AGGREGATE pq_train(vector, integer, integer) IS
-    'pq_train(v, subvectors, bits): a product quantizer of 8 or 4 bits a subvector';
+    'pq_train(v, subvectors, bits): trains a product quantizer with 8 or 4 bits per subvector';
 CREATE AGGREGATE pq_train(vector, integer, integer, boolean) (
     SFUNC = pq_train_accum,
     STYPE = internal,
     FINALFUNC = quantizer_train_final
 );
 COMMENT ON AGGREGATE pq_train(vector, integer, integer, boolean) IS
-    'pq_train(v, subvectors, bits, rotate): the same, after a rotation that lets the code lose less (optimized product quantization, doi 10.1109/TPAMI.2013.240); dimensions^2 floats more';
+    'pq_train(v, subvectors, bits, rotate): the same; if rotate is true, also learns a rotation that reduces the error of the codes (optimized product quantization, doi 10.1109/TPAMI.2013.240) and takes dimensions^2 more floats';
 CREATE AGGREGATE sq_train(vector) (
     SFUNC = sq_train_accum,
     STYPE = internal,
     FINALFUNC = quantizer_train_final
 );
 COMMENT ON AGGREGATE sq_train(vector) IS
-    'a scalar quantizer: one byte a dimension, between the least and the greatest value of that dimension';
+    'trains a scalar quantizer: one byte per dimension, which divides the range between the smallest and the largest value of the dimension';
 
 CREATE FUNCTION sq_quantizer(dims integer) RETURNS quantizer
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sq_quantizer(integer) IS
-    'a scalar quantizer that needs no training: each code has the offset and the scale of its vector, 12 bytes and one a dimension';
+    'sq_quantizer(dims): a scalar quantizer that needs no training; each code contains the offset and the scale of its own vector, which take 12 bytes in addition to one byte per dimension';
 
 CREATE FUNCTION quantize(quantizer, vector) RETURNS quantized
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION quantize(quantizer, vector) IS
-    'the code of a vector';
+    'converts a vector to a code';
 CREATE FUNCTION dequantize(quantizer, quantized) RETURNS vector
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION dequantize(quantizer, quantized) IS
-    'the vector that a code stands for';
+    'converts a code back to the vector that it approximates';
 CREATE FUNCTION quantized_query(quantizer, vector) RETURNS quantized_query
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION quantized_query(quantizer, vector) IS
-    'makes a query ready for many codes; in a subquery of its own, it is made once';
+    'prepares a query for comparison with many codes; call it in a scalar subquery, so that it is computed once';
 CREATE FUNCTION quantized_query_from_code(quantizer, quantized) RETURNS quantized_query
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION quantized_query_from_code(quantizer, quantized) IS
-    'makes a code ready to be compared with many codes (symmetric distance)';
+    'prepares a code for comparison with many codes (symmetric distance)';
 CREATE FUNCTION quantizer_info(quantizer, OUT fingerprint text, OUT kind text, OUT dims integer,
     OUT subvectors integer, OUT bits integer, OUT code_bytes integer, OUT bytes integer)
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION quantizer_info(quantizer) IS
-    'what a quantizer is: product (rotated or not) or scalar (trained or per vector), dimensions, subvectors, bits of each, bytes of a code, its own bytes';
+    'describes a quantizer: kind (product or scalar, rotated, trained or per vector), dimensions, subvectors, bits per subvector, size of a code and of the quantizer in bytes';
 CREATE FUNCTION l2_distance(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME', 'quantized_l2_distance'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION l2_distance(quantized, quantized_query) IS
-    'Euclidean distance between a query and the vector that a code stands for';
+    'Euclidean distance between a query and the vector that a code approximates';
 CREATE FUNCTION inner_product(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME', 'quantized_inner_product'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION inner_product(quantized, quantized_query) IS
-    'inner product between a query and the vector that a code stands for';
+    'inner product between a query and the vector that a code approximates';
 CREATE FUNCTION cosine_distance(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME', 'quantized_cosine_distance'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION cosine_distance(quantized, quantized_query) IS
-    'cosine distance between a query and the vector that a code stands for';
+    'cosine distance between a query and the vector that a code approximates';
 CREATE FUNCTION quantized_negative_inner_product(quantized, quantized_query) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION quantized_negative_inner_product(quantized, quantized_query) IS
     'inner product times -1, so that ascending order puts the largest first';
 CREATE OPERATOR <-> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = l2_distance);
-COMMENT ON OPERATOR <-> (quantized, quantized_query) IS 'Euclidean distance between a query and the vector that a code stands for';
+COMMENT ON OPERATOR <-> (quantized, quantized_query) IS 'Euclidean distance between a query and the vector that a code approximates';
 CREATE OPERATOR <#> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = quantized_negative_inner_product);
-COMMENT ON OPERATOR <#> (quantized, quantized_query) IS 'negative inner product between a query and the vector that a code stands for';
+COMMENT ON OPERATOR <#> (quantized, quantized_query) IS 'negative inner product between a query and the vector that a code approximates';
 CREATE OPERATOR <=> (LEFTARG = quantized, RIGHTARG = quantized_query, FUNCTION = cosine_distance);
-COMMENT ON OPERATOR <=> (quantized, quantized_query) IS 'cosine distance between a query and the vector that a code stands for';
+COMMENT ON OPERATOR <=> (quantized, quantized_query) IS 'cosine distance between a query and the vector that a code approximates';
 
 CREATE FUNCTION quantized_lt(quantized, quantized) RETURNS boolean
     AS 'MODULE_PATHNAME'
@@ -864,7 +864,7 @@ CREATE OPERATOR CLASS quantized_ops DEFAULT FOR TYPE quantized USING btree AS
     OPERATOR 5 >,
     FUNCTION 1 quantized_cmp(quantized, quantized);
 
--- The nearest of many codes
+-- aggregates that find the nearest of many codes
 CREATE FUNCTION l2_nearest_accum(internal, bigint, quantized, quantized_query, integer) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 CREATE FUNCTION l2_nearest_tid_accum(internal, tid, quantized, quantized_query, integer) RETURNS internal
@@ -897,7 +897,7 @@ CREATE AGGREGATE l2_nearest(bigint, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE l2_nearest(bigint, quantized, quantized_query, integer) IS
-    'l2_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by Euclidean distance, nearest first';
+    'l2_nearest(id, code, query, k): the ids of the k codes nearest to the query by Euclidean distance, nearest first';
 CREATE AGGREGATE l2_nearest(tid, quantized, quantized_query, integer) (
     SFUNC = l2_nearest_tid_accum,
     STYPE = internal,
@@ -908,7 +908,7 @@ CREATE AGGREGATE l2_nearest(tid, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE l2_nearest(tid, quantized, quantized_query, integer) IS
-    'l2_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by Euclidean distance, nearest first';
+    'l2_nearest(ctid, code, query, k): the ctids of the k codes nearest to the query by Euclidean distance, nearest first';
 CREATE AGGREGATE ip_nearest(bigint, quantized, quantized_query, integer) (
     SFUNC = ip_nearest_accum,
     STYPE = internal,
@@ -919,7 +919,7 @@ CREATE AGGREGATE ip_nearest(bigint, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE ip_nearest(bigint, quantized, quantized_query, integer) IS
-    'ip_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by negative inner product, nearest first';
+    'ip_nearest(id, code, query, k): the ids of the k codes nearest to the query by negative inner product, nearest first';
 CREATE AGGREGATE ip_nearest(tid, quantized, quantized_query, integer) (
     SFUNC = ip_nearest_tid_accum,
     STYPE = internal,
@@ -930,7 +930,7 @@ CREATE AGGREGATE ip_nearest(tid, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE ip_nearest(tid, quantized, quantized_query, integer) IS
-    'ip_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by negative inner product, nearest first';
+    'ip_nearest(ctid, code, query, k): the ctids of the k codes nearest to the query by negative inner product, nearest first';
 CREATE AGGREGATE cosine_nearest(bigint, quantized, quantized_query, integer) (
     SFUNC = cosine_nearest_accum,
     STYPE = internal,
@@ -941,7 +941,7 @@ CREATE AGGREGATE cosine_nearest(bigint, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE cosine_nearest(bigint, quantized, quantized_query, integer) IS
-    'cosine_nearest(id, code, query, k): the ids of the k codes that are nearest to the query by cosine distance, nearest first';
+    'cosine_nearest(id, code, query, k): the ids of the k codes nearest to the query by cosine distance, nearest first';
 CREATE AGGREGATE cosine_nearest(tid, quantized, quantized_query, integer) (
     SFUNC = cosine_nearest_tid_accum,
     STYPE = internal,
@@ -952,7 +952,7 @@ CREATE AGGREGATE cosine_nearest(tid, quantized, quantized_query, integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE cosine_nearest(tid, quantized, quantized_query, integer) IS
-    'cosine_nearest(ctid, code, query, k): the places of the k codes that are nearest to the query by cosine distance, nearest first';
+    'cosine_nearest(ctid, code, query, k): the ctids of the k codes nearest to the query by cosine distance, nearest first';
 
 -- hnsw: the access method and its operator classes
 
@@ -960,7 +960,7 @@ CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME' LANGUAGE C;
 CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
 COMMENT ON ACCESS METHOD hnsw IS
-    'approximate nearest neighbours: an HNSW graph (arXiv 1603.09320) with 8-bit vectors and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229)';
+    'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229)';
 
 CREATE FUNCTION hnsw_vector_l2_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -1058,33 +1058,33 @@ CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, 
     OUT vector_bits integer, OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_meta(regclass) IS
-    'what an hnsw index was built as, and the slot where searches start; for its owner';
+    'shows the parameters with which an hnsw index was built, and the slot where searches start; only for the owner of the index';
 CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, OUT upper_slots bigint,
     OUT rows bigint, OUT deleted_slots bigint, OUT free_slots bigint, OUT overflow_slots bigint, OUT mean_neighbours float8,
     OUT min_neighbours integer, OUT max_neighbours integer, OUT full_nodes float8, OUT layers integer,
     OUT page_fill float8, OUT row_bytes float8, OUT vector_bytes float8, OUT link_bytes float8, OUT sketch_bytes float8)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_stats(regclass) IS
-    'counts the slots of an hnsw index by reading all of it; full_nodes and page_fill are shares; row_bytes: of the index for each row, of which the vectors, the neighbours'' numbers and their sketches take so many; for its owner';
+    'reads a whole hnsw index and counts its slots; full_nodes and page_fill are fractions; row_bytes is the size of the index per row, and vector_bytes, link_bytes and sketch_bytes are the parts of it that hold the vectors, the neighbours'' ids and the neighbours'' sketches; only for the owner of the index';
 CREATE FUNCTION hnsw_page_items(index regclass, page bytea, OUT slot integer, OUT state text,
     OUT level integer, OUT down bigint, OUT norm real, OUT error real, OUT neighbours bigint[],
     OUT tids tid[])
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
-    'the slots of a raw page (get_raw_page of pageinspect) of an hnsw index; for its owner';
+    'shows the slots of a raw page of an hnsw index, as returned by pageinspect''s get_raw_page; only for the owner of the index';
 CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'this session''s last hnsw scan: nodes read, neighbours estimated from sketches, rows handed to the executor';
+    'describes the last hnsw index scan of this session: number of nodes read, neighbours estimated from their sketches, and rows returned to the executor';
 
 CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
     OUT problem text)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
-    'verifies an hnsw index, a row for each problem: slots, links, sketches, that every node can be reached; with heap_check also that the rows of the table are in it, each once, with their vectors; locks out writers; for its owner';
--- It locks out writers: for those to whom it is granted, on indexes that they own.
+    'verifies an hnsw index and returns one row per problem: checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector; blocks writers; only for the owner of the index';
+-- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
 CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
@@ -1092,13 +1092,13 @@ CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'the share of the k nearest rows (ties count) that the index finds, for rising ef_search, with sampled rows as queries (each without itself), beside exact search over the table; mean milliseconds and nodes visited of a query; for its owner';
+    'measures the recall of an hnsw index for increasing ef_search: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table; the queries are sampled rows, each without itself; ms and visited are the means per query of the time in milliseconds and of the nodes visited; only for the owner of the index';
 CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
-    'the same for queries of your own, such as array_agg(embedding) over a table of questions';
+    'the same with your own queries, for example array_agg(embedding) over a table of queries';
 
 CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
     sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,
@@ -1107,7 +1107,7 @@ CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, w
     SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
-    -- The schema of the extension, whatever a packager calls it: its access method has but one name.
+    -- The schema of the extension, found by its access method: a packager may rename the extension.
     ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE a.amname = 'hnsw');
     element oid;
@@ -1127,7 +1127,7 @@ BEGIN
     IF element IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column %I of %s does not exist', col, rel);
     END IF;
-    WHILE (SELECT t.typtype = 'd' FROM pg_type t WHERE t.oid = element) LOOP   -- a domain is indexed as its base type
+    WHILE (SELECT t.typtype = 'd' FROM pg_type t WHERE t.oid = element) LOOP   -- an index on a domain uses its base type
         element := (SELECT t.typbasetype FROM pg_type t WHERE t.oid = element);
     END LOOP;
     kind := (SELECT t.typname FROM pg_type t WHERE t.oid = element);
@@ -1144,7 +1144,7 @@ BEGIN
         RAISE datatype_mismatch USING MESSAGE = format('operator class "%s" does not accept data type %s', array_to_string(parts, '.'), format_type(element, NULL));
     END IF;
     IF (sample >= 100 AND wanted BETWEEN 0 AND 1) IS NOT TRUE THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'a sample of at least 100 rows and a recall between 0 and 1 are needed';
+        RAISE invalid_parameter_value USING MESSAGE = 'sample must be at least 100, and wanted must be between 0 and 1';
     END IF;
 
     DROP TABLE IF EXISTS pg_temp.hnsw_advise_sample;
@@ -1152,9 +1152,9 @@ BEGIN
         col, rel, sample);
     SELECT count(*) INTO found FROM pg_temp.hnsw_advise_sample;
     IF found < 100 THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('%s has %s vectors, too few to learn from', rel, found);
+        RAISE invalid_parameter_value USING MESSAGE = format('%s must have at least 100 vectors, not %s', rel, found);
     END IF;
-    -- A column may do without dimensions, an index may not.
+    -- An index needs a type with dimensions, even if the column has none.
     IF kind = 'bit' THEN
         SELECT length(v) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
     ELSIF kind = 'sparsevec' THEN
@@ -1177,7 +1177,7 @@ BEGIN
             start := clock_timestamp();
             EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s)', class) || clause;
             build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * total / found;
-            -- A default by its name
+            -- Skip options that give the same index as earlier ones.
             EXECUTE format('SELECT concat_ws('','', m, ef_construction, max_neighbours, sketch_bits, vector_bits) FROM %I.hnsw_meta(''pg_temp.hnsw_advise_index'')', ours)
                 INTO layout;
             IF layout = ANY (seen) THEN
@@ -1194,10 +1194,10 @@ BEGIN
             ddl := format('CREATE INDEX ON %s USING hnsw (%I %s)', rel, col, class) || clause || ';';
             RETURN NEXT;
         EXCEPTION WHEN program_limit_exceeded OR invalid_parameter_value THEN
-            NULL;   -- not with so many dimensions
+            NULL;   -- not possible with this number of dimensions
         END;
     END LOOP;
     DROP TABLE pg_temp.hnsw_advise_sample;
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
-    'what an hnsw index on the column would be with some options, tried on a random sample: bytes and milliseconds of the build for the whole table, the recall of the k nearest at ef_search 40, the least ef_search tried that reaches the wanted recall on the sample (larger tables need some more) and the milliseconds of a query with it, and the statement that makes it';
+    'builds hnsw indexes with several options on a random sample of a column; returns for each the estimated size and build time for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement';
