@@ -41,7 +41,7 @@ bool check_simd_level(int* value, void**, GucSource)
     for (Level level : quiver::simd::available_levels())
         if (level == wanted)
             return true;
-    GUC_check_errdetail("This CPU or this build has no %s.", quiver::simd::level_name(wanted));
+    GUC_check_errdetail("This CPU or this build does not support %s.", quiver::simd::level_name(wanted));
     return false;
 }
 
@@ -84,15 +84,15 @@ void define_ivfflat_settings()
     static int probes, iterative_scan, max_probes;
     static const config_enum_entry iterate_names[] = {
         {"off", 0, false}, {"relaxed_order", 1, false}, {nullptr, 0, false}};
-    constexpr const char* note = "Has no effect: there is no access method ivfflat yet.";
+    constexpr const char* note = "Has no effect: quiver has no access method ivfflat yet.";
     constexpr int max_lists = 32768;
     using quiver::am::define_setting;
     define_setting("ivfflat.probes", &probes, 1, 1, max_lists,
-                   "Lists that a search of an ivfflat index reads.", note);
+                   "Sets the number of lists that an ivfflat scan reads.", note);
     define_setting("ivfflat.iterative_scan", &iterative_scan, 0, iterate_names,
-                   "Whether a scan of an ivfflat index reads further lists.", note);
+                   "Sets the mode for iterative ivfflat scans.", note);
     define_setting("ivfflat.max_probes", &max_probes, max_lists, 1, max_lists,
-                   "Most lists that such a scan reads.", note);
+                   "Sets the maximum number of lists for iterative scans.", note);
     quiver::pg::reserve_guc_prefix("ivfflat");
 }
 
@@ -112,7 +112,7 @@ void _PG_init(void)
         quiver::am::hook_planner();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
-            "auto takes the best that the CPU has; a lower one serves tests and comparisons.",
+            "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",
             &simd_level, level_auto, simd_levels, PGC_USERSET, 0, check_simd_level,
             assign_simd_level, show_simd_level);
         quiver::pg::reserve_guc_prefix("quiver");

@@ -82,7 +82,7 @@ void HeapRows::check_tid(graph::Tid tid)
     const BlockNumber block = ItemPointerGetBlockNumberNoCheck(&at);
     if (tid.offset == InvalidOffsetNumber) [[unlikely]]
         ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" leads to no row of block %u",
+                        errmsg("index \"%s\" points to an invalid row in block %u",
                                RelationGetRelationName(scan_->indexRelation), block),
                         errhint("REINDEX the index.")));
     const Relation heap = scan_->heapRelation;
@@ -91,7 +91,7 @@ void HeapRows::check_tid(graph::Tid tid)
     heap_blocks_ = RelationGetNumberOfBlocks(heap);
     if (block >= heap_blocks_)
         ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" leads to block %u, but table \"%s\" has %u blocks",
+                        errmsg("index \"%s\" points to block %u, but table \"%s\" has %u blocks",
                                RelationGetRelationName(scan_->indexRelation), block,
                                RelationGetRelationName(heap), heap_blocks_),
                         errhint("REINDEX the index.")));

@@ -53,7 +53,7 @@ void report_bad_meta(Relation index, const AccessMethod& method, MetaState state
     case MetaState::other_version:
         ereport(ERROR,
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("index \"%s\" has format version %u, but this version of quiver reads %u",
+                 errmsg("index \"%s\" has format version %u, but this version of quiver needs %u",
                         name, head.version, method.format_version),
                  errhint("REINDEX the index.")));
     case MetaState::damaged:

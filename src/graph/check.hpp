@@ -69,26 +69,26 @@ class Checker {
                 continue;
             if (h.state == SlotState::overflow) {
                 if (!l_.codes_vary)
-                    report(id, "overflow slot in a graph that needs none");
+                    report(id, "overflow slot in a graph that cannot have any");
                 else if (h.length == 0 || h.length > l_.overflow_bytes())
-                    report(id, text("overflow slot of %u bytes", h.length));
+                    report(id, text("overflow slot has an invalid length of %u bytes", h.length));
                 overflow_.push_back({id, h.owner()});
                 continue;
             }
             if (h.level > max_level)
-                report(id, text("level %d", h.level));
+                report(id, text("invalid level %d", h.level));
             if (h.degree > l_.degree)
-                report(id, text("%d neighbours, but there is room for %u", h.degree, l_.degree));
+                report(id, text("slot has %d neighbours, but room for only %u", h.degree, l_.degree));
             if (h.tid_count > l_.tids)
-                report(id, text("%d rows, but there is room for %u", h.tid_count, l_.tids));
+                report(id, text("slot has %d rows, but room for only %u", h.tid_count, l_.tids));
             else if (h.level > 0 ? h.tid_count > 0
                                  : (h.state == SlotState::live) != (h.tid_count > 0))
                 report(id,
-                       text("%s node on level %d with %d rows",
+                       text("%s node on level %d has %d rows",
                             h.state == SlotState::live ? "live" : "deleted", h.level, h.tid_count));
             if (l_.codes_vary ? h.length > codec::max_sparse_bytes || h.length % 8 != 0
                                         : h.length != l_.code_bytes)
-                report(id, text("code of %u bytes", h.length));
+                report(id, text("vector code has an invalid length of %u bytes", h.length));
             if (h.level == 0)
                 for (uint32_t i = 0; i < rows; i++)
                     row(id, tids[i]);
@@ -100,7 +100,7 @@ class Checker {
     {
         for (const auto& [id, owner] : overflow_)
             if (!is_node(owner) || kinds_[owner].level > 0)
-                report(id, text("overflow slot of slot %u, which is not a node", owner));
+                report(id, text("overflow slot belongs to slot %u, which is not a node", owner));
         for (SlotId id = 0; id < count_; id++) {
             store_.poll();
             if (!is_node(id))
@@ -118,19 +118,19 @@ class Checker {
                 check_sparse(id, report);
             // (A node's lower slot may be deleted before the others are: by a vacuum that did not end.)
             if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
-                report(id, text("slot %u, one level down, is not a node there", h.down));
+                report(id, text("slot %u, one level down, is not a node of that level", h.down));
             encoder_.set_centre(node_.code());
             const Slot slot = node_.slot();
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
                 if (n >= count_)
-                    report(id, text("link %u leads to slot %u, which is not there", i, n));
+                    report(id, text("link %u points to slot %u, which does not exist", i, n));
                 else if (n == id)
-                    report(id, text("link %u leads to itself", i));
+                    report(id, text("link %u points to its own slot", i));
                 else if (std::find(slot.ids(), slot.ids() + i, n) != slot.ids() + i)
-                    report(id, text("two links lead to slot %u", n));
+                    report(id, text("two links point to slot %u", n));
                 else if (!is_node(n) || kinds_[n].level != h.level)
-                    report(id, text("link %u leads to slot %u, which is not a node of level %d", i,
+                    report(id, text("link %u points to slot %u, which is not a node of level %d", i,
                                     n, h.level));
                 else
                     check_sketch(id, i, report);
@@ -147,7 +147,7 @@ class Checker {
             if (!std::isfinite(v.value[i]) || v.index[i] < 0 ||
                 v.index[i] >= static_cast<int64_t>(codec_.spec.dims) ||
                 (i > 0 && v.index[i] <= v.index[i - 1])) {
-                report(id, text("element %zu of the vector can't be", i));
+                report(id, text("element %zu of the vector is invalid", i));
                 return;
             }
     }
@@ -169,7 +169,7 @@ class Checker {
             1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
         if (!store_.encoding().sketches()->holds(stored, encoder_.sketch(), slack))
             report(id,
-                   text("the sketch of slot %u, link %u, is not of its vector", slot.ids()[i], i));
+                   text("the sketch of slot %u, link %u, does not match its vector", slot.ids()[i], i));
     }
 
     template <class Report>
@@ -177,7 +177,7 @@ class Checker {
     {
         const Entry e = store_.entry();
         if (!e.empty() && (!is_node(e.id) || kinds_[e.id].level != e.level))
-            report(e.id, text("the entry is not a node of level %d", e.level));
+            report(e.id, text("the entry point is not a node of level %d", e.level));
         if (!e.empty() && (!is_node(e.root) || kinds_[e.root].level != 0))
             report(e.root, "the root is not a node of level 0");
         store_.count_pages();

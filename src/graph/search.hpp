@@ -277,7 +277,7 @@ template <ReadStore S>
 void expect_moved(S& store, const Entry& entry)
 {
     if (store.entry() == entry)
-        throw Error(Errc::corrupt, "searches of the graph start at slots %u and %u, which are no nodes",
+        throw Error(Errc::corrupt, "entry point (slot %u) and root (slot %u) of the graph are not nodes",
                     entry.id, entry.root);
 }
 

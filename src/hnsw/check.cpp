@@ -92,10 +92,10 @@ class Check {
                                                      SizeOfPageHeaderData);
                 const char* problem = nullptr;
                 if (!page::is_of(page, page::Kind::records))
-                    problem = "not a page of slots of a quiver hnsw index";
+                    problem = "not a slot page of a quiver hnsw index";
                 else if (end == 0 || end > meta_.slots_per_page * meta_.slot_bytes ||
                          end % meta_.slot_bytes != 0)
-                    problem = "the page does not end with a slot";
+                    problem = "page does not contain a whole number of slots";
                 if (problem) {
                     report(block, -1, problem);
                     good = false;
@@ -133,7 +133,7 @@ class Check {
             if (!indexed || !node_.read(store_, row->id) ||
                 !encoding_.codec().holds(node_.code(), x))
                 report(row->id,
-                       psprintf("the node is not of the vector of row (%u,%u)",
+                       psprintf("node does not match the vector of row (%u,%u)",
                                 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
         }
     }

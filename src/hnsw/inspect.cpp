@@ -104,13 +104,13 @@ Page copy_raw_page(const bytea* raw)
 {
     if (VARSIZE_ANY_EXHDR(raw) != BLCKSZ)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("a page has %d bytes, not %d", BLCKSZ,
+                        errmsg("input page must have %d bytes, not %d", BLCKSZ,
                                static_cast<int>(VARSIZE_ANY_EXHDR(raw)))));
     auto* page = static_cast<char*>(palloc(BLCKSZ));
     std::memcpy(page, VARDATA_ANY(raw), BLCKSZ);
     if (!page::is_of(page, page::Kind::records))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("input page is not a page of slots of an hnsw index")));
+                        errmsg("input page is not a slot page of an hnsw index")));
     return page;
 }
 

@@ -53,9 +53,9 @@ void check_options(const Options& options, const am::Opclass& opclass)
              ? options.sketch_fold > 1
              : opclass.form() == codec::Form::sparse || opclass.metric == codec::Metric::l1))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no sketches of %d coordinates a bit",
+                        errmsg("this operator class does not support sketch_fold = %d",
                                options.sketch_fold),
-                        errhint("Leave sketch_fold at its default.")));
+                        errhint("Use the default of sketch_fold.")));
     if (options.vector_bits != graph::choose_bits && !is_vector_bits(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
@@ -75,13 +75,13 @@ graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims
     const graph::Layout layout = encoding.layout();
     if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("this operator class has no vectors of %d bits a dimension",
+                        errmsg("this operator class does not support vector_bits = %d",
                                options.vector_bits),
-                        errhint("Leave vector_bits at its default.")));
+                        errhint("Use the default of vector_bits.")));
     if (layout.slots_per_page(page::usable_bytes) == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                 errmsg("a node of %u bytes does not fit into a page", layout.slot_bytes),
+                 errmsg("index node of %u bytes does not fit on a page", layout.slot_bytes),
                  errhint("Use a smaller m, a larger sketch_fold or a smaller vector_bits.")));
     return encoding;
 }

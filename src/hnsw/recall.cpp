@@ -80,7 +80,7 @@ class Recall {
     {
         if (getBaseType(ARR_ELEMTYPE(array)) != index_->rd_opcintype[0])
             ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                            errmsg("queries are of type %s, but index \"%s\" is of %s",
+                            errmsg("queries have type %s, but index \"%s\" has type %s",
                                    format_type_be(ARR_ELEMTYPE(array)),
                                    RelationGetRelationName(index_), am::opclass_of(index_).type)));
         Datum* elements;

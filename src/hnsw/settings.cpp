@@ -25,20 +25,20 @@ void define_settings()
 {
     using am::define_setting;
     define_setting("hnsw.ef_search", &settings.ef_search, 40, 1, 10000,
-                   "Sets the size of the dynamic candidate list for search",
-                   "More finds more of the nearest rows and takes longer.");
+                   "Sets the size of the dynamic candidate list for search.",
+                   "A larger list finds more of the nearest rows and takes longer.");
     define_setting("hnsw.iterative_scan", &settings.iterative_scan,
                    static_cast<int>(graph::Iterate::strict), iterate_names,
-                   "Sets the mode for iterative scans",
-                   "Whether and how a scan goes on after the first ef_search rows.");
+                   "Sets the mode for iterative scans.",
+                   "Determines whether and how a scan continues after ef_search rows.");
     define_setting("hnsw.max_scan_tuples", &settings.max_scan_tuples, 20000, 1, PG_INT32_MAX,
-                   "Sets the max number of tuples to visit for iterative scans");
+                   "Sets the maximum number of nodes to visit for iterative scans.");
     define_setting("hnsw.scan_mem_multiplier", &settings.scan_mem_multiplier, 1, 1, 1000,
-                   "Sets the multiple of work_mem to use for iterative scans");
+                   "Sets the multiple of work_mem to use for iterative scans.");
 #ifdef QUIVER_FAILURE_POINTS
     DefineCustomIntVariable(
-        "hnsw.crash_after_writes", "Crashes the server after so many changes of index pages.",
-        "For tests of recovery: what was logged till then is flushed, the rest is lost.",
+        "hnsw.crash_after_writes", "Crashes the server after this number of changes to index pages.",
+        "For tests of recovery. WAL written before the crash is flushed first.",
         &page::crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET,
         GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
 #endif

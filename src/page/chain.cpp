@@ -24,7 +24,7 @@ void read_chain(Relation rel, BlockNumber first, char* to, Size length)
     for (Size at = 0; at < length;) {
         if (block >= RelationGetNumberOfBlocks(rel))
             ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                            errmsg("a chain of pages of index \"%s\" is too short",
+                            errmsg("a page chain of index \"%s\" is too short",
                                    RelationGetRelationName(rel)),
                             errhint("REINDEX the index.")));
         const Buffer buffer = ReadBuffer(rel, block);
@@ -33,7 +33,7 @@ void read_chain(Relation rel, BlockNumber first, char* to, Size length)
         if (PageIsNew(page) || !is_of(page, Kind::chain) ||
             used_bytes(page) != std::min<Size>(length - at, usable_bytes))
             ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                            errmsg("block %u of index \"%s\" is not the page of a chain that it should be",
+                            errmsg("block %u of index \"%s\" is not the expected page of a chain",
                                    block, RelationGetRelationName(rel)),
                             errhint("REINDEX the index.")));
         std::memcpy(to + at, contents_of(page), used_bytes(page));

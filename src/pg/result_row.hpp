@@ -52,9 +52,9 @@ class ResultRow {
     {
         if (desc->natts != count_)
             ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                            errmsg("the SQL objects of extension \"quiver\" are of another version "
+                            errmsg("the SQL objects of extension \"quiver\" have a different version "
                                    "than its library"),
-                            errhint("ALTER EXTENSION quiver UPDATE.")));
+                            errhint("Run ALTER EXTENSION quiver UPDATE.")));
     }
 
     Datum values_[most];

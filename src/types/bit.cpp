@@ -37,7 +37,7 @@ static double binary_ip(FunctionCallInfo fcinfo)
     const auto* v = quiver::Vector::from(PG_GETARG_DATUM(1));
     if (VARBITLEN(bits) != v->dim)
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                        errmsg("different dimensions: %d bits, vector of %d",
+                        errmsg("different bit and vector dimensions %d and %d",
                                static_cast<int>(VARBITLEN(bits)), v->dim)));
     return quiver::simd::kernels().bits.signed_sum(VARBITS(bits), v->x, v->dim);
 }

@@ -111,7 +111,7 @@ MemoryContext aggregate_context(FunctionCallInfo fcinfo)
     MemoryContext context;
     if (!AggCheckCallContext(fcinfo, &context))
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("this is the part of an aggregate")));
+                        errmsg("aggregate function called in non-aggregate context")));
     return context;
 }
 
@@ -156,7 +156,7 @@ Datum accumulate(FunctionCallInfo fcinfo, By by, bool tids)
                (!fcinfo->flinfo->fn_extra && !state->has_query(query())))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("the query and k must be the same for all rows of a group"),
-                        errhint("Make the query in a subquery of its own.")));
+                        errhint("Compute the query once, in a scalar subquery.")));
     const MemoryContext old = MemoryContextSwitchTo(context);
     state->add(code, tids ? number_of(reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1)))
                           : PG_GETARG_INT64(1));

@@ -88,7 +88,7 @@ void decode(const Quantizer* q, const uint8* code, float* x)
         const OwnScalar own = OwnScalar::read(code);
         if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
             ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                            errmsg("quantized value has an offset or a scale that is not finite")));
+                            errmsg("offset or scale of quantized value is not finite")));
         codec::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
     } else
         codec::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
@@ -144,7 +144,7 @@ class Prepared {
             codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
         if (!std::isfinite(p.norm2))
             ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                            errmsg("the norm of the vector is out of range for a quantizer")));
+                            errmsg("norm of vector is out of range for quantizer")));
         OwnScalar{p.offset, p.scale, p.norm2}.write(code);
     }
     void encode_product(const float* x, uint8* code)
@@ -186,7 +186,7 @@ StringInfoData hex_in(const char* type, char* text)
     if (text[0] != '\\' || text[1] != 'x')
         ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
                         errmsg("invalid input syntax for type %s", type),
-                        errdetail("It starts with \\x and goes on in hexadecimal digits.")));
+                        errdetail("The text must start with \\x, followed by hexadecimal digits.")));
     auto* bytes = reinterpret_cast<bytea*>(
         DatumGetPointer(DirectFunctionCall1(byteain, CStringGetDatum(text))));
     StringInfoData message;
@@ -207,16 +207,16 @@ StringInfoData hex_in(const char* type, char* text)
 const char* problem_of_shape(const Quantizer& q)
 {
     if (q.version != Quantizer::current_version)
-        return "It has a format that this version of quiver does not know.";
+        return "This version of quiver does not support the format of the value.";
     if (q.dims < 1 || q.dims > max_dims || q.subvectors < 1 || q.subvectors > q.dims)
-        return "Its dimensions make no sense.";
+        return "The number of dimensions or subvectors is out of range.";
     const bool product = q.kind == QuantizerKind::product;
     if (q.rotated > (product && q.dims <= Quantizer::max_rotated_dims ? 1 : 0))
-        return "It can't have a rotation.";
+        return "A quantizer of this kind or size cannot have a rotation.";
     const bool scalar = q.kind == QuantizerKind::scalar || q.kind == QuantizerKind::own_scalar;
     if (!(product && (q.bits == 4 || q.bits == 8)) &&
         !(scalar && q.bits == 8 && q.subvectors == q.dims))
-        return "There is no such kind of quantizer.";
+        return "The kind of quantizer or its number of bits is invalid.";
     return nullptr;
 }
 
@@ -224,7 +224,7 @@ Quantizer* read_quantizer(StringInfo message, int code)
 {
     const auto bad = [&](const char* detail) { invalid("quantizer", code, detail); };
     if (message->len - message->cursor < static_cast<int>(Quantizer::header - sizeof(int32)))
-        bad("It is too short.");
+        bad("The value is too short.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
     Quantizer shape{};
     shape.version = static_cast<uint8>(pq_getmsgint(message, 1));
@@ -236,17 +236,17 @@ Quantizer* read_quantizer(StringInfo message, int code)
     if (const char* problem = problem_of_shape(shape))
         bad(problem);
     if (static_cast<Size>(message->len - message->cursor) != shape.floats() * sizeof(float))
-        bad("Its length does not fit its dimensions.");
+        bad("The length of the value does not match its dimensions.");
     Quantizer* q =
         Quantizer::make(shape.kind, shape.dims, shape.subvectors, shape.bits, shape.rotated);
     for (Size i = 0; i < q->floats(); i++) {
         q->parameters[i] = pq_getmsgfloat4(message);
         if (!std::isfinite(q->parameters[i]))
-            bad("It has a number that is not finite.");
+            bad("A parameter is not finite.");
     }
     q->fingerprint = q->compute_fingerprint();
     if (q->fingerprint != fingerprint)
-        bad("Its fingerprint is not that of its numbers: something was changed.");
+        bad("The fingerprint does not match the parameters. The value was altered.");
     return q;
 }
 
@@ -270,7 +270,7 @@ bytea* read_code(StringInfo message, int code)
 {
     const int left = message->len - message->cursor;
     if (left < 5 || left - 4 > max_dims + static_cast<int>(OwnScalar::bytes))
-        invalid("quantized", code, "It is too short or too long.");
+        invalid("quantized", code, "The value is too short or too long.");
     const auto fingerprint = static_cast<uint32>(pq_getmsgint(message, 4));
     uint8* bytes;
     bytea* result = QuantizedCode::make(fingerprint, left - 4, &bytes);
@@ -386,14 +386,14 @@ TrainingOptions product_options(FunctionCallInfo fcinfo, int dims)
     const bool rotated = PG_NARGS() > 4 && PG_GETARG_BOOL(4);
     if (subvectors < 1 || subvectors > dims)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("%d subvectors of a vector with %d dimensions", subvectors, dims),
-                        errhint("A subvector has at least one dimension.")));
+                        errmsg("invalid number of subvectors %d for a vector with %d dimensions", subvectors, dims),
+                        errhint("A vector cannot have more subvectors than dimensions.")));
     if (bits != 4 && bits != 8)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("bits must be 4 or 8, not %d", bits)));
     if (rotated && dims > Quantizer::max_rotated_dims)
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("a rotation has at most %d dimensions, not %d",
+                        errmsg("cannot rotate vectors with more than %d dimensions: %d",
                                Quantizer::max_rotated_dims, dims)));
     return {QuantizerKind::product, dims, subvectors, bits, rotated};
 }
@@ -403,7 +403,7 @@ Datum train_accum(FunctionCallInfo fcinfo, QuantizerKind kind)
     MemoryContext context;
     if (!AggCheckCallContext(fcinfo, &context))
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("training functions are aggregates")));
+                        errmsg("aggregate function called in non-aggregate context")));
     auto* t = PG_ARGISNULL(0) ? nullptr : reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
     if (PG_ARGISNULL(1)) {
         if (!t)
@@ -493,7 +493,7 @@ QUIVER_FUNCTION(quantized_query_in)
 {
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("cannot accept a value of type quantized_query"),
-                    errhint("Make one with quantized_query(quantizer, vector).")));
+                    errhint("Use the function quantized_query(quantizer, vector).")));
     PG_RETURN_NULL();
 }
 QUIVER_FUNCTION(quantized_query_out)
@@ -511,7 +511,7 @@ QUIVER_FUNCTION(sq_quantizer)
     const int dims = PG_GETARG_INT32(0);
     if (dims < 1 || dims > max_dims)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("a quantizer has 1 to %d dimensions, not %d", max_dims, dims)));
+                        errmsg("dims must be between 1 and %d, not %d", max_dims, dims)));
     Quantizer* q = Quantizer::make(QuantizerKind::own_scalar, dims, dims, 8);
     q->fingerprint = q->compute_fingerprint();
     PG_RETURN_POINTER(q);
