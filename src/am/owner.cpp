@@ -58,7 +58,9 @@ void TableOfIndex::need_valid() const
     if (!index->rd_index->indisvalid)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
-                        errhint("%s_check without heap_check verifies its pages.", method.name)));
+                        errhint("REINDEX the index. To verify its pages only, use %s_check without "
+                                "heap_check.",
+                                method.name)));
 }
 
 void TableOfIndex::close() const

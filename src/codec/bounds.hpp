@@ -14,9 +14,9 @@ namespace quiver::codec {
 struct Measured {
     double distance;   // as Geometry says, in floats
     double query_norm2;
-    double norm2, error;           // of the code: CodeParams
-    double query_error = 0;        // bounds |q - q'|, if the distance is of a code q' of the query
-    uint32_t dims;                 // coordinates
+    double norm2, error;      // of the code: CodeParams
+    double query_error = 0;   // bounds |q - q'|, if the distance is of a code q' of the query
+    uint32_t dims;            // coordinates
 };
 
 constexpr Bounds no_bounds = {-std::numeric_limits<double>::infinity(),
@@ -30,9 +30,11 @@ inline double rounding(uint32_t dims) { return 4e-6 * (1 + dims / 2048.0); }
 // From bounds of |q - x|: by the triangle inequality, |q - x'| - error and |q - x'| + error.
 inline Bounds euclidean_bounds(const Measured& m, Unit unit)
 {
-    const double epsilon = rounding(m.dims), query_margin = m.query_error * std::sqrt(m.norm2) * (1 + epsilon),
+    const double epsilon = rounding(m.dims),
+                 query_margin = m.query_error * std::sqrt(m.norm2) * (1 + epsilon),
                  margin = m.error * (1 + epsilon),
-                 margin2 = epsilon * (m.query_norm2 + m.norm2) + 2 * query_margin;   // of what is squared
+                 margin2 =
+                     epsilon * (m.query_norm2 + m.norm2) + 2 * query_margin;   // of what is squared
     const double low = at_least_0(std::sqrt(at_least_0(m.distance - margin2)) - margin),
                  high = std::sqrt(at_least_0(m.distance + margin2)) + margin;
     if (unit == Unit::root)

@@ -72,11 +72,11 @@ struct Value {
 
 // Numbers that belong to a code. They are on disk.
 struct CodeParams {
-    float offset;     // of coordinates: x' = offset + scale * code
+    float offset;   // of coordinates: x' = offset + scale * code
     float scale;
     float norm2;      // |x'|^2; taxicab: the sum of |x'_i|; bits: how many are 1
     float code_sum;   // the sum of the bytes of the code
-    float error;      // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
+    float error;   // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
 };
 
 // A code: where its bytes are. It stands for a vector x', which all distances are about.

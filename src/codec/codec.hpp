@@ -18,9 +18,10 @@ struct CodecSpec {
 
 // What follows from that.
 struct CodecTraits {
-    uint32_t padded;       // coordinates (or bits) that a code has
-    uint32_t code_bytes;   // of a code; if codes vary in length, room for its begin in a node's own slot
-    bool rotated = false;           // it wants rotated vectors (codec/rotation.hpp)
+    uint32_t padded;   // coordinates (or bits) that a code has
+    uint32_t
+        code_bytes;   // of a code; if codes vary in length, room for its begin in a node's own slot
+    bool rotated = false;   // it wants rotated vectors (codec/rotation.hpp)
     bool varies_in_length = false;
     // How well rows can be put in order without reading them from the table.
     enum class Order : uint8_t {

@@ -9,8 +9,8 @@
 namespace quiver::codec {
 
 // One file each.
-extern const CodecEntry scalar_codec, fine_codec, full_codec, product_codec, taxicab_codec, bits_codec,
-    sparse_codec;
+extern const CodecEntry scalar_codec, fine_codec, full_codec, product_codec, taxicab_codec,
+    bits_codec, sparse_codec;
 
 namespace {
 
@@ -20,8 +20,7 @@ constexpr const CodecEntry* codecs[] = {
     &full_codec,      // 32 bits: floats
     &product_codec,   // 1, 2 or 4 bits
     &taxicab_codec,   // vectors under l1
-    &bits_codec,
-    &sparse_codec,
+    &bits_codec,    &sparse_codec,
 };
 
 const CodecEntry& codec_for(const CodecSpec& spec)

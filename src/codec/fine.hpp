@@ -23,8 +23,8 @@ inline double scalar_fine_decode(const CodeParams& p, uint8_t code, uint32_t fin
 }
 
 // `fine`: n * bits / 8 bytes
-inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p,
-                                const uint8_t* code, uint32_t bits, uint8_t* fine)
+inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p, const uint8_t* code,
+                                uint32_t bits, uint8_t* fine)
 {
     const double levels = 1 << bits;
     double norm2 = 0, error2 = 0;
@@ -47,8 +47,8 @@ inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p,
 }
 
 // <q, x''>; q_sum: of q's coordinates
-inline double scalar_fine_ip(const float* q, double q_sum, const CodeParams& x,
-                             const uint8_t* code, const uint8_t* fine, uint32_t bits, size_t n)
+inline double scalar_fine_ip(const float* q, double q_sum, const CodeParams& x, const uint8_t* code,
+                             const uint8_t* fine, uint32_t bits, size_t n)
 {
     // In the middle between the codes, which is close to 0: nothing is lost to sums of large numbers.
     const double step = x.scale / static_cast<double>(1 << bits),

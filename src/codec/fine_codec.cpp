@@ -25,8 +25,8 @@ class FineCodec final : public ScalarCodec {
     }
     static CodecTraits traits_for(const CodecSpec& spec)
     {
-        const uint32_t n = padded(spec),
-                       bytes = n + static_cast<uint32_t>(sizeof(FineParams)) + n * (spec.bits - 8) / 8;
+        const uint32_t n = padded(spec), bytes = n + static_cast<uint32_t>(sizeof(FineParams)) +
+                                                 n * (spec.bits - 8) / 8;
         return {.padded = n,
                 .code_bytes = bytes,
                 .rotated = true,
@@ -48,9 +48,8 @@ class FineCodec final : public ScalarCodec {
     {
         const Code code = ScalarCodec::encode(x, buffer);
         uint8_t* after = buffer.data() + traits.padded;
-        const FineParams params =
-            scalar_refine(x.dense, traits.padded, code.params, code.bytes, more_bits(),
-                          after + sizeof(FineParams));
+        const FineParams params = scalar_refine(x.dense, traits.padded, code.params, code.bytes,
+                                                more_bits(), after + sizeof(FineParams));
         std::memcpy(after, &params, sizeof params);
         return code;
     }

@@ -108,8 +108,7 @@ class ProductQuery final : public RotatedQuery {
 
 class ProductTraining final : public Training {
   public:
-    explicit ProductTraining(const ProductCodec& codec)
-        : codec_(codec), trainer_(codec.subvector())
+    explicit ProductTraining(const ProductCodec& codec) : codec_(codec), trainer_(codec.subvector())
     {
     }
     void add(const Value& x) override { trainer_.add(x.dense, codec_.traits.padded); }

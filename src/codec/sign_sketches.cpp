@@ -34,8 +34,8 @@ class Query final : public SketchQuery {
         // The kernel goes by the stride, so all of it is scored.
         QUIVER_ASSERT(neighbours.stride % 4 == 0);
         score_.resize(neighbours.stride + 8);
-        simd::kernels().sketches.score(neighbours.bits, words_, neighbours.stride,
-                                       binary_.planes(), score_.data());
+        simd::kernels().sketches.score(neighbours.bits, words_, neighbours.stride, binary_.planes(),
+                                       score_.data());
         // Inner product: only the part of the query across the node is estimated, so that neither
         // the query's length nor the node's matters (src/graph/README.md).
         const float along = !ip_ ? 1.0f : norm2 > 0 ? -distance / norm2 : 0.0f;
@@ -102,11 +102,10 @@ class Encoder final : public SketchEncoder {
 class Set final : public SketchedSet {
   public:
     explicit Set(const SignSketches& sketches)
-        : SketchedSet(sketches.shape().words),
-          bits_(static_cast<float>(sketches.bits())),
+        : SketchedSet(sketches.shape().words), bits_(static_cast<float>(sketches.bits())),
           ip_(sketches.codec().metric.geometry == Geometry::inner_product),
-          root_(std::sqrt(2 / (std::numbers::pi_v<float> *
-                               static_cast<float>(sketches.codec().traits.padded))))
+          root_(std::sqrt(
+              2 / (std::numbers::pi_v<float> * static_cast<float>(sketches.codec().traits.padded))))
     {
     }
 
@@ -125,11 +124,10 @@ class Set final : public SketchedSet {
         }
         for (uint32_t i = 0; i < block.count; i++) {
             const float a = block.a[i], b = block.b[i];
-            measure(i, b,
-                    ip_ ? -b * (centre_.offset() +
-                                centre_.factor() * static_cast<float>(score_[i])) -
-                              a
-                        : 0);
+            measure(
+                i, b,
+                ip_ ? -b * (centre_.offset() + centre_.factor() * static_cast<float>(score_[i])) - a
+                    : 0);
         }
         measure(block.count, newcomer.sketch().factors.b, newcomer.centre_dot());
     }

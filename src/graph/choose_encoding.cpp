@@ -76,7 +76,8 @@ class Chooser {
     Choice with(uint32_t degree, uint32_t fold, uint32_t bits) const
     {
         // Nodes of small codes have room for fewer rows, too.
-        const EncodingShape shape = {spec(bits), fold, degree, is_small(bits) ? 4u : Layout::max_tids};
+        const EncodingShape shape = {spec(bits), fold, degree,
+                                     is_small(bits) ? 4u : Layout::max_tids};
         const Layout layout = shape.layout();
         return {shape, layout, layout.slots_per_page(usable_)};
     }
@@ -102,7 +103,7 @@ class Chooser {
 
     uint32_t first_fold(uint32_t bits) const
     {
-        return is_fold_asked() ? static_cast<uint32_t>(std::max(wishes_.fold, 0))
+        return is_fold_asked()  ? static_cast<uint32_t>(std::max(wishes_.fold, 0))
                : is_small(bits) ? 2
                                 : 1;
     }

@@ -16,7 +16,8 @@ struct EncodingShape {
     Layout layout() const
     {
         const codec::CodecTraits t = codec::codec_traits(codec);
-        return Layout({t.code_bytes, t.varies_in_length, codec::sketch_shape(codec, fold), degree, tids});
+        return Layout(
+            {t.code_bytes, t.varies_in_length, codec::sketch_shape(codec, fold), degree, tids});
     }
 };
 

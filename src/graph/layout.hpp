@@ -30,7 +30,7 @@ constexpr int max_degree = 200;
 
 // The life of a node: src/graph/README.md, lifecycle.hpp.
 enum class SlotState : uint8_t {
-    free = 0,       // never used, or freed: the slot's stamp says when it may be used
+    free = 0,   // never used, or freed: the slot's stamp says when it may be used
     live = 1,
     deleted = 2,    // no rows left; still leads on until vacuum has removed the links to it
     overflow = 3,   // not a node: more of a node's code
@@ -48,10 +48,10 @@ struct SlotHeader {
     uint8_t level;
     uint8_t degree;
     uint8_t tid_count;
-    SlotId down;                  // the node's slot one layer below; no_slot on layer 0
-                                  // overflow: the slot that goes on; no_slot in the last
-    CodeParams params;            // of the own code
-    uint32_t length;              // bytes of the own code; overflow: of the part here
+    SlotId down;         // the node's slot one layer below; no_slot on layer 0
+                         // overflow: the slot that goes on; no_slot in the last
+    CodeParams params;   // of the own code
+    uint32_t length;     // bytes of the own code; overflow: of the part here
     // sparse: the first overflow slot, or no_slot. Lies where other codes have their offset.
     SlotId& overflow() { return *reinterpret_cast<SlotId*>(&params); }
     SlotId overflow() const
@@ -75,14 +75,15 @@ struct Layout {
         bool codes_vary = false;   // in length: what does not fit goes on in overflow slots
         codec::SketchShape sketch;
         uint32_t degree;   // neighbours that a slot has room for, a multiple of 4
-        uint32_t tids;     // heap rows that a node has room for; more of the same code make another node
+        uint32_t
+            tids;   // heap rows that a node has room for; more of the same code make another node
     };
 
     uint32_t code_bytes;
     bool codes_vary;
     uint32_t degree, tids;
-    uint32_t words;    // 64-bit words of a sketch; 0: neighbours are read to be scored
-    bool factor_b;     // do sketches have the second factor?
+    uint32_t words;   // 64-bit words of a sketch; 0: neighbours are read to be scored
+    bool factor_b;    // do sketches have the second factor?
     uint32_t code, ids, a, b, sketches, slot_bytes;   // offsets and the size
 
     bool sketched() const { return words > 0; }

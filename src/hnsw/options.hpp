@@ -20,11 +20,11 @@ inline constexpr am::IndexOption<Options> option_rows[] = {
     {"ef_construction", &Options::ef_construction, 64, 4, 1000,
      "Size of the dynamic candidate list for construction"},
     {"sketch_fold", &Options::sketch_fold, graph::choose_fold, graph::no_sketches, 64,
-     "Coordinates for each bit of a neighbour's sketch (0: chosen by the dimensions, -1: no "
+     "Number of dimensions per bit of a neighbour's sketch (0: chosen by the index, -1: no "
      "sketches)"},
     {"vector_bits", &Options::vector_bits, graph::choose_bits, 0, 32,
-     "Bits for each dimension of a node's own vector: 32 (in full), 16, 12, 8, or 4, 2, 1 by "
-     "product quantization (0: chosen)"},
+     "Bits per dimension of a node's own vector: 32 (exact), 16, 12, 8, or 4, 2, 1 by product "
+     "quantization (0: chosen by the index)"},
 };
 inline constinit am::OptionTable<Options> option_table(option_rows);
 

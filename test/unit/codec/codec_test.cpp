@@ -157,7 +157,8 @@ TEST_P(CodecTest, CodesStandForTheirVectors)
         const Sample s = sample();
         Vec<uint8_t> buffer;
         const Code code = codec->encode(s.view(), buffer);
-        EXPECT_EQ(code.length, codec->traits.varies_in_length ? s.index.size() * 8 : codec->traits.code_bytes);
+        EXPECT_EQ(code.length,
+                  codec->traits.varies_in_length ? s.index.size() * 8 : codec->traits.code_bytes);
         const std::vector<double> x = decoded(code);
         std::vector<double> difference(x.size());
         for (size_t j = 0; j < x.size(); j++)
@@ -178,13 +179,15 @@ TEST_P(CodecTest, Distances)
         Vec<uint8_t> a_buffer, b_buffer;
         const Code x = codec->encode(a.view(), a_buffer), y = codec->encode(b.view(), b_buffer);
         const std::vector<double> dx = decoded(x), dy = decoded(y);
-        const double slack = 1e-5 * (1 + size_of(dx) * (1 + size_of(dy)) + size_of(q.x) * size_of(dx));
+        const double slack =
+            1e-5 * (1 + size_of(dx) * (1 + size_of(dy)) + size_of(q.x) * size_of(dx));
         EXPECT_NEAR(codec->distance(x, y), distance_of(geometry, dx, dy), slack);
         query->set(q.view());
         // (The query of 16 bits a coordinate is off by what its bounds know.)
         EXPECT_NEAR(query->distance(x), distance_of(geometry, q.x, dx), 4 * slack);
         EXPECT_NEAR(query->norm2(),
-                    geometry == Geometry::taxicab ? size_of(q.x) : size_of(q.x) * size_of(q.x), slack);
+                    geometry == Geometry::taxicab ? size_of(q.x) : size_of(q.x) * size_of(q.x),
+                    slack);
     }
 }
 
@@ -201,7 +204,8 @@ TEST_P(CodecTest, BoundsHoldAndAreTight)
         query->set(q.view());
         const double distance = in_unit(codec->metric.unit, distance_of(geometry, q.x, a.x));
         const Bounds certain = query->bounds(query->distance(x), x.params.norm2, x.params.error),
-                     likely = query->likely_bounds(query->distance(x), x.params.norm2, x.params.error);
+                     likely =
+                         query->likely_bounds(query->distance(x), x.params.norm2, x.params.error);
         ASSERT_LE(certain.low, distance);
         ASSERT_GE(certain.high, distance);
         likely_misses += distance < likely.low || distance > likely.high;
@@ -247,9 +251,9 @@ TEST_P(CodecTest, BoundsOfWhatOverflows)
         for (size_t i = 0; i < a.dense.size(); i++)
             distance += geometry == Geometry::inner_product
                             ? -static_cast<double>(a.dense[i]) * q.dense[i]
-                            : geometry == Geometry::taxicab
-                                  ? std::fabs(static_cast<double>(a.dense[i]) - q.dense[i])
-                                  : std::pow(static_cast<double>(a.dense[i]) - q.dense[i], 2);
+                        : geometry == Geometry::taxicab
+                            ? std::fabs(static_cast<double>(a.dense[i]) - q.dense[i])
+                            : std::pow(static_cast<double>(a.dense[i]) - q.dense[i], 2);
         distance = in_unit(codec->metric.unit, distance);
         EXPECT_LE(b.low, distance * (1 + 1e-5 * (distance < 0 ? -1 : 1)));
         EXPECT_GE(b.high, distance * (1 - 1e-5 * (distance < 0 ? -1 : 1)));

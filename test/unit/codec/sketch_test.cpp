@@ -46,7 +46,8 @@ struct SketchTest : testing::TestWithParam<Kind> {
     std::vector<std::vector<float>> dense;
     std::vector<std::vector<uint8_t>> bits;
     std::vector<Vec<uint8_t>> buffers = std::vector<Vec<uint8_t>>(count + 2);
-    std::vector<Code> codes;   // 0: the node; then its neighbours, of which the last is the newcomer
+    std::vector<Code>
+        codes;   // 0: the node; then its neighbours, of which the last is the newcomer
     Value query_value;
     std::vector<uint64_t> words = std::vector<uint64_t>(stride * shape.words);
     std::vector<float> a = std::vector<float>(stride), b = std::vector<float>(stride);

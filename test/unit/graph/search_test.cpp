@@ -50,8 +50,9 @@ struct Fixture {
     std::vector<uint8_t> zeros = std::vector<uint8_t>(dims / 8);
     size_t most_rows = 0;
 
-    explicit Fixture(EncodingShape shape = choose_encoding(codec::Form::bits, codec::Metric::hamming,
-                                                           dims, {.m = 16, .fold = no_sketches}, 8160))
+    explicit Fixture(EncodingShape shape = choose_encoding(codec::Form::bits,
+                                                           codec::Metric::hamming, dims,
+                                                           {.m = 16, .fold = no_sketches}, 8160))
         : encoding(shape), store(encoding), query(encoding), search(store, query)
     {
         if (encoding.codec().spec.form == codec::Form::bits) {
@@ -437,7 +438,8 @@ TEST(Search, AnEntryThatLeadsNowhereIsReadAgain)
 // The distances of numbers that overflow a float are unknown: those candidates come first.
 TEST(Search, UnknownDistancesComeFirst)
 {
-    Fixture f(choose_encoding(codec::Form::dense, codec::Metric::l2, 64, {.m = 16, .fold = no_sketches}, 8160));
+    Fixture f(choose_encoding(codec::Form::dense, codec::Metric::l2, 64,
+                              {.m = 16, .fold = no_sketches}, 8160));
     std::vector<float> x(f.encoding.codec().traits.padded, 0);
     Value v;
     v.dense = x.data();
