@@ -61,11 +61,9 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
         check_same_dims(opclass_.type, v->dim, dims);
         simd::kernels().to_f32(v->x, plain_.data(), n);
     }
-    if (codec_.metric.unit_length) {
-        const double norm = std::sqrt(simd::kernels().norm2_f32(x, n));
-        if (!(norm > 0))
+    if (codec_.metric.prepare) {
+        if (!codec_.metric.prepare(x, n, plain_.data()))
             return false;
-        simd::kernels().scale(x, 1 / norm, plain_.data(), n);
         x = plain_.data();
     }
     if (codec_.traits.rotated) {
@@ -86,13 +84,9 @@ bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
     check_same_dims(opclass_.type, v->dim, static_cast<int>(codec_.spec.dims));
     index_.assign(v->index, v->index + v->nnz);
     plain_.assign(v->values(), v->values() + v->nnz);
-    if (codec_.metric.unit_length) {
-        const double norm = std::sqrt(simd::kernels().norm2_f32(plain_.data(), plain_.size()));
-        if (!(norm > 0))
-            return false;
-        for (float& x : plain_)
-            x = static_cast<float>(x / norm);
-    }
+    if (codec_.metric.prepare &&
+        !codec_.metric.prepare(plain_.data(), plain_.size(), plain_.data()))
+        return false;
     to->sparse = {index_.data(), plain_.data(), index_.size()};
     return true;
 }

@@ -1,12 +1,11 @@
-// Vectors, metrics, and codes: what is kept of a vector in its place.
+// Vectors and codes: what is kept of a vector in its place.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <type_traits>
 
-#include "simd/kernels.hpp"
+#include "codec/metric.hpp"
 
 namespace quiver::codec {
 
@@ -22,45 +21,6 @@ enum class Form : uint8_t { dense = 1, bits = 2, sparse = 3 };
 constexpr uint32_t max_dims_of(Form form)
 {
     return form == Form::dense ? 16000 : form == Form::bits ? 64000 : 1000000000;
-}
-
-// What is computed between two vectors. Less is nearer.
-enum class Geometry : uint8_t {
-    euclidean,       // squared distance
-    inner_product,   // negated
-    taxicab,         // sum of |x_i - y_i|
-    hamming,
-    jaccard,
-};
-
-// How an operator's result follows from that.
-enum class Unit : uint8_t { as_it_is, root, half };
-
-// The numbers are on disk.
-enum class Metric : uint8_t { l2 = 1, ip = 2, cosine = 3, l1 = 4, hamming = 5, jaccard = 6 };
-
-struct MetricTraits {
-    const char* name;
-    Geometry geometry;
-    Unit unit;
-    bool unit_length;   // vectors are scaled to length 1; the zero vector has no place
-};
-
-constexpr MetricTraits metrics[] = {
-    {"l2", Geometry::euclidean, Unit::root, false},
-    {"ip", Geometry::inner_product, Unit::as_it_is, false},
-    {"cosine", Geometry::euclidean, Unit::half, true},
-    {"l1", Geometry::taxicab, Unit::as_it_is, false},
-    {"hamming", Geometry::hamming, Unit::as_it_is, false},
-    {"jaccard", Geometry::jaccard, Unit::as_it_is, false},
-};
-constexpr bool is_metric(Metric metric)
-{
-    return metric >= Metric{1} && static_cast<size_t>(metric) <= std::size(metrics);
-}
-constexpr const MetricTraits& traits_of(Metric metric)
-{
-    return metrics[static_cast<size_t>(metric) - 1];
 }
 
 // A vector as it is indexed and searched for. One of the three is set, as the form says.

@@ -48,10 +48,9 @@ void check_options(const Options& options, const am::Opclass& opclass)
     if (options.ef_construction < 2 * options.m)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("ef_construction must be greater than or equal to 2 * m")));
+    const codec::CodecSpec usual = {opclass.form(), opclass.metric, 64, 8};
     if (options.sketch_fold > 0 &&
-        (opclass.form() == codec::Form::bits
-             ? options.sketch_fold > 1
-             : opclass.form() == codec::Form::sparse || opclass.metric == codec::Metric::l1))
+        codec::sketch_shape(usual, static_cast<uint32>(options.sketch_fold)).words == 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("this operator class does not support sketch_fold = %d",
                                options.sketch_fold),

@@ -73,7 +73,7 @@ class Recall {
     void sample(int count)
     {
         sample_ = static_cast<size_t>(count);
-        own_ = am::opclass_of(index_).metric == codec::Metric::ip ? 0 : 1;
+        own_ = metric().geometry == codec::Geometry::inner_product ? 0 : 1;
         for_each_row([&](Datum value) { consider(value); });
     }
     void given(ArrayType* array)
@@ -123,11 +123,14 @@ class Recall {
     {
         return DatumGetFloat8(FunctionCall2Coll(&distance_, index_->rd_indcollation[0], a, b));
     }
+    const codec::MetricTraits& metric() const
+    {
+        return codec::traits_of(am::opclass_of(index_).metric);
+    }
     // The zero vector has no direction, so no row is nearer to it than another by cosine.
     bool directed(Datum value)
     {
-        return am::opclass_of(index_).metric != codec::Metric::cosine ||
-               !std::isnan(distance(value, value));
+        return !metric().prepare || !std::isnan(distance(value, value));
     }
 
     // Calls f(value) for each row that belongs into the index, as the snapshot sees it.

@@ -97,12 +97,8 @@ struct CodecTest : testing::TestWithParam<Kind> {
         if (spec.form == Form::dense) {
             for (uint32_t i = 0; i < n; i++)
                 s.dense.push_back(i < spec.dims || codec->traits.rotated ? normal(rng) : 0);
-            if (codec->metric.unit_length) {
-                double norm2 = 0;
-                for (const float v : s.dense)
-                    norm2 += static_cast<double>(v) * v;
-                for (float& v : s.dense)
-                    v = static_cast<float>(v / std::sqrt(norm2));
+            if (codec->metric.prepare) {
+                EXPECT_TRUE(codec->metric.prepare(s.dense.data(), s.dense.size(), s.dense.data()));
             }
             if (prepared)
                 codec->prepare(s.dense.data());
@@ -364,6 +360,16 @@ TEST(Codecs, WhatNoCodecFits)
     EXPECT_FALSE(is_metric(Metric{0}));
     EXPECT_TRUE(is_metric(Metric::jaccard));
     EXPECT_FALSE(is_metric(Metric{7}));
+}
+
+TEST(Metrics, UnitLength)
+{
+    float x[] = {3, 0, 4};
+    EXPECT_TRUE(to_unit_length(x, 3, x));
+    EXPECT_FLOAT_EQ(x[0], 0.6f);
+    EXPECT_FLOAT_EQ(x[2], 0.8f);
+    const float zero[3] = {};
+    EXPECT_FALSE(to_unit_length(zero, 3, x));
 }
 
 }   // namespace

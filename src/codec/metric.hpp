@@ -1,0 +1,66 @@
+// Metrics. The last table has a row for each.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+#include "simd/kernels.hpp"
+
+namespace quiver::codec {
+
+// The numbers are on disk.
+enum class Metric : uint8_t { l2 = 1, ip = 2, cosine = 3, l1 = 4, hamming = 5, jaccard = 6 };
+
+// What is computed between two vectors. Less is nearer.
+enum class Geometry : uint8_t {
+    euclidean,       // squared distance
+    inner_product,   // negated
+    taxicab,         // sum of |x_i - y_i|
+    hamming,
+    jaccard,
+};
+
+// How an operator's result follows from that.
+enum class Unit : uint8_t { as_it_is, root, half };
+
+// Changes a vector's n coordinates before it is indexed or searched for; `to` may be `x`. False: the vector has no place.
+using Prepare = bool (*)(const float* x, size_t n, float* to);
+
+// Scales a vector to length 1. The zero vector has no direction.
+inline bool to_unit_length(const float* x, size_t n, float* to)
+{
+    const double norm = std::sqrt(simd::kernels().norm2_f32(x, n));
+    if (!(norm > 0))
+        return false;
+    simd::kernels().scale(x, 1 / norm, to, n);
+    return true;
+}
+
+struct MetricTraits {
+    const char* name;
+    Geometry geometry;
+    Unit unit;
+    Prepare prepare;   // null: vectors stay as they are
+};
+
+// In the order of their numbers.
+constexpr MetricTraits metrics[] = {
+    {"l2", Geometry::euclidean, Unit::root, nullptr},
+    {"ip", Geometry::inner_product, Unit::as_it_is, nullptr},
+    {"cosine", Geometry::euclidean, Unit::half, to_unit_length},
+    {"l1", Geometry::taxicab, Unit::as_it_is, nullptr},
+    {"hamming", Geometry::hamming, Unit::as_it_is, nullptr},
+    {"jaccard", Geometry::jaccard, Unit::as_it_is, nullptr},
+};
+constexpr bool is_metric(Metric metric)
+{
+    return metric >= Metric{1} && static_cast<size_t>(metric) <= std::size(metrics);
+}
+constexpr const MetricTraits& traits_of(Metric metric)
+{
+    return metrics[static_cast<size_t>(metric) - 1];
+}
+
+}   // namespace quiver::codec
