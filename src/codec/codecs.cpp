@@ -14,14 +14,17 @@ extern const CodecEntry scalar_codec, fine_codec, full_codec, product_codec, tax
 
 namespace {
 
+// clang-format off
 constexpr const CodecEntry* codecs[] = {
-    &scalar_codec,    // vectors: 8 bits a coordinate
+    &scalar_codec,    // vectors: 8 bits per dimension
     &fine_codec,      // 12 or 16 bits
     &full_codec,      // 32 bits: floats
     &product_codec,   // 1, 2 or 4 bits
     &taxicab_codec,   // vectors under l1
-    &bits_codec,    &sparse_codec,
+    &bits_codec,
+    &sparse_codec,
 };
+// clang-format on
 
 const CodecEntry& codec_for(const CodecSpec& spec)
 {
