@@ -12,24 +12,9 @@ namespace quiver::codec {
 
 void Nearest::add(float distance, int64_t id)
 {
-    const Found f{std::isnan(distance) ? INFINITY : distance, id};
-    if (found_.size() == k_) {
-        if (!(f < found_.front()))
-            return;
-        std::pop_heap(found_.begin(), found_.end());
-        found_.back() = f;
-    } else
-        found_.push_back(f);
-    std::push_heap(found_.begin(), found_.end());
-    // Of equals the least id is kept.
-    if (found_.size() == k_)
-        limit_ = std::nextafter(found_.front().distance, INFINITY);
-}
-
-const Vec<Nearest::Found>& Nearest::sorted()
-{
-    std::sort_heap(found_.begin(), found_.end());
-    return found_;
+    // The limit is above the farthest, as of codes that are equally far the one with the least id is kept.
+    if (nearest_.add({std::isnan(distance) ? INFINITY : distance, id}) && full())
+        limit_ = std::nextafter(nearest_.farthest().distance, INFINITY);
 }
 
 bool NibbleTables::set(size_t groups, const float* tables, float sign)
@@ -113,7 +98,7 @@ void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, cons
     for (size_t done = 0; done < count;) {
         const size_t n = std::min(at_once, count - done);
         const uint8_t* at = codes + done * stride;
-        if (nibbles_ && to->found().size() == to->k()) {
+        if (nibbles_ && to->full()) {
             uint64_t near[at_once / 64];
             uint32_t most = bytes_.most(to->limit());
             kernels.score_nibbles(bytes_.bytes(), code_bytes_, at, stride, n, most, score_, near);
@@ -125,7 +110,7 @@ void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, cons
                     add(at + i * stride, ids[done + i], to);
                     most = bytes_.most(to->limit());
                 }
-        } else if (to->found().size() == to->k()) {
+        } else if (to->full()) {
             kernels.score(tables_, code_bytes_, at, stride, n, sum_);
             for (size_t i = 0; i < n; i++)
                 if (sign_ * sum_[i] < to->limit() + slack_)

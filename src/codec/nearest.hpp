@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/memory.hpp"
+#include "core/heap.hpp"
 
 namespace quiver::codec {
 
@@ -21,19 +21,19 @@ class Nearest {
         }
     };
 
-    explicit Nearest(size_t k) : k_(k) {}   // k > 0
+    explicit Nearest(size_t k) : nearest_(k) {}   // k > 0
     void add(float distance, int64_t id);
-    // What is not nearer than this has no chance.
+    // A code that is not nearer than this cannot be among them.
     float limit() const { return limit_; }
-    size_t k() const { return k_; }
-    // In no order
-    const Vec<Found>& found() const { return found_; }
-    // Nearest first; nothing can be added afterwards.
-    const Vec<Found>& sorted();
+    size_t k() const { return nearest_.k(); }
+    bool full() const { return nearest_.full(); }
+    // In no order.
+    const Vec<Found>& found() const { return nearest_.all(); }
+    // Nearest first. Nothing can be added afterwards.
+    const Vec<Found>& sorted() { return nearest_.sorted(); }
 
   private:
-    size_t k_;
-    Vec<Found> found_;   // a heap, the farthest on top
+    KNearest<Found> nearest_;
     float limit_ = INFINITY;
 };
 

@@ -93,35 +93,82 @@ class MinHeap {
     Vec<Candidate> v_;
 };
 
-// The `capacity` nearest; the farthest of them on top.
-class BoundedMaxHeap {
+// The k nearest of all that was added: a heap with the farthest of them on top. T orders by distance; it is a distance,
+// or has an id, too.
+template <class T>
+class KNearest {
   public:
-    explicit BoundedMaxHeap(size_t capacity) : capacity_(capacity) {}
+    explicit KNearest(size_t k = 0) : k_(k) {}   // k > 0 before anything is added
 
-    void reset(size_t capacity)
+    void reset(size_t k)
     {
-        capacity_ = capacity;
+        k_ = k;
         v_.clear();
     }
-    size_t capacity() const { return capacity_; }
-    bool full() const { return v_.size() >= capacity_; }
+    // Allocates room for all k now, for a caller whose add() runs in a memory context that does not last.
+    void reserve() { v_.reserve(k_); }
+    size_t k() const { return k_; }
     size_t size() const { return v_.size(); }
-    Candidate top() const { return v_.front(); }
-    // Would a candidate at this distance enter?
-    bool wants(float distance) const { return !full() || distance < top().distance(); }
-    void push(Candidate c)
+    bool full() const { return v_.size() >= k_; }
+    const T& farthest() const { return v_.front(); }
+    // False if k others are nearer.
+    bool add(const T& x)
     {
-        v_.push_back(c);
-        std::push_heap(v_.begin(), v_.end());
-        if (v_.size() > capacity_) {
-            std::pop_heap(v_.begin(), v_.end());
-            v_.pop_back();
+        if (!full()) {
+            v_.push_back(x);
+            std::push_heap(v_.begin(), v_.end());
+            return true;
         }
+        if (!(x < v_.front()))
+            return false;
+        replace_farthest(x);
+        return true;
+    }
+    // How many are at most that far.
+    size_t within(const T& limit) const
+    {
+        return static_cast<size_t>(
+            std::count_if(v_.begin(), v_.end(), [&](const T& x) { return x <= limit; }));
+    }
+    // In no order.
+    const Vec<T>& all() const { return v_; }
+    // Nearest first. Nothing can be added afterwards.
+    const Vec<T>& sorted()
+    {
+        std::sort_heap(v_.begin(), v_.end());
+        return v_;
     }
 
   private:
-    size_t capacity_;
-    Vec<Candidate> v_;
+    // Puts `x` where it belongs. (std::pop_heap() and push_heap() would go through the heap twice.)
+    void replace_farthest(const T x)
+    {
+        const size_t n = v_.size();
+        size_t i = 0;
+        for (size_t child; (child = 2 * i + 1) < n; i = child) {
+            if (child + 1 < n)
+                child += v_[child] < v_[child + 1];
+            if (!(x < v_[child]))
+                break;
+            v_[i] = v_[child];
+        }
+        v_[i] = x;
+    }
+
+    size_t k_;
+    Vec<T> v_;
+};
+
+// The same of the nodes that a search has visited, by the names that the search has for it.
+class BoundedMaxHeap : public KNearest<Candidate> {
+  public:
+    using KNearest::KNearest;
+
+    size_t capacity() const { return k(); }
+    Candidate top() const { return farthest(); }
+    void push(Candidate c) { add(c); }
+    // Would a candidate at this distance enter?
+    bool wants(float distance) const { return !full() || distance < top().distance(); }
 };
 
 // Ids seen so far: open addressing over powers of two.
@@ -179,7 +226,8 @@ class IdSet {
         mask_ = n - 1;
         used_.clear();
     }
-    void grow()
+    // Not inlined, so that insert() is.
+    [[gnu::noinline]] void grow()
     {
         Vec<uint32_t> old;
         old.swap(v_);
