@@ -1,6 +1,8 @@
 // Codes and sketches in slots.
 #pragma once
 
+#include <span>
+
 #include "graph/encoding.hpp"
 
 namespace quiver::graph {
@@ -28,6 +30,9 @@ inline uint32_t degree_of(const Slot& slot)
     // A damaged degree must not lead out of the slot.
     return std::min<uint32_t>(slot.header().degree, slot.layout().degree);
 }
+
+// The slots to which this one links.
+inline std::span<const SlotId> links_of(const Slot& slot) { return {slot.ids(), degree_of(slot)}; }
 
 // The sketches of the neighbours.
 inline codec::SketchBlock sketches_in(const Slot& slot)

@@ -146,7 +146,7 @@ class Attacher {
     // Is the node reached now? At nobody's cost.
     bool attach(SlotId id)
     {
-        return attach(id, [&] { return inserter_.make_known(false); });
+        return attach(id, [&] { return inserter_.ensure_reachable(false); });
     }
     // For those of which attach() failed, when it has served all others: at the cost of a link to a deleted node,
     // as others lead to what is behind it by now; or of a link of the node's own that is not needed; or the nodes to
@@ -154,10 +154,10 @@ class Attacher {
     bool attach_by_all_means(SlotId id, int depth = 2)
     {
         const auto by_all_means = [&] {
-            if (inserter_.make_known(true))
+            if (inserter_.ensure_reachable(true))
                 return true;
             const SlotId spare = spare_link(id);
-            return spare != no_slot && inserter_.make_known_for(spare);
+            return spare != no_slot && inserter_.ensure_reachable_dropping(spare);
         };
         if (attach(id, by_all_means))
             return true;
@@ -258,7 +258,7 @@ void ensure_all(S& store, Inserter<S>& inserter)
         bool any = false;
         for_each_node(store, [&](SlotId id) {
             if (links[id] < enough_links && inserter.load(id) && !inserter.is_found())
-                any |= inserter.make_known(true);
+                any |= inserter.ensure_reachable(true);
         });
         if (!any)
             break;
@@ -554,7 +554,7 @@ class Removal {
                 return;
             store_.poll();
             if (inserter_.load(id) && !inserter_.is_found())
-                inserter_.make_known(true);
+                inserter_.ensure_reachable(true);
         });
     }
 

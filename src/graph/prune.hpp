@@ -1,63 +1,85 @@
-// Which neighbours a node keeps: the heuristic of HNSW (Malkov and Yashunin 2016, algorithm 4): a
-// candidate is good if it is nearer to the node than to every neighbour that is nearer still.
+// The choice of a node's neighbours: the heuristic of HNSW (Malkov and Yashunin 2016, algorithm 4). It selects a
+// candidate that is nearer to the node than to every neighbour selected before it. So neighbours lie in all directions.
 #pragma once
 
 #include "graph/vectors.hpp"
 
 namespace quiver::graph {
 
-// A candidate as a node sees it.
-struct Seen {
+// Where a candidate is, as the node sees it.
+struct Proximity {
     float distance;   // to the node
-    bool equal;       // has the node's own code
+    bool equal;       // its code is the node's own
 };
 
-// Does neighbour `kept` make `candidate` superfluous, `pair` being the distance between the two? It does if the
-// candidate is not nearer to the node than to that neighbour. But a neighbour that equals the node is as far
-// from all others as the node is. It makes only further equals superfluous: else equal nodes would lead to
-// nobody but each other, an island in the graph.
-inline bool makes_superfluous(Seen kept, Seen candidate, float pair)
+// Does the neighbour `selected` make `candidate` superfluous? It does if the candidate is not nearer to the node than to
+// that neighbour: pair_distance is the distance between the two. But a neighbour that equals the node is as far from all
+// others as the node is. It makes only further equals superfluous: otherwise equal nodes would link only to each other,
+// an island in the graph.
+inline bool makes_superfluous(Proximity selected, Proximity candidate, float pair_distance)
 {
-    return pair <= candidate.distance && (!kept.equal || candidate.equal);
+    return pair_distance <= candidate.distance && (!selected.equal || candidate.equal);
 }
 
-// Up to `most` of `count` candidates (nearest first) into `kept`. Where that leaves fewer than `least`, the
-// nearest of those turned down are kept too: on 100,000 text embeddings filling half of the places gave the
-// best recall, filling all cost a fifth of the speed.
-//     float pair(i, j): the distance between candidates i and j
-template <class PairDistance>
-void select_neighbours(const Vec<Seen>& candidates, size_t least, size_t most, Vec<uint32_t>& kept,
-                       PairDistance&& pair, Vec<uint32_t>* turned_down = nullptr)
+// How many neighbours to select.
+struct SelectionLimits {
+    // The first so many candidates are neighbours in any case. Only these can be in any order.
+    size_t fixed = 0;
+    // Where the heuristic selects fewer, the nearest of the discarded candidates are selected, too. On 100,000 text
+    // embeddings, filling half of the places gave the best recall, and filling all cost a fifth of the speed.
+    size_t least = 0;
+    size_t most;
+};
+
+// Numbers of candidates.
+struct Selection {
+    Vec<uint32_t> selected;
+    Vec<uint32_t>
+        discarded;   // nearest first; some may be selected all the same (SelectionLimits::least)
+};
+
+// Selects neighbours from `candidates`, nearest first:
+//     size()                       how many there are
+//     proximity(i)                 of candidate i
+//     float pair_distance(i, j)    between candidates i and j
+template <class Candidates>
+void select_neighbours(const Candidates& candidates, const SelectionLimits& limits, Selection& to)
 {
-    kept.clear();
-    Vec<uint32_t> pruned;
-    for (uint32_t i = 0; i < candidates.size() && kept.size() < most; i++) {
-        bool good = true;
-        for (const uint32_t k : kept)
-            if (makes_superfluous(candidates[k], candidates[i], pair(i, k))) {
-                good = false;
-                break;
-            }
-        (good ? kept : pruned).push_back(i);
-    }
-    if (turned_down)
-        *turned_down = pruned;
-    for (size_t i = 0; i < pruned.size() && kept.size() < least; i++)
-        kept.push_back(pruned[i]);
+    to.selected.clear();
+    to.discarded.clear();
+    for (uint32_t i = 0; i < limits.fixed; i++)
+        to.selected.push_back(i);
+    const auto is_superfluous = [&](uint32_t i) {
+        const Proximity candidate = candidates.proximity(i);
+        for (const uint32_t s : to.selected) {
+            const Proximity selected = candidates.proximity(s);
+            // A fixed neighbour that is farther away than the candidate must not keep it out.
+            if (s < limits.fixed && !(selected.distance < candidate.distance))
+                continue;
+            if (makes_superfluous(selected, candidate, candidates.pair_distance(i, s)))
+                return true;
+        }
+        return false;
+    };
+    for (auto i = static_cast<uint32_t>(limits.fixed);
+         i < candidates.size() && to.selected.size() < limits.most; i++)
+        (is_superfluous(i) ? to.discarded : to.selected).push_back(i);
+    for (size_t i = 0; i < to.discarded.size() && to.selected.size() < limits.least; i++)
+        to.selected.push_back(to.discarded[i]);
 }
 
-// Of `count` candidates, nearest first, the one to give up: the farthest of those that were turned
-// down, or of all. Not one that is spared.
-template <class Spared>
-uint32_t least_useful(const Vec<uint32_t>& turned_down, uint32_t count, Spared&& spared)
+// The candidate, of `count`, that a node can best do without: the farthest discarded one, or else the farthest of all.
+// is_exempt(i) rules out one candidate.
+template <class IsExempt>
+uint32_t least_useful(const Selection& selection, uint32_t count, IsExempt&& is_exempt)
 {
-    for (size_t i = turned_down.size(); i-- > 0;)
-        if (!spared(turned_down[i]))
-            return turned_down[i];
-    return spared(count - 1) ? count - 2 : count - 1;
+    for (size_t i = selection.discarded.size(); i-- > 0;)
+        if (!is_exempt(selection.discarded[i]))
+            return selection.discarded[i];
+    return is_exempt(count - 1) ? count - 2 : count - 1;
 }
 
-// The neighbours of one slot and a newcomer, known from their sketches alone.
+// The neighbours of one full slot and a new node, compared by their sketches alone.
 class SketchedNeighbours {
   public:
     explicit SketchedNeighbours(const Encoding& encoding)
@@ -65,9 +87,10 @@ class SketchedNeighbours {
     {
     }
 
-    // The place of the neighbour that a full slot gives up for the newcomer in `encoder`; degree if
-    // that is the newcomer itself, which `stay` rules out.
-    uint32_t victim(const Slot& slot, const LinkEncoder& encoder, bool stay)
+    // Which link of the slot would a link to the new node replace? `encoder` has encoded the new node last, relative to
+    // the slot's own. Returns the link's place, or the degree if the new node is the least useful one itself. `force`:
+    // the new node is not given up.
+    uint32_t place_for_new(const Slot& slot, const LinkEncoder& encoder, bool force)
     {
         const uint32_t degree = slot.layout().degree, count = degree + 1;
         set_->set(sketches_in(slot), code_in(slot), encoder.sketches());
@@ -77,20 +100,33 @@ class SketchedNeighbours {
         std::sort(order_.begin(), order_.end());
         sorted_.clear();
         for (const Candidate& c : order_)
-            sorted_.push_back({c.distance(), set_->equals_centre(c.id())});
-        select_neighbours(
-            sorted_, 0, count, kept_,
-            [&](uint32_t x, uint32_t y) { return set_->pair(order_[x].id(), order_[y].id()); },
-            &turned_down_);
-        const auto spared = [&](uint32_t i) { return stay && order_[i].id() == degree; };
-        return order_[least_useful(turned_down_, count, spared)].id();
+            sorted_.push_back({c.id(), {c.distance(), set_->equals_centre(c.id())}});
+        select_neighbours(View{*set_, sorted_}, {.most = count}, selection_);
+        const auto is_exempt = [&](uint32_t i) { return force && sorted_[i].number == degree; };
+        return sorted_[least_useful(selection_, count, is_exempt)].number;
     }
 
   private:
+    struct Member {
+        uint32_t number;   // in set_
+        Proximity proximity;
+    };
+    struct View {
+        const codec::SketchedSet& set;
+        const Vec<Member>& sorted;
+
+        size_t size() const { return sorted.size(); }
+        Proximity proximity(uint32_t i) const { return sorted[i].proximity; }
+        float pair_distance(uint32_t i, uint32_t j) const
+        {
+            return set.pair(sorted[i].number, sorted[j].number);
+        }
+    };
+
     Owned<codec::SketchedSet> set_;
-    Vec<Seen> sorted_;
     Vec<Candidate> order_;
-    Vec<uint32_t> kept_, turned_down_;
+    Vec<Member> sorted_;
+    Selection selection_;
 };
 
 }   // namespace quiver::graph

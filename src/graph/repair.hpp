@@ -1,11 +1,10 @@
-// Taking nodes out of the graph. Vacuum knows which slots are `gone`; each live slot that leads to
-// one gives the link up and takes, in its place, some of the gone slot's own neighbours (as
-// FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that the gone slot
-// still holds tell which of them are near, so only those are read. Where few of them are left,
-// new neighbours are searched for, as for an insert.
+// Repairs the links of one live node that links to deleted ones. It drops those links, and takes in their place some of the
+// deleted nodes' own neighbours (as FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that a
+// deleted node still holds tell which of them are near, so only these are read. Where few neighbours are left, others are
+// searched for, as for an insert. Vacuum calls this (lifecycle.hpp).
 #pragma once
 
-#include "graph/prune.hpp"
+#include "graph/links.hpp"
 #include "graph/search.hpp"
 
 namespace quiver::graph {
@@ -14,180 +13,138 @@ template <Store S>
 class Repairer {
   public:
     explicit Repairer(S& store)
-        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), query_(store.encoding()), search_(store, query_, 0, 64),
-          encoder_(store.encoding()), node_(l_)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()),
+          query_(store.encoding()), search_(store, query_, 0, 64), encoder_(store.encoding()),
+          node_(l_), candidates_(codec_)
     {
     }
 
-    // gone(id): is that slot being removed? Returns whether the slot had such links.
-    template <class Gone>
-    bool repair(SlotId id, Gone&& gone)
+    // is_deleted(id): is that slot about to be freed? Returns whether slot `id` had links to such.
+    template <class IsDeleted>
+    bool repair(SlotId id, IsDeleted&& is_deleted)
     {
-        // What the slot is, and which links it loses.
-        bad_.clear();
-        good_.clear();
+        if (!read_node(id, is_deleted))
+            return false;
+        query_.set(codec_.decode(own_.code(), decoded_));
+        find_neighbours_of_lost(is_deleted);
+        candidates_.clear();
+        for (const SlotId n : kept_)
+            add_candidate(n);
+        const size_t kept = candidates_.size();
+        for (const Candidate c : found_)
+            if (!candidates_.contains(c.id()))
+                add_candidate(c.id());
+        if (candidates_.size() < l_.degree || lost_.size() >= kept_.size())
+            search_neighbours(is_deleted);
+        candidates_.measure(own_.code());
+        candidates_.sort(kept);
+        // Where the heuristic leaves places of lost links free, the nearest of the others take them.
+        const size_t most = std::min<size_t>(l_.degree, kept_.size() + lost_.size());
+        select_neighbours(candidates_, {.fixed = kept, .least = most, .most = most}, selection_);
+        write_links(kept, is_deleted);
+        // The new neighbours link back where they have room: links to a node are lost with its neighbours, and a node
+        // that is no other's nearest would become hard to find.
+        for (const SlotId n : added_)
+            link_back(n);
+        return true;
+    }
+
+  private:
+    // Reads the node, and which of its links it keeps and loses. False: there is nothing to repair.
+    template <class IsDeleted>
+    bool read_node(SlotId id, IsDeleted&& is_deleted)
+    {
+        kept_.clear();
+        lost_.clear();
         if (!node_.read(store_, id) || node_.header().state != SlotState::live)
             return false;
-        const int level = node_.header().level;
-        for (uint32_t i = 0; i < node_.degree(); i++) {
-            const SlotId n = node_.slot().ids()[i];
-            (gone(n) ? bad_ : good_).push_back(n);
-        }
-        if (bad_.empty())
+        id_ = id;
+        level_ = node_.header().level;
+        for (const SlotId n : links_of(node_.slot()))
+            (is_deleted(n) ? lost_ : kept_).push_back(n);
+        if (lost_.empty())
             return false;
-        const Code code = node_.code();
-        code_.assign(code.bytes, code.bytes + code.length);
-        const Code own{code.params, code_.data(), code.length};
-        query_.set(codec_.decode(own, centre_));
+        own_.set(node_.code());
+        return true;
+    }
 
-        // The nearest of each gone slot's neighbours, by estimate. Of each: one that led far away is
-        // replaced by others that do, or the parts of the graph would drift apart.
+    // Finds the nearest neighbours of each lost one, by estimate. Of each the same number: a link that led far away is
+    // replaced by others that do, or the parts of the graph would drift apart.
+    template <class IsDeleted>
+    void find_neighbours_of_lost(IsDeleted&& is_deleted)
+    {
         found_.clear();
-        const size_t quota = std::max<size_t>(8, 2 * l_.degree / bad_.size());
-        for (const SlotId b : bad_) {
+        const size_t share = std::max<size_t>(8, 2 * l_.degree / lost_.size());
+        for (const SlotId lost : lost_) {
             const size_t before = found_.size();
-            if (!node_.read(store_, b) || node_.header().level != level)
+            if (!node_.read(store_, lost) || node_.header().level != level_)
                 continue;
             const Slot slot = node_.slot();
             const float* estimate =
                 l_.sketched() ? query_.estimates(slot, query_.distance(node_.code()), 0) : nullptr;
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
-                if (n != id && !gone(n) && std::find(good_.begin(), good_.end(), n) == good_.end())
+                if (n != id_ && !is_deleted(n) &&
+                    std::find(kept_.begin(), kept_.end(), n) == kept_.end())
                     found_.push_back(Candidate(estimate ? estimate[i] : 0.0f, n));
             }
             if (estimate)
                 std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
-            // Without estimates the first are as good as any, so more of them are looked at.
-            found_.resize(std::min(found_.size(), before + (estimate ? quota : 2 * quota)));
+            // Without estimates the first are as good as any, so more of them are read.
+            found_.resize(std::min(found_.size(), before + (estimate ? share : 2 * share)));
         }
+    }
+    void add_candidate(SlotId id)
+    {
+        if (node_.read_live(store_, id, level_))
+            candidates_.add(id, 0, node_.code());
+    }
+    // Adds what a search for the node's vector finds.
+    template <class IsDeleted>
+    void search_neighbours(IsDeleted&& is_deleted)
+    {
+        Counters counters;
+        const Entry entry = store_.entry();
+        const SlotId from =
+            entry.level < level_ ? no_slot : descend(search_, entry, level_, counters);
+        if (from == no_slot)
+            return;
+        search_.restart(level_, std::max<size_t>(64, 2 * l_.degree));
+        search_.add(from, 0);
+        search_.run(counters, false,
+                    [&](SlotId n, const Slot&, const Code& code, float, bool in_w) {
+                        if (in_w && n != id_ && !is_deleted(n) && !candidates_.contains(n))
+                            candidates_.add(n, 0, code);
+                    });
+    }
 
-        // The slot's good neighbours stay. Their codes, and those of the nearest of the others.
-        taken_.clear();
-        codes_.clear();
-        for (const SlotId g : good_)
-            take(g, level);
-        const size_t stay = taken_.size();
-        for (const Candidate c : found_) {
-            if (!is_taken(c.id()))
-                take(c.id(), level);
-        }
-        if (taken_.size() < l_.degree || bad_.size() >= good_.size()) {
-            Counters counters;
-            const Entry entry = store_.entry();
-            const SlotId at =
-                entry.level < level ? no_slot : descend(search_, entry, level, counters);
-            if (at != no_slot) {
-                search_.restart(level, std::max<size_t>(64, 2 * l_.degree));
-                search_.add(at, 0);
-                search_.run(counters, false,
-                            [&](SlotId n, const Slot&, const Code& c, float, bool in_w) {
-                                if (in_w && n != id && !gone(n) && !is_taken(n))
-                                    keep(n, c);
-                            });
-            }
-        }
-        for (Taken& t : taken_) {
-            t.distance = codec_.distance(own, code_of(t));
-            t.equal = codec_.same(own, code_of(t));
-        }
-        std::sort(taken_.begin() + static_cast<ptrdiff_t>(stay), taken_.end(),
-                  [](const Taken& x, const Taken& y) { return x.distance < y.distance; });
-
-        // In the places of the lost links come those that no nearer neighbour makes superfluous,
-        // then, while there are few, the nearest of the rest.
-        const size_t most = std::min<size_t>(l_.degree, good_.size() + bad_.size());
-        chosen_.clear();
-        for (size_t i = 0; i < stay; i++)
-            chosen_.push_back(i);
-        rest_.clear();
-        for (size_t i = stay; i < taken_.size() && chosen_.size() < most; i++) {
-            const Taken& t = taken_[i];
-            const bool superfluous = std::any_of(chosen_.begin(), chosen_.end(), [&](size_t k) {
-                const Taken& n = taken_[k];
-                return n.distance < t.distance &&
-                       makes_superfluous({n.distance, n.equal}, {t.distance, t.equal},
-                                         codec_.distance(code_of(n), code_of(t)));
-            });
-            (superfluous ? rest_ : chosen_).push_back(i);
-        }
-        for (size_t i = 0; i < rest_.size() && chosen_.size() < most; i++)
-            chosen_.push_back(rest_[i]);
-
+    // Drops the links to deleted nodes, and appends the selected ones. An insert may have changed the others since they
+    // were read: those stay as they are.
+    template <class IsDeleted>
+    void write_links(size_t kept, IsDeleted&& is_deleted)
+    {
         added_.clear();
         store_.poll();
-        store_.write(id, [&](const MutableSlot& slot) {
-            SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.level != level || h.degree > l_.degree)
+        store_.write(id_, [&](const MutableSlot& slot) {
+            if (!is_live_node(slot, level_))
                 return false;
-            uint32_t n = 0;
-            for (uint32_t i = 0; i < h.degree; i++)
-                if (!gone(slot.ids()[i]))
-                    move_neighbour(slot, i, n++);
+            remove_links(slot, is_deleted);
             encoder_.set_centre(code_in(slot));
-            for (const size_t i : chosen_) {
-                if (n == l_.degree)
-                    break;
-                const Taken& t = taken_[i];
-                if (i < stay || std::find(slot.ids(), slot.ids() + n, t.id) != slot.ids() + n)
-                    continue;
-                encoder_.encode(code_of(t));
-                encoder_.put(t.id, slot, n++);
-                added_.push_back(t.id);
-            }
-            h.degree = static_cast<uint8_t>(n);
+            for (const uint32_t i : selection_.selected)
+                if (i >= kept && append_link(slot, candidates_, i, l_.degree, encoder_))
+                    added_.push_back(candidates_.id(i));
             return true;
         });
-        // The new neighbours lead back where they have room: ways to a node die with its neighbours,
-        // and one that is nobody's nearest would become hard to find.
-        for (const SlotId n : added_)
-            lead_back(n, id, own, level);
-        return true;
     }
-
-  private:
-    struct Taken {
-        SlotId id;
-        CodeParams params;
-        size_t code;
-        uint32_t length;
-        float distance;
-        bool equal;
-    };
-
-    void lead_back(SlotId from, SlotId id, const Code& own, int level)
+    void link_back(SlotId neighbour)
     {
-        // A look before the lock: most are full.
-        if (!node_.read_live(store_, from, level) || node_.degree() >= l_.degree)
+        // Most are full, which a look without a writer's lock tells.
+        if (!node_.read_live(store_, neighbour, level_) || node_.degree() >= l_.degree)
             return;
-        store_.write(from, [&](const MutableSlot& slot) {
-            SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.level != level || h.degree >= l_.degree ||
-                std::find(slot.ids(), slot.ids() + h.degree, id) != slot.ids() + h.degree)
-                return false;
-            encoder_.set_centre(code_in(slot));
-            encoder_.encode(own);
-            encoder_.put(id, slot, h.degree++);
-            return true;
-        });
+        encoder_.set_centre(node_.code());
+        encoder_.encode(own_.code());
+        write_link(store_, neighbour, level_, id_, encoder_.sketch(), free_place);
     }
-
-    void take(SlotId id, int level)
-    {
-        if (node_.read_live(store_, id, level))
-            keep(id, node_.code());
-    }
-    void keep(SlotId id, const Code& c)
-    {
-        taken_.push_back({id, c.params, codes_.size(), c.length, 0, false});
-        codes_.insert(codes_.end(), c.bytes, c.bytes + c.length);
-    }
-    bool is_taken(SlotId id) const
-    {
-        return std::any_of(taken_.begin(), taken_.end(),
-                           [&](const Taken& t) { return t.id == id; });
-    }
-    Code code_of(const Taken& t) const { return {t.params, codes_.data() + t.code, t.length}; }
 
     S& store_;
     const Layout& l_;
@@ -195,13 +152,17 @@ class Repairer {
     Query query_;
     LayerSearch<S> search_;
     LinkEncoder encoder_;
-    Vec<float> centre_;
-    Vec<uint8_t> code_, codes_;
     Node node_;
-    Vec<size_t> chosen_, rest_;
-    Vec<SlotId> bad_, good_, added_;
-    Vec<Candidate> found_;
-    Vec<Taken> taken_;
+    // ---- of the node that is repaired ----
+    SlotId id_ = no_slot;
+    int level_ = 0;
+    CodeCopy own_;
+    Vec<float> decoded_;
+    Vec<SlotId> kept_, lost_;      // those to which it links
+    Vec<Candidate> found_;         // neighbours of lost_
+    CodedCandidates candidates_;   // first those of kept_
+    Selection selection_;
+    Vec<SlotId> added_;
 };
 
 }   // namespace quiver::graph

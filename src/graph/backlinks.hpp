@@ -1,0 +1,231 @@
+// Links from other nodes to one node: from its neighbours, when it is inserted, and from whichever node near it has a place,
+// if it cannot be reached otherwise.
+//
+// A full neighbour replaces one of its links by the link to the node. There may be no other way to what it linked to. So the
+// node links to that first, and then the neighbour's link is replaced: neighbour -> node -> replaced one. Whatever was
+// reached from the root still is, at any time.
+#pragma once
+
+#include "graph/links.hpp"
+#include "graph/node.hpp"
+
+namespace quiver::graph {
+
+// The link from a neighbour to the node, as planned before it is written.
+struct Backlink {
+    bool accepted = false;   // false: the neighbour has better links, or is not live any more
+    SlotId replaces =
+        no_slot;   // to what the link links now whose place it takes; no_slot: there is a free place
+    codec::SketchFactors factors{};   // of the node's sketch relative to the neighbour,
+    size_t sketch = 0;                // and where its bits are, in Backlinks::sketches_
+};
+
+template <Store S>
+class Backlinks {
+  public:
+    // `own`: the code of the node that is linked to, which changes from node to node.
+    Backlinks(S& store, const Code& own)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
+          encoder_(store.encoding()), sketched_(store.encoding()), node_(l_), around_(codec_)
+    {
+    }
+
+    // Backlinks that were planned before are no more.
+    void forget() { sketches_.clear(); }
+
+    // Would the neighbour link to the node, and which link would it replace? `force`: the node is not the one that the
+    // neighbour can best do without.
+    Backlink plan(SlotId neighbour, int level, bool force)
+    {
+        store_.poll();
+        if (!l_.sketched())
+            return plan_by_codes(neighbour, level, force);
+        Backlink backlink;
+        store_.read(neighbour, [&](const Slot& slot) {
+            if (!is_live_node(slot, level))
+                return;
+            backlink = encode(code_in(slot));
+            if (free_place(slot) != no_place)
+                return;
+            const uint32_t place = sketched_.place_for_new(slot, encoder_, force);
+            if (place == l_.degree)
+                backlink.accepted = false;
+            else
+                backlink.replaces = slot.ids()[place];
+        });
+        return backlink;
+    }
+
+    // Has the neighbour link to the node's slot `id` as planned. Before that, the node links to what loses its link,
+    // unless `adopted` says that it does already. may_lose_deleted: as in adopt(). Returns whether the neighbour links to
+    // the node now.
+    bool write(SlotId neighbour, Backlink backlink, int level, SlotId id, bool adopted,
+               bool may_lose_deleted = false)
+    {
+        for (int tries = 0; tries < 3 && backlink.accepted; tries++, adopted = false) {
+            store_.poll();
+            if (!adopted && backlink.replaces != no_slot &&
+                !adopt(id, backlink.replaces, level, may_lose_deleted))
+                return false;
+            const LinkResult result =
+                write_link(store_, neighbour, level, id, sketch_of(backlink), [&](const Slot& s) {
+                    return free_place(s) != no_place ? free_place(s)
+                                                     : place_of(backlink.replaces, s);
+                });
+            if (is_linked(result))
+                return true;
+            if (result == LinkResult::not_live)
+                return false;
+            backlink = plan(neighbour, level, false);   // others have changed its links
+        }
+        return false;
+    }
+
+    // Has one of the nodes `near`, which a search found on layer 0, link to the node's slot `id`, so that all that could be
+    // reached still can. may_lose_deleted: a link to a deleted node is given up, too, where there is nothing else.
+    bool ensure_reachable(SlotId id, const CodedCandidates& near, bool may_lose_deleted)
+    {
+        if (link_where_nothing_is_lost(id, near))
+            return true;
+        for (const bool lose_deleted : {false, true})
+            for (size_t i = 0; i < near.size(); i++) {
+                if (lose_deleted && !may_lose_deleted)
+                    return false;
+                const Backlink backlink = plan(near.id(i), 0, true);
+                if (backlink.replaces != id &&
+                    write(near.id(i), backlink, 0, id, false, lose_deleted))
+                    return true;
+            }
+        return false;
+    }
+    // The same for a node that has no room to link to what loses its link: its own link to `unneeded` makes room.
+    bool ensure_reachable_dropping(SlotId unneeded, SlotId id, const CodedCandidates& near)
+    {
+        for (size_t i = 0; i < near.size(); i++) {
+            const Backlink backlink = plan(near.id(i), 0, true);
+            if (!backlink.accepted || backlink.replaces == id)
+                continue;
+            if (backlink.replaces != no_slot && !adopt(id, backlink.replaces, 0, true) &&
+                !adopt_in_place_of(unneeded, id, backlink.replaces))
+                continue;
+            if (write(near.id(i), backlink, 0, id, true))
+                return true;
+        }
+        return false;
+    }
+
+  private:
+    codec::Sketch sketch_of(const Backlink& backlink) const
+    {
+        return {backlink.factors, sketches_.data() + backlink.sketch};
+    }
+    // A link from a neighbour that has that code.
+    Backlink encode(const Code& neighbour)
+    {
+        encoder_.set_centre(neighbour);
+        encoder_.encode(own_);
+        const codec::Sketch sketch = encoder_.sketch();
+        const size_t at = sketches_.size();
+        sketches_.insert(sketches_.end(), sketch.bits, sketch.bits + l_.words);
+        return {true, no_slot, sketch.factors, at};
+    }
+
+    // Without sketches, the codes of the neighbour's own neighbours are read.
+    Backlink plan_by_codes(SlotId neighbour, int level, bool force)
+    {
+        constexpr SlotId the_node = no_slot;
+        if (!node_.read_live(store_, neighbour, level))
+            return {};
+        if (free_place(node_.slot()) != no_place)
+            return {true};
+        centre_.set(node_.code());
+        links_.assign(node_.slot().ids(), node_.slot().ids() + l_.degree);
+        around_.clear();
+        around_.add(the_node, 0, own_);
+        for (const SlotId n : links_) {
+            store_.poll();
+            if (!node_.read(store_, n))
+                return {true, n};   // a stale link
+            around_.add(n, 0, node_.code());
+        }
+        around_.measure(centre_.code());
+        around_.sort();
+        select_neighbours(around_, {.most = around_.size()}, selection_);
+        const auto is_exempt = [&](uint32_t i) { return force && around_.id(i) == the_node; };
+        const SlotId replaces =
+            around_.id(least_useful(selection_, static_cast<uint32_t>(around_.size()), is_exempt));
+        if (replaces == the_node)
+            return {};
+        return {true, replaces};
+    }
+
+    // Has the node's slot `id` link to `orphan`, which loses another link. False: there is no room, or the orphan is
+    // deleted, and nobody may link to a deleted node. may_lose_deleted: then what a deleted node links to can be reached
+    // otherwise.
+    bool adopt(SlotId id, SlotId orphan, int level, bool may_lose_deleted)
+    {
+        // (A stale link, as damage leaves it, is no loss.)
+        if (orphan == id || !node_.read(store_, orphan) || node_.header().level != level)
+            return true;
+        if (node_.header().state != SlotState::live)
+            return may_lose_deleted;
+        return write_own_link(id, orphan, level, free_place);
+    }
+    // The same on layer 0, in the place of the node's link to `unneeded`.
+    bool adopt_in_place_of(SlotId unneeded, SlotId id, SlotId orphan)
+    {
+        return node_.read_live(store_, orphan, 0) &&
+               write_own_link(id, orphan, 0,
+                              [&](const Slot& slot) { return place_of(unneeded, slot); });
+    }
+    // A link from the node to `to`, whose code is in node_.
+    template <class ChoosePlace>
+    bool write_own_link(SlotId id, SlotId to, int level, ChoosePlace&& choose_place)
+    {
+        encoder_.set_centre(own_);
+        encoder_.encode(node_.code());
+        return is_linked(write_link(store_, id, level, to, encoder_.sketch(), choose_place));
+    }
+
+    // Has the first of the nodes `near` link to the node that has a free place, or a link to a node to which this one links,
+    // too.
+    bool link_where_nothing_is_lost(SlotId id, const CodedCandidates& near)
+    {
+        read_links(store_, id, links_);
+        for (size_t i = 0; i < near.size(); i++) {
+            const Backlink backlink = encode(near.code(i));
+            store_.poll();
+            const LinkResult result =
+                write_link(store_, near.id(i), 0, id, sketch_of(backlink), [&](const Slot& s) {
+                    return free_place(s) != no_place ? free_place(s) : last_shared_place(s);
+                });
+            if (is_linked(result))
+                return true;
+        }
+        return false;
+    }
+    // The last of the slot's links to a node to which links_ has a link, too.
+    uint32_t last_shared_place(const Slot& slot) const
+    {
+        for (uint32_t i = degree_of(slot); i-- > 0;)
+            if (std::find(links_.begin(), links_.end(), slot.ids()[i]) != links_.end())
+                return i;
+        return no_place;
+    }
+
+    S& store_;
+    const Layout& l_;
+    const codec::Codec& codec_;
+    const Code& own_;
+    LinkEncoder encoder_;
+    SketchedNeighbours sketched_;
+    Node node_;
+    Vec<uint64_t> sketches_;   // of the node, relative to those that plan a link to it
+    Vec<SlotId> links_;
+    // ---- of plan_by_codes() ----
+    CodeCopy centre_;
+    CodedCandidates around_;
+    Selection selection_;
+};
+
+}   // namespace quiver::graph

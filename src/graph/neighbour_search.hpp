@@ -1,0 +1,153 @@
+// The search for a node's neighbours, on each of its layers (HNSW, Malkov and Yashunin 2016, algorithm 1). An insert
+// searches for a new node; lifecycle.hpp and reachability.hpp search for nodes that are there, to see whether they are
+// found.
+#pragma once
+
+#include "graph/candidates.hpp"
+#include "graph/search.hpp"
+
+namespace quiver::graph {
+
+// The node that is being inserted, or looked after.
+struct OwnNode {
+    Code code{};
+    Vec<SlotId> slots;   // from layer 0 up, as far as they are written
+
+    bool has_slot(SlotId id) const
+    {
+        return std::find(slots.begin(), slots.end(), id) != slots.end();
+    }
+};
+
+template <Store S>
+class NeighbourSearch {
+  public:
+    NeighbourSearch(S& store, const OwnNode& own, uint32_t m, uint32_t ef)
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
+          m_(std::min(m, l_.degree - 1)), query_(store.encoding()), search_(store, query_, 0, ef),
+          near_(codec_), neighbours_(max_level + 1, CodedCandidates(codec_))
+    {
+    }
+
+    // The node's own vector.
+    void set_query(const Value& x) { query_.set(x); }
+
+    // Searches from the entry for the `ef` nearest nodes on each layer up to `level`, and selects neighbours from them.
+    // With `may_join`, the search ends at a node of the same code that has room for another row: so an UPDATE that leaves
+    // the vector alone takes a fourth of an insert's time.
+    void find(Entry entry, int level, bool may_join, uint32_t ef)
+    {
+        forget();
+        if (entry.empty())
+            return;
+        level = std::min(level, entry.level);
+        SlotId from = descend(search_, entry, level, counters_);
+        for (int l = level; l >= 0; l--) {
+            if (from == no_slot && l > 0)
+                continue;   // layer 0 has the root
+            from = search_layer(l, from, may_join, ef, [](SlotId) {});
+            if (joinable_ != no_slot)
+                return;
+            select(l);
+        }
+    }
+    // Searches layer 0 from `start`, without the slots `avoided`. on_visit(id) is called for each slot that is reached.
+    template <class OnVisit>
+    void find_from(SlotId start, const Marks* avoided, uint32_t ef, OnVisit&& on_visit)
+    {
+        forget();
+        search_.avoid(avoided);
+        search_layer(0, start, false, ef, on_visit);
+        search_.avoid(nullptr);
+    }
+
+    // ---- what the last search found ----
+
+    // The neighbours that were selected on a layer.
+    CodedCandidates& neighbours(int l) { return neighbours_[static_cast<size_t>(l)]; }
+    // The nearest live nodes of layer 0 but for the node itself, nearest first.
+    const CodedCandidates& near() const { return near_; }
+    // A node of the same code that has room for a row, or no_slot.
+    SlotId joinable() const { return joinable_; }
+    // Did it visit any node of layer 0?
+    bool has_landed() const { return landed_; }
+    // Did it visit the node itself?
+    bool met_self() const { return met_self_; }
+    // Was the node among the `ef` nearest then?
+    bool found_self() const { return found_self_; }
+
+    const Counters& counters() const { return counters_; }
+
+  private:
+    void forget()
+    {
+        near_.clear();
+        for (CodedCandidates& n : neighbours_)
+            n.clear();
+        joinable_ = no_slot;
+        landed_ = met_self_ = found_self_ = false;
+    }
+
+    // Finds the `ef` nearest nodes of layer l, from slot `from` on. Returns the slot below the nearest of all that it
+    // visited.
+    template <class OnVisit>
+    SlotId search_layer(int l, SlotId from, bool may_join, uint32_t ef, OnVisit&& on_visit)
+    {
+        near_.clear();
+        SlotId down = no_slot;
+        float least = 0;
+        search_.restart(l, ef);
+        if (from != no_slot)
+            search_.add(from, 0);
+        search_.run(counters_, false,
+                    [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
+                        if (down == no_slot || distance < least) {
+                            least = distance;
+                            down = slot.header().down;
+                        }
+                        on_visit(id);
+                        if (own_.has_slot(id)) {
+                            met_self_ |= l == 0;
+                            found_self_ |= l == 0 && in_w;
+                        } else if (in_w && may_join && l == 0 && can_join(slot, code)) {
+                            joinable_ = id;
+                            search_.stop();
+                        } else if (in_w)
+                            near_.add(id, distance, code);
+                    });
+        if (l == 0)
+            landed_ = search_.landed();
+        near_.sort();
+        near_.truncate(ef);
+        return down;
+    }
+    bool can_join(const Slot& slot, const Code& code) const
+    {
+        return slot.header().tid_count < l_.tids && codec_.same(own_.code, code);
+    }
+
+    void select(int l)
+    {
+        near_.measure(own_.code);
+        select_neighbours(near_, {.least = std::max(m_ / 2, std::min(m_, 4u)), .most = m_},
+                          selection_);
+        for (const uint32_t i : selection_.selected)
+            neighbours(l).add(near_.id(i), 0, near_.code(i));
+    }
+
+    S& store_;
+    const Layout& l_;
+    const codec::Codec& codec_;
+    const OwnNode& own_;
+    uint32_t m_;
+    Query query_;
+    LayerSearch<S> search_;
+    CodedCandidates near_;              // of the layer that was searched last
+    Vec<CodedCandidates> neighbours_;   // by layer
+    Selection selection_;
+    SlotId joinable_ = no_slot;
+    bool landed_ = false, met_self_ = false, found_self_ = false;
+    Counters counters_;
+};
+
+}   // namespace quiver::graph
