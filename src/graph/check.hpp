@@ -1,11 +1,11 @@
-// Verifies a graph: what every slot says of itself, every link and its sketch, and that every node can be found:
-// it is reached on layer 0 from the root, through live and deleted nodes. For a graph that nobody changes meanwhile.
+// The verifier of a graph. It checks each slot's header, each link and its sketch, and that each live node is reached on
+// layer 0 from the root, through live and deleted nodes. Nobody may change the graph meanwhile.
 #pragma once
 
 #include <bit>
 #include <cstdio>
 
-#include "graph/lifecycle.hpp"
+#include "graph/reachability.hpp"
 
 namespace quiver::graph {
 
@@ -14,7 +14,8 @@ class Checker {
   public:
     // Ids are 0 .. count - 1.
     Checker(S& store, SlotId count)
-        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), count_(count), node_(l_), neighbour_(l_), encoder_(store.encoding())
+        : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()),
+          count_(count), node_(l_), neighbour_(l_), encoder_(store.encoding())
     {
     }
 
@@ -22,9 +23,9 @@ class Checker {
     template <class Report, class Row>
     void run(Report&& report, Row&& row)
     {
-        slots(report, row);
-        nodes(report);
-        entry(report);
+        check_slots(report, row);
+        check_nodes(report);
+        check_reachability(report);
     }
 
   private:
@@ -45,8 +46,9 @@ class Checker {
         return text_;
     }
 
+    // Checks each slot for itself, and notes what it is.
     template <class Report, class Row>
-    void slots(Report&& report, Row&& row)
+    void check_slots(Report&& report, Row&& row)
     {
         kinds_.assign(count_, {SlotState::free, 0});
         for (SlotId id = 0; id < count_; id++) {
@@ -65,49 +67,54 @@ class Checker {
                 continue;
             }
             kinds_[id] = {h.state, h.level};
-            if (h.state == SlotState::free)
-                continue;
-            if (h.state == SlotState::overflow) {
-                if (!l_.codes_vary)
-                    report(id, "overflow slot in a graph that cannot have any");
-                else if (h.length == 0 || h.length > l_.overflow_bytes())
-                    report(id, text("overflow slot has an invalid length of %u bytes", h.length));
-                overflow_.push_back({id, h.owner()});
-                continue;
+            if (h.state == SlotState::overflow)
+                check_overflow(id, h, report);
+            else if (h.state != SlotState::free) {
+                check_header(id, h, report);
+                if (h.level == 0)
+                    for (uint32_t i = 0; i < rows; i++)
+                        row(id, tids[i]);
             }
-            if (h.level > max_level)
-                report(id, text("invalid level %d", h.level));
-            if (h.degree > l_.degree)
-                report(id, text("slot has %d neighbours, but room for only %u", h.degree, l_.degree));
-            if (h.tid_count > l_.tids)
-                report(id, text("slot has %d rows, but room for only %u", h.tid_count, l_.tids));
-            else if (h.level > 0 ? h.tid_count > 0
-                                 : (h.state == SlotState::live) != (h.tid_count > 0))
-                report(id,
-                       text("%s node on level %d has %d rows",
-                            h.state == SlotState::live ? "live" : "deleted", h.level, h.tid_count));
-            if (l_.codes_vary ? h.length > codec::max_sparse_bytes || h.length % 8 != 0
-                                        : h.length != l_.code_bytes)
-                report(id, text("vector code has an invalid length of %u bytes", h.length));
-            if (h.level == 0)
-                for (uint32_t i = 0; i < rows; i++)
-                    row(id, tids[i]);
         }
+    }
+    template <class Report>
+    void check_overflow(SlotId id, const SlotHeader& h, Report&& report)
+    {
+        if (!l_.codes_vary)
+            report(id, "overflow slot in a graph that cannot have any");
+        else if (h.length == 0 || h.length > l_.overflow_bytes())
+            report(id, text("overflow slot has an invalid length of %u bytes", h.length));
+        overflow_.push_back({id, h.owner()});
+    }
+    template <class Report>
+    void check_header(SlotId id, const SlotHeader& h, Report&& report)
+    {
+        const bool live = h.state == SlotState::live;
+        if (h.level > max_level)
+            report(id, text("invalid level %d", h.level));
+        if (h.degree > l_.degree)
+            report(id, text("slot has %d neighbours, but room for only %u", h.degree, l_.degree));
+        if (h.tid_count > l_.tids)
+            report(id, text("slot has %d rows, but room for only %u", h.tid_count, l_.tids));
+        else if (h.level > 0 ? h.tid_count > 0 : live != (h.tid_count > 0))
+            report(id, text("%s node on level %d has %d rows", live ? "live" : "deleted", h.level,
+                            h.tid_count));
+        if (l_.codes_vary ? h.length > codec::max_sparse_bytes || h.length % 8 != 0
+                          : h.length != l_.code_bytes)
+            report(id, text("vector code has an invalid length of %u bytes", h.length));
     }
 
     template <class Report>
-    void nodes(Report&& report)
+    void check_nodes(Report&& report)
     {
         for (const auto& [id, owner] : overflow_)
             if (!is_node(owner) || kinds_[owner].level > 0)
                 report(id, text("overflow slot belongs to slot %u, which is not a node", owner));
         for (SlotId id = 0; id < count_; id++) {
             store_.poll();
-            if (!is_node(id))
-                continue;
-            // A deleted one's links are not kept up. What else it has may have been freed before it, by a vacuum that
-            // did not end: then nothing leads to it.
-            if (kinds_[id].state != SlotState::live)
+            // The links of deleted nodes are not kept up. Other slots of such a node may be freed already, by a vacuum that
+            // did not end: then nothing links to it.
+            if (!is_node(id) || kinds_[id].state != SlotState::live)
                 continue;
             if (!node_.read(store_, id)) {
                 incomplete_.push_back(id);
@@ -116,25 +123,32 @@ class Checker {
             const SlotHeader& h = node_.header();
             if (l_.codes_vary)
                 check_sparse(id, report);
-            // (A node's lower slot may be deleted before the others are: by a vacuum that did not end.)
+            // (The lower slot may be deleted before the upper ones: by a vacuum that did not end.)
             if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
                 report(id, text("slot %u, one level down, is not a node of that level", h.down));
-            encoder_.set_centre(node_.code());
-            const Slot slot = node_.slot();
-            for (uint32_t i = 0; i < node_.degree(); i++) {
-                const SlotId n = slot.ids()[i];
-                if (n >= count_)
-                    report(id, text("link %u points to slot %u, which does not exist", i, n));
-                else if (n == id)
-                    report(id, text("link %u points to its own slot", i));
-                else if (std::find(slot.ids(), slot.ids() + i, n) != slot.ids() + i)
-                    report(id, text("two links point to slot %u", n));
-                else if (!is_node(n) || kinds_[n].level != h.level)
-                    report(id, text("link %u points to slot %u, which is not a node of level %d", i,
-                                    n, h.level));
-                else
-                    check_sketch(id, i, report);
-            }
+            check_links(id, report);
+        }
+    }
+    // Of the node that was read last.
+    template <class Report>
+    void check_links(SlotId id, Report&& report)
+    {
+        const int level = node_.header().level;
+        const std::span<const SlotId> links = links_of(node_.slot());
+        encoder_.set_centre(node_.code());
+        for (uint32_t i = 0; i < links.size(); i++) {
+            const SlotId n = links[i];
+            if (n >= count_)
+                report(id, text("link %u is to slot %u, which is not there", i, n));
+            else if (n == id)
+                report(id, text("link %u is to the node itself", i));
+            else if (std::find(links.begin(), links.begin() + i, n) != links.begin() + i)
+                report(id, text("two links are to slot %u", n));
+            else if (!is_node(n) || kinds_[n].level != level)
+                report(id,
+                       text("link %u is to slot %u, which is not a node of level %d", i, n, level));
+            else
+                check_sketch(id, i, report);
         }
     }
 
@@ -152,8 +166,8 @@ class Checker {
             }
     }
 
-    // Is what the link says of the neighbour what it would be encoded to? But for rounding, which
-    // may differ between the CPU that wrote it and this one.
+    // Is the link's sketch what the neighbour would be encoded to? Rounding may differ between the CPU that wrote it and
+    // this one.
     template <class Report>
     void check_sketch(SlotId id, uint32_t i, Report&& report)
     {
@@ -173,7 +187,7 @@ class Checker {
     }
 
     template <class Report>
-    void entry(Report&& report)
+    void check_reachability(Report&& report)
     {
         const Entry e = store_.entry();
         if (!e.empty() && (!is_node(e.id) || kinds_[e.id].level != e.level))
@@ -186,7 +200,7 @@ class Checker {
         for (SlotId id = 0; id < count_; id++)
             if (kinds_[id].state == SlotState::live && kinds_[id].level == 0 && !flood.reached(id))
                 report(id, "no path leads here from the root");
-        // (An insert that did not end leaves a node to which nothing leads.)
+        // (An insert that did not end leaves a node to which nothing links.)
         for (const SlotId id : incomplete_)
             if (kinds_[id].level > 0 || flood.reached(id))
                 report(id, "overflow slots are missing");
@@ -199,12 +213,12 @@ class Checker {
     Node node_, neighbour_;
     LinkEncoder encoder_;
     Vec<uint64_t> stored_;   // a sketch
-    Vec<Kind> kinds_;
-    struct Part {
+    Vec<Kind> kinds_;        // of each slot
+    struct Overflow {
         SlotId id, owner;
     };
-    Vec<Part> overflow_;
-    Vec<SlotId> incomplete_;   // nodes
+    Vec<Overflow> overflow_;
+    Vec<SlotId> incomplete_;   // nodes whose overflow slots are missing
     char text_[128];
 };
 

@@ -14,7 +14,7 @@ Code code_in(const BasicSlot<Byte>& slot)
     return {slot.header().params, slot.code(), slot.layout().code_bytes};
 }
 
-// Writes a node's code into its slot; `overflow` leads to what does not fit.
+// Writes a node's code into its slot. `overflow` is the slot with the rest of it.
 inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
 {
     SlotHeader& h = slot.header();

@@ -1,4 +1,4 @@
-// A node copied out of its slots, so that it can be looked at while nothing is locked.
+// A copy of a node's slot and code, so that it can be looked at while nothing is locked.
 #pragma once
 
 #include "codec/sparse_codec.hpp"
@@ -11,7 +11,7 @@ class Node {
   public:
     explicit Node(const Layout& layout) : l_(layout), slot_(layout.slot_bytes) {}
 
-    // False if `id` is not a node. (A freed one, as long as it has its links, still leads on.)
+    // False if `id` is not a node. A freed slot is one as long as it has its links: searches still follow them.
     template <ReadStore S>
     bool read(S& store, SlotId id)
     {
@@ -44,8 +44,9 @@ class Node {
     }
 
   private:
-    // A node's overflow slots are written before anything leads to it, and freed with it. Whoever comes by
-    // after that finds them freed but whole, or used again; then the node has no rows that it could see.
+    // Reads the code from the slot and its overflow slots. These are written before anything links to the node, and freed
+    // with it. A search that reads them after that finds them unchanged; or they are used again, and the node has no
+    // rows that this search could see.
     template <ReadStore S>
     bool gather(S& store)
     {
