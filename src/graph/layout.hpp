@@ -4,8 +4,8 @@
 //          sketches of the neighbours, word-transposed
 //
 // All slots of a graph have one size, so an id is (block, slot) by arithmetic. A node of level L has
-// L + 1 slots: `down` leads from each to the one a layer below; heap TIDs are in the lowest. What of
-// a sparse vector's code does not fit goes on in overflow slots, which all slots of a node share.
+// L + 1 slots. `down` of each is the one a layer below, and heap TIDs are in the lowest. What of a
+// sparse vector's code does not fit is in overflow slots, which all slots of a node share.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ constexpr int max_degree = 200;
 enum class SlotState : uint8_t {
     free = 0,   // never used, or freed: the slot's stamp says when it may be used
     live = 1,
-    deleted = 2,    // no rows left; still leads on until vacuum has removed the links to it
+    deleted = 2,    // no rows left; searches follow its links until vacuum has removed those to it
     overflow = 3,   // not a node: more of a node's code
 };
 

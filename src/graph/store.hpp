@@ -14,7 +14,7 @@ constexpr size_t lookahead = 2;
 
 // Where searches start. `id` is a slot of the top layer, `level` its layer; from there a search comes down to
 // a slot of layer 0 near the query. `root` is the slot of layer 0 from which every node can be reached: a
-// search that has seen all that its own start leads to goes on from there.
+// search that has visited all that it can reach from its own start goes on from there.
 struct Entry {
     SlotId id = no_slot;
     int level = -1;
@@ -117,7 +117,7 @@ concept PagedStore = Store<S> && requires(S& s, uint32_t page)
     {
         s.insert_horizon()
         } -> std::convertible_to<uint64_t>;
-    // The stamp of slots that become free now, to which nothing leads: 0 if nobody can hold their ids.
+    // The stamp of slots that become free now, to which nothing links: 0 if nobody can hold their ids.
     {
         s.free_stamp()
         } -> std::convertible_to<uint64_t>;

@@ -75,13 +75,13 @@ extern "C" {
 }
 [[gnu::noinline]] void step_repair(Graph& g)
 {
-    const auto gone = [](SlotId id) { return id % 10 == 3; };
+    const auto is_deleted = [](SlotId id) { return id % 10 == 3; };
     for (SlotId id = 0; id < g.store.size(); id++)
-        if (gone(id))
+        if (is_deleted(id))
             g.store.slot(id).header().state = SlotState::deleted;
     Repairer<MemoryStore> repairer(g.store);
     for (SlotId id = 0; id < g.store.size(); id++)
-        repairer.repair(id, gone);
+        repairer.repair(id, is_deleted);
 }
 [[gnu::noinline]] void step_quantize(const Vec<float>& x)
 {

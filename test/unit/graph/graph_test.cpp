@@ -349,7 +349,7 @@ TEST_P(Graph, TheCheckerFindsDamage)
         EXPECT_NE(damage([&] { slot.a()[0] = NAN; }), "");
         EXPECT_NE(damage([&] { slot.sketches()[0] = ~slot.sketches()[0]; }), "");
     }
-    // Nobody leads there.
+    // No other links to it.
     for (SlotId n = 0; n < f.store.size(); n++) {
         const MutableSlot s = f.store.slot(n);
         SlotHeader& h = s.header();
@@ -471,7 +471,7 @@ void delete_rows(Fixture& f, std::mt19937& rng, double share, std::set<size_t>& 
     ASSERT_EQ(f.check(), "");
 }
 
-// Rows that their own vector does not lead to.
+// Counts the rows that a search for their own vector does not find.
 size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
 {
     size_t lost = 0;
@@ -484,8 +484,8 @@ size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
     return lost;
 }
 
-// Small degrees, and ever new rows for old ones: what leads to a row may be displaced again and again,
-// till all of it is far away.
+// Small degrees, and ever new rows for old ones: the links to a row may be replaced again and again, until only nodes far
+// away link to it.
 TEST(Graph, ChurnHidesNobody)
 {
     for (const bool sparse : {false, true}) {

@@ -528,7 +528,7 @@ TEST(LifecycleCases, RowsAreFoundThatComeWhileAllAreDeleted)
         }
 }
 
-// Nodes of equal rows do not lead only to each other, also when rows come and go.
+// Nodes of equal rows do not link only to each other, also when rows come and go.
 TEST(LifecycleCases, EqualRowsAreNoIsland)
 {
     for (const uint32_t rows : {60u, 1000u})
@@ -549,7 +549,7 @@ TEST(LifecycleCases, EqualRowsAreNoIsland)
             const auto is_same = [&](SlotId id) {
                 return w.rows[*w.rows_of(id).begin()].x == same;
             };
-            size_t nodes = 0, islands = 0;   // that lead to equal ones only
+            size_t nodes = 0, islands = 0;   // that link to equal ones only
             for (SlotId id = 0; id < w.graph.state().size; id++) {
                 const Slot slot = w.graph.slot(id);
                 const SlotHeader& h = slot.header();
@@ -680,8 +680,9 @@ TEST(LifecycleCases, FreedSlotsAreUsedByTheNextTransaction)
     EXPECT_EQ(w.graph.state().size, size);
 }
 
-// While a scan is at work, a node that it may have visited comes to lead to another, to which the only other way is taken away.
-TEST(LifecycleCases, ScansFindWhatIsLedToByOthersMeanwhile)
+// While a scan is at work, a node that it may have visited gets a link to another, and then the only other link to that is
+// removed.
+TEST(LifecycleCases, ScansFindNodesThatOthersLinkToMeanwhile)
 {
     for (const Shape& shape : shapes) {
         World w(shape, {2, 2, 1, 8});
@@ -712,8 +713,8 @@ TEST(LifecycleCases, ScansFindWhatIsLedToByOthersMeanwhile)
     }
 }
 
-// A scan that came by a node before that was freed still gets to what the node led to.
-TEST(LifecycleCases, FreedNodesLeadOn)
+// A scan that met a link to a node before that was freed still follows the node's links.
+TEST(LifecycleCases, LinksOfFreedNodesAreFollowed)
 {
     for (const Shape& shape : shapes) {
         World w(shape, {2, 2, 1, 8});
@@ -750,7 +751,7 @@ TEST(LifecycleCases, FreedNodesLeadOn)
 }
 
 // A vacuum crashes before it has marked a node's upper slots; the next one has to keep those, as an insert may have
-// met them alive, and what they lead down to.
+// met them alive, and also the slots below them.
 TEST(LifecycleCases, UpperSlotsKeepLowerOnes)
 {
     for (uint64_t i = 0;; i++) {
@@ -786,7 +787,7 @@ struct Crafted : World {
         return craft(x);
     }
     void start_at(SlotId id) { quiet.replace_entry({}, {id, 0, id}); }
-    // All lead to each other.
+    // All link to each other.
     std::vector<SlotId> group(const Vector& x)
     {
         std::vector<SlotId> ids;
@@ -822,7 +823,7 @@ struct Crafted : World {
     }
 };
 
-// The new root leads nowhere.
+// The new root has no links.
 TEST(LifecycleCases, TheRootMovesWhenAllIsReached)
 {
     Crafted w;
@@ -833,8 +834,8 @@ TEST(LifecycleCases, TheRootMovesWhenAllIsReached)
     w.vacuum_step_by_step(root);
 }
 
-// Only a deleted node leads from one group of nodes to the other, and no node has room for more links. How: all nodes
-// of the second group lead to each other, or only one to all others, or only to it.
+// Only a deleted node links from one group of nodes to the other, and no node has room for more links. In the second group
+// all nodes link to each other; or, with `star`, one node links to all others, and they link only to it.
 void separate_groups(bool star, bool by_searches)
 {
     Crafted w;
@@ -882,7 +883,7 @@ TEST(LifecycleCases, NodesWithoutRoomAreReached)
             separate_groups(star, by_searches);
 }
 
-// While a vacuum is at work, an insert adds a page, and a node there to which only a node leads that is deleted then.
+// While a vacuum is at work, an insert adds a page. Only a node that is deleted then links to the new node on it.
 TEST(LifecycleCases, NodesOnNewPagesAreReached)
 {
     for (uint64_t i = 1;; i++) {

@@ -204,13 +204,13 @@ class World {
     }
     RemovalResult vacuum(bool worth_while = true)
     {
-        const std::set<size_t> gone = dead();
+        const std::set<size_t> some = dead();
         quiet.count_pages();
         Removal<InterleavingStore> removal(quiet, geometry.m, geometry.ef_construction);
         const RemovalResult result =
-            removal.run([&](Tid tid) { return gone.count(row_of(tid)) > 0; },
+            removal.run([&](Tid tid) { return some.count(row_of(tid)) > 0; },
                         [&](uint64_t) { return worth_while; });
-        for (const size_t row : gone)
+        for (const size_t row : some)
             rows[row].removed = true;
         given_up = 0;
         return result;
@@ -266,8 +266,8 @@ class World {
 
     // ---- what must hold ----
 
-    // A row that is not found, or a node that is not reached. An insert that has no other choice takes the place of a
-    // link to a deleted node: what only that node leads to is lost until the next vacuum.
+    // A row is not found, or a node not reached. An insert that has no other choice replaces a link to a deleted node:
+    // what only that node links to is lost until the next vacuum.
     void lose(const std::string& what)
     {
         if (given_up > 0)
@@ -294,7 +294,7 @@ class World {
                 check(rows[row].x, "row " + std::to_string(row));
     }
 
-    // Does the checker find nothing? Before a vacuum it may find nodes of crashed inserts that nothing leads to.
+    // Does the checker find nothing? Before a vacuum it may find nodes of crashed inserts to which nothing links.
     void check_graph(bool before_vacuum)
     {
         quiet.count_pages();
@@ -332,8 +332,8 @@ class World {
         return shape.form == Form::sparse && slot.header().length > layout.code_bytes;
     }
 
-    // Links of nodes that can be reached, deleted ones too, do not lead to free slots: whoever uses such a slot next
-    // would believe that somebody leads to him.
+    // Nodes that can be reached, also deleted ones, do not link to free slots: an insert that uses such a slot next would
+    // believe that another node links to its own.
     void check_links()
     {
         std::set<SlotId> seen;
@@ -347,7 +347,7 @@ class World {
             if (const Slot slot = graph.slot(id);
                 (slot.header().state == SlotState::live && slot.header().level > 0) ||
                 (slot.header().state == SlotState::deleted && slot.stamp() > graph.oldest_id()))
-                go(id);   // an insert may come to lead to such a deleted one
+                go(id);   // an insert may yet link to such a deleted node
         while (!todo.empty()) {
             const Slot slot = graph.slot(todo.back());
             const std::string from = "slot " + std::to_string(todo.back());
@@ -358,7 +358,7 @@ class World {
                        h.level == level;
             };
             if (const SlotHeader& h = slot.header(); h.level > 0 && !is_node(h.down, h.level - 1))
-                fail(from + " leads down to slot " + std::to_string(h.down) + ", which is no node");
+                fail(from + " is above slot " + std::to_string(h.down) + ", which is no node");
             if (const SlotHeader& h = slot.header(); h.level == 0 && has_overflow(slot))
                 for (SlotId at = h.overflow(); at != no_slot; at = graph.slot(at).header().down)
                     if (graph.slot(at).header().state != SlotState::overflow) {
@@ -368,7 +368,7 @@ class World {
             for (uint32_t i = 0; i < slot.header().degree; i++) {
                 const SlotId n = slot.ids()[i];
                 if (!is_node(n, slot.header().level))
-                    fail(from + " leads to slot " + std::to_string(n) + ", which is no node");
+                    fail(from + " links to slot " + std::to_string(n) + ", which is no node");
                 else
                     go(n);
             }
@@ -394,7 +394,7 @@ class World {
                 continue;
             used.insert(id);
             if (h.level > 0 && state(h.down) != SlotState::live)
-                fail(where + " leads down to no node");
+                fail(where + " is above no live node");
             if (h.level == 0 && has_overflow(graph.slot(id)))
                 for (SlotId at = h.overflow(); at != no_slot; at = graph.slot(at).header().down)
                     if (state(at) != SlotState::overflow ||
@@ -497,8 +497,8 @@ class World {
     codec::Rotation rotation;
     std::vector<Row> rows;
     std::string error;
-    size_t given_up = 0;      // links to deleted nodes, by inserts, since the last vacuum that nothing interrupted
-    bool gave_up = false;     // were there ever such?
+    size_t given_up = 0;      // links to deleted nodes that inserts replaced, since the last vacuum that nothing interrupted
+    bool gave_up = false;     // was there ever such a link?
     size_t excused = 0;       // rows that were not found, as they may be then
     InterleavingStore quiet;
     Scan<InterleavingStore> scan;
@@ -591,7 +591,7 @@ class Operation {
     }
     static void print_links(const Slot& before, const Slot& after)
     {
-        std::printf("      it led to");
+        std::printf("      it linked to");
         for (uint32_t i = 0; i < before.header().degree; i++)
             std::printf(" %u", before.ids()[i]);
         std::printf(", now to");

@@ -1,0 +1,216 @@
+// The choice of neighbours, candidates with their codes, and the writes of links.
+#include "graph/links.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "graph/choose_encoding.hpp"
+#include "graph/memory_store.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+
+namespace {
+
+// Candidates on a line, on which the node is at 0.
+struct OnALine {
+    std::vector<float> at;
+    std::vector<bool> equal;
+
+    size_t size() const { return at.size(); }
+    Proximity proximity(uint32_t i) const
+    {
+        return {std::fabs(at[i]), i < equal.size() && equal[i]};
+    }
+    float pair_distance(uint32_t i, uint32_t j) const { return std::fabs(at[i] - at[j]); }
+};
+using Numbers = std::vector<uint32_t>;
+
+Selection select(const OnALine& candidates, const SelectionLimits& limits)
+{
+    Selection s;
+    select_neighbours(candidates, limits, s);
+    return s;
+}
+Numbers numbers(const Vec<uint32_t>& v) { return {v.begin(), v.end()}; }
+
+TEST(SelectNeighbours, OneInEachDirection)
+{
+    const Selection s = select({{1, -2, 3, -4, 5}, {}}, {.most = 5});
+    EXPECT_EQ(numbers(s.selected), (Numbers{0, 1}));
+    EXPECT_EQ(numbers(s.discarded), (Numbers{2, 3, 4}));
+}
+
+TEST(SelectNeighbours, AtMostSoMany)
+{
+    EXPECT_EQ(numbers(select({{1, -2, 3}, {}}, {.most = 1}).selected), Numbers{0});
+}
+
+TEST(SelectNeighbours, DiscardedOnesFillUp)
+{
+    const Selection s = select({{1, 2, 3, -4, 5}, {}}, {.least = 4, .most = 5});
+    EXPECT_EQ(numbers(s.selected), (Numbers{0, 3, 1, 2}));
+    EXPECT_EQ(numbers(s.discarded), (Numbers{1, 2, 4}));
+}
+
+// Otherwise equal nodes would link only to each other.
+TEST(SelectNeighbours, AnEqualNodeMakesOnlyEqualsSuperfluous)
+{
+    const Selection s = select({{0, 0, 1, 2}, {true, true}}, {.most = 4});
+    EXPECT_EQ(numbers(s.selected), (Numbers{0, 2}));
+}
+
+TEST(SelectNeighbours, FixedOnesAreSelectedInAnyCase)
+{
+    // The candidate at 3 is nearer to the fixed one at 5 than to the node, but that one is farther from the node. The
+    // candidate at 5.5 lies behind it.
+    const Selection s = select({{5, 6, 7, 3, 5.5f}, {}}, {.fixed = 3, .most = 9});
+    EXPECT_EQ(numbers(s.selected), (Numbers{0, 1, 2, 3}));
+    EXPECT_EQ(numbers(s.discarded), Numbers{4});
+    EXPECT_EQ(numbers(select({{5, 6, 1}, {}}, {.fixed = 2, .most = 2}).selected), (Numbers{0, 1}));
+}
+
+TEST(SelectNeighbours, TheLeastUsefulIsTheFarthestDiscarded)
+{
+    const auto least = [](const Selection& s, uint32_t exempt) {
+        return least_useful(s, 4, [&](uint32_t i) { return i == exempt; });
+    };
+    Selection s;
+    s.selected = {0, 3};
+    s.discarded = {1, 2};
+    EXPECT_EQ(least(s, 9), 2u);
+    EXPECT_EQ(least(s, 2), 1u);
+    s.discarded = {2};
+    EXPECT_EQ(least(s, 2), 3u);
+    s.discarded.clear();
+    EXPECT_EQ(least(s, 9), 3u);
+    EXPECT_EQ(least(s, 3), 2u);
+}
+
+// Nodes of two-dimensional vectors, with room for four links.
+struct Nodes {
+    Encoding encoding{choose_encoding(codec::Form::dense, codec::Metric::l2, 2, {2}, 8160)};
+    const Layout& layout = encoding.layout();
+    MemoryStore store{encoding};
+    LinkEncoder encoder{encoding};
+
+    CodeCopy code(float x, float y) const
+    {
+        Vec<float> padded(encoding.codec().traits.padded);
+        padded[0] = x;
+        padded[1] = y;
+        Vec<uint8_t> bytes;
+        CodeCopy copy;
+        copy.set(encoding.codec().encode({.dense = padded.data()}, bytes));
+        return copy;
+    }
+    SlotId add(float x, float y, int level = 0)
+    {
+        return store.create([&](const MutableSlot& slot) {
+            slot.header().state = SlotState::live;
+            slot.header().level = static_cast<uint8_t>(level);
+            put_code(code(x, y).code(), slot, no_slot);
+        });
+    }
+    LinkResult link(SlotId from, SlotId to, int level = 0)
+    {
+        return link_at(from, to, free_place, level);
+    }
+    template <class ChoosePlace>
+    LinkResult link_at(SlotId from, SlotId to, ChoosePlace&& choose, int level = 0)
+    {
+        encoder.set_centre(code_in(store.slot(from)));
+        encoder.encode(code_in(store.slot(to)));
+        return write_link(store, from, level, to, encoder.sketch(), choose);
+    }
+    std::vector<SlotId> links(SlotId id)
+    {
+        Vec<SlotId> read;
+        read_links(store, id, read);
+        return {read.begin(), read.end()};
+    }
+};
+
+TEST(Links, AreWrittenAfterALookAtTheSlot)
+{
+    Nodes n;
+    ASSERT_EQ(n.layout.degree, 4u);
+    std::vector<SlotId> ids;
+    for (int i = 0; i < 7; i++)
+        ids.push_back(n.add(static_cast<float>(i), 1));
+    for (size_t i = 1; i < 5; i++)
+        EXPECT_EQ(n.link(ids[0], ids[i]), LinkResult::written);
+    EXPECT_EQ(n.link(ids[0], ids[3]), LinkResult::was_there);
+    EXPECT_EQ(n.link(ids[0], ids[5]), LinkResult::no_place);
+    const auto place_of_2 = [&](const Slot& slot) { return place_of(ids[2], slot); };
+    EXPECT_EQ(n.link_at(ids[0], ids[5], place_of_2), LinkResult::written);
+    EXPECT_EQ(n.links(ids[0]), (std::vector<SlotId>{ids[1], ids[5], ids[3], ids[4]}));
+    EXPECT_EQ(n.link_at(ids[0], ids[6], place_of_2), LinkResult::no_place);   // it was replaced
+    EXPECT_EQ(n.link(ids[1], ids[0], 1), LinkResult::not_live);               // another layer
+    n.store.slot(ids[1]).header().degree = 5;                                 // damaged
+    EXPECT_EQ(n.link(ids[1], ids[0]), LinkResult::not_live);
+    n.store.slot(ids[2]).header().state = SlotState::deleted;
+    EXPECT_EQ(n.link(ids[2], ids[0]), LinkResult::not_live);
+    EXPECT_EQ(write_link(n.store, 99, 0, ids[0], n.encoder.sketch(), free_place),
+              LinkResult::not_live);
+}
+
+TEST(Links, AreAppendedAndRemoved)
+{
+    Nodes n;
+    const SlotId from = n.add(0, 0);
+    CodedCandidates candidates(n.encoding.codec());
+    for (int i = 1; i < 6; i++) {
+        const SlotId id = n.add(static_cast<float>(i), 0);
+        candidates.add(id, static_cast<float>(i), code_in(n.store.slot(id)));
+    }
+    const MutableSlot slot = n.store.slot(from);
+    n.encoder.set_centre(code_in(slot));
+    EXPECT_TRUE(append_link(slot, candidates, 0, 3, n.encoder));
+    EXPECT_FALSE(append_link(slot, candidates, 0, 3, n.encoder));   // it is there
+    EXPECT_TRUE(append_link(slot, candidates, 1, 3, n.encoder));
+    EXPECT_TRUE(append_link(slot, candidates, 2, 3, n.encoder));
+    EXPECT_FALSE(append_link(slot, candidates, 3, 3, n.encoder));   // there are three
+    remove_links(slot, [&](SlotId id) { return id == candidates.id(1); });
+    EXPECT_EQ(n.links(from), (std::vector<SlotId>{candidates.id(0), candidates.id(2)}));
+    EXPECT_TRUE(append_link(slot, candidates, 3, 4, n.encoder));
+    for (size_t i = 0; i < 3; i++) {   // each has its own sketch
+        const SlotId id = slot.ids()[i];
+        n.encoder.encode(code_in(n.store.slot(id)));
+        EXPECT_EQ(slot.sketches()[i], n.encoder.sketch().bits[0]);
+        EXPECT_EQ(slot.a()[i], n.encoder.sketch().factors.a);
+    }
+}
+
+TEST(CodedCandidates, AreMeasuredAndSorted)
+{
+    Nodes n;
+    CodedCandidates candidates(n.encoding.codec());
+    const float at[] = {4, 3, 0, 2, 1};
+    for (uint32_t i = 0; i < 5; i++)
+        candidates.add(10 + i, at[i], n.code(at[i], 0).code());
+    const auto ids = [&] {
+        std::vector<SlotId> v;
+        for (size_t i = 0; i < candidates.size(); i++)
+            v.push_back(candidates.id(i));
+        return v;
+    };
+    candidates.sort(1);
+    EXPECT_EQ(ids(), (std::vector<SlotId>{10, 12, 14, 13, 11}));
+    candidates.sort();
+    EXPECT_EQ(ids(), (std::vector<SlotId>{12, 14, 13, 11, 10}));
+    candidates.measure(n.code(3, 0).code());
+    EXPECT_NEAR(candidates.proximity(0).distance, 9, 0.1);
+    EXPECT_NEAR(candidates.proximity(3).distance, 0, 0.1);
+    EXPECT_TRUE(candidates.proximity(3).equal);
+    EXPECT_FALSE(candidates.proximity(4).equal);
+    EXPECT_NEAR(candidates.pair_distance(0, 4), 16, 0.1);
+    candidates.truncate(3);
+    EXPECT_EQ(ids(), (std::vector<SlotId>{12, 14, 13}));
+    EXPECT_TRUE(candidates.contains(13));
+    EXPECT_FALSE(candidates.contains(11));
+}
+
+}   // namespace
