@@ -67,11 +67,14 @@ class Backlinks {
             if (!adopted && backlink.replaces != no_slot &&
                 !adopt(id, backlink.replaces, level, may_lose_deleted))
                 return false;
+            bool replaced = false;
             const LinkResult result =
                 write_link(store_, neighbour, level, id, sketch_of(backlink), [&](const Slot& s) {
-                    return free_place(s) != no_place ? free_place(s)
-                                                     : place_of(backlink.replaces, s);
+                    replaced = free_place(s) == no_place;
+                    return replaced ? place_of(backlink.replaces, s) : free_place(s);
                 });
+            if (result == LinkResult::written && replaced && level == 0)
+                check_adopted(id, backlink.replaces);
             if (is_linked(result))
                 return true;
             if (result == LinkResult::not_live)
@@ -112,6 +115,16 @@ class Backlinks {
                 return true;
         }
         return false;
+    }
+
+    // A node that may have lost two links at once: the one that a neighbour gave up, and the node's own. no_slot: none.
+    SlotId take_orphan()
+    {
+        if (orphans_.empty())
+            return no_slot;
+        const SlotId orphan = orphans_.back();
+        orphans_.pop_back();
+        return orphan;
     }
 
   private:
@@ -171,6 +184,15 @@ class Backlinks {
             return may_lose_deleted;
         return write_own_link(id, orphan, level, free_place);
     }
+    // A neighbour's link to `orphan` was replaced. Does the node still link to that? Another operation may have replaced
+    // the node's link at the same time, as it saw the neighbour's.
+    void check_adopted(SlotId id, SlotId orphan)
+    {
+        bool adopted = false;
+        store_.read(id, [&](const Slot& slot) { adopted = links_to(slot, orphan); });
+        if (!adopted)
+            orphans_.push_back(orphan);
+    }
     // The same on layer 0, in the place of the node's link to `unneeded`.
     bool adopt_in_place_of(SlotId unneeded, SlotId id, SlotId orphan)
     {
@@ -195,10 +217,18 @@ class Backlinks {
         for (size_t i = 0; i < near.size(); i++) {
             const Backlink backlink = encode(near.code(i));
             store_.poll();
+            SlotId replaced = no_slot;
             const LinkResult result =
                 write_link(store_, near.id(i), 0, id, sketch_of(backlink), [&](const Slot& s) {
-                    return free_place(s) != no_place ? free_place(s) : last_shared_place(s);
+                    if (free_place(s) != no_place)
+                        return free_place(s);
+                    const uint32_t place = last_shared_place(s);
+                    if (place != no_place)
+                        replaced = s.ids()[place];
+                    return place;
                 });
+            if (result == LinkResult::written && replaced != no_slot)
+                check_adopted(id, replaced);
             if (is_linked(result))
                 return true;
         }
@@ -221,7 +251,7 @@ class Backlinks {
     SketchedNeighbours sketched_;
     Node node_;
     Vec<uint64_t> sketches_;   // of the node, relative to those that plan a link to it
-    Vec<SlotId> links_;
+    Vec<SlotId> links_, orphans_;
     // ---- of plan_by_codes() ----
     CodeCopy centre_;
     CodedCandidates around_;

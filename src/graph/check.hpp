@@ -182,8 +182,8 @@ class Checker {
         const float slack =
             1e-4f * (node_.header().params.norm2 + neighbour_.header().params.norm2);
         if (!store_.encoding().sketches()->holds(stored, encoder_.sketch(), slack))
-            report(id,
-                   text("the sketch of slot %u, link %u, does not match its vector", slot.ids()[i], i));
+            report(id, text("the sketch of slot %u, link %u, does not match its vector",
+                            slot.ids()[i], i));
     }
 
     template <class Report>

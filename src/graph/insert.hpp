@@ -59,6 +59,7 @@ class Inserter {
             write_backlinks(l, true);
         }
         raise_entry(store_, own_.slots.back(), level);
+        look_after_orphans();
     }
 
     // ---- for nodes that are there (reachability.hpp, lifecycle.hpp) ----
@@ -98,6 +99,15 @@ class Inserter {
     bool ensure_reachable_dropping(SlotId unneeded)
     {
         return backlinks_.ensure_reachable_dropping(unneeded, own_.slots.front(), search_.near());
+    }
+
+    // After the links of a node were written: has the nodes that may have lost all of theirs (Backlinks) linked again. Then
+    // another node is loaded.
+    void look_after_orphans()
+    {
+        for (SlotId orphan; (orphan = backlinks_.take_orphan()) != no_slot;)
+            if (load(orphan) && !is_found())
+                ensure_reachable(true);
     }
 
     const Counters& counters() const { return search_.counters(); }

@@ -169,8 +169,12 @@ class Attacher {
         };
         if (!inserter_.load(id))
             return true;   // it is no node, or its own insert will see to it
-        if (!inserter_.is_reached(root_, &deleted_, on_visit) && !ensure())
-            return false;
+        if (!inserter_.is_reached(root_, &deleted_, on_visit)) {
+            const bool ensured = ensure();
+            inserter_.look_after_orphans();
+            if (!ensured)
+                return false;
+        }
         if (by_flood_)
             flood_.from(id);
         return true;

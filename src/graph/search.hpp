@@ -36,8 +36,8 @@ template <ReadStore S>
 class LayerSearch {
   public:
     LayerSearch(S& store, Query& query, int level, size_t ef)
-        : store_(store), l_(store.encoding().layout()), q_(query), level_(level), w_(ef), seen_(ef * 16),
-          node_(l_), neighbour_(l_)
+        : store_(store), l_(store.encoding().layout()), q_(query), level_(level), w_(ef),
+          seen_(ef * 16), node_(l_), neighbour_(l_)
     {
     }
 
@@ -277,8 +277,9 @@ template <ReadStore S>
 void expect_moved(S& store, const Entry& entry)
 {
     if (store.entry() == entry)
-        throw Error(Errc::corrupt, "entry point (slot %u) and root (slot %u) of the graph are not nodes",
-                    entry.id, entry.root);
+        throw Error(Errc::corrupt,
+                    "entry point (slot %u) and root (slot %u) of the graph are not nodes", entry.id,
+                    entry.root);
 }
 
 // From the entry down to the layer above `level`: the slot on `level` from which to go on; no_slot if

@@ -82,10 +82,7 @@ class PageSlots {
     }
     uint32_t count() const { return count_; }
     SlotId id(uint32_t i) const { return first_ + i; }
-    BasicSlot<Byte> operator[](uint32_t i) const
-    {
-        return {l_, base_ + size_t{i} * l_.slot_bytes};
-    }
+    BasicSlot<Byte> operator[](uint32_t i) const { return {l_, base_ + size_t{i} * l_.slot_bytes}; }
 
   private:
     const Layout& l_;

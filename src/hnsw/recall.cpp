@@ -22,40 +22,6 @@ namespace quiver::hnsw {
 
 namespace {
 
-// The k smallest of many distances: a heap, the largest of them on top.
-class Nearest {
-  public:
-    void reset(size_t k)
-    {
-        k_ = k;
-        v_.clear();
-        v_.reserve(k);   // add() is called in contexts that do not last
-    }
-    void add(double distance)
-    {
-        if (full() && !(distance < v_.front()))
-            return;
-        if (full()) {
-            std::pop_heap(v_.begin(), v_.end());
-            v_.pop_back();
-        }
-        v_.push_back(distance);
-        std::push_heap(v_.begin(), v_.end());
-    }
-    bool full() const { return v_.size() >= k_; }
-    size_t size() const { return v_.size(); }
-    double farthest() const { return v_.front(); }
-    size_t within(double distance) const
-    {
-        return static_cast<size_t>(
-            std::count_if(v_.begin(), v_.end(), [&](double d) { return d <= distance; }));
-    }
-
-  private:
-    size_t k_ = 0;
-    Vec<double> v_;
-};
-
 class Recall {
   public:
     Recall(ReturnSetInfo* result, Relation heap, Relation index, int k)
@@ -100,14 +66,16 @@ class Recall {
     void run()
     {
         exact_.resize(queries_.size());
-        for (Nearest& e : exact_)
+        for (KNearest<double>& e : exact_) {
             e.reset(k_ + own_);
+            e.reserve();
+        }
         for_each_row([&](Datum value) {
             for (size_t i = 0; i < queries_.size(); i++)
                 exact_[i].add(distance(value, queries_[i]));
         });
         size_t wanted = 0;
-        for (const Nearest& e : exact_)
+        for (const KNearest<double>& e : exact_)
             wanted += e.size() - std::min(e.size(), own_);
         if (wanted > 0) {
             search(settings.ef_search);   // fills the cache for the searches that are timed
@@ -128,10 +96,7 @@ class Recall {
         return codec::traits_of(am::opclass_of(index_).metric);
     }
     // The zero vector has no direction, so no row is nearer to it than another by cosine.
-    bool directed(Datum value)
-    {
-        return !metric().prepare || !std::isnan(distance(value, value));
-    }
+    bool directed(Datum value) { return !metric().prepare || !std::isnan(distance(value, value)); }
 
     // Calls f(value) for each row that belongs into the index, as the snapshot sees it.
     template <class F>
@@ -252,12 +217,12 @@ class Recall {
     size_t sample_ = 0;
     uint64 seen_ = 0;
     Vec<Datum> queries_;
-    Vec<Nearest> exact_;
+    Vec<KNearest<double>> exact_;
     // Of one search().
     IndexInfo* info_ = nullptr;
     EState* executor_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
-    Nearest nearest_;
+    KNearest<double> nearest_;
     double visited_ = 0;
 };
 

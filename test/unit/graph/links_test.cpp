@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <random>
 #include <vector>
 
 #include "graph/choose_encoding.hpp"
 #include "graph/memory_store.hpp"
+#include "graph/reachability.hpp"
 
 using namespace quiver;
 using namespace quiver::graph;
@@ -211,6 +214,68 @@ TEST(CodedCandidates, AreMeasuredAndSorted)
     EXPECT_EQ(ids(), (std::vector<SlotId>{12, 14, 13}));
     EXPECT_TRUE(candidates.contains(13));
     EXPECT_FALSE(candidates.contains(11));
+}
+
+// ---- links that are taken away at the same time ----
+
+struct MeddlingStore : MemoryStore {
+    using MemoryStore::MemoryStore;
+
+    template <class F>
+    bool write(SlotId id, F&& f)
+    {
+        const Vec<SlotId> before = links(id);
+        const bool written = MemoryStore::write(id, f);
+        if (written && on_write)
+            on_write(id, before);
+        return written;
+    }
+    Vec<SlotId> links(SlotId id)
+    {
+        Vec<SlotId> ids;
+        read_links(static_cast<MemoryStore&>(*this), id, ids);
+        return ids;
+    }
+
+    std::function<void(SlotId, const Vec<SlotId>&)> on_write;
+};
+
+// A neighbour of a new node gives up its link to another node, for the new node links to that. At that very time the new
+// node's link is taken away, for the neighbour was seen to have one.
+TEST(Inserter, NodesThatLoseTwoLinksAtOnceAreLinkedAgain)
+{
+    int taken = 0;
+    for (uint32_t seed = 1; seed <= 30; seed++) {
+        const Encoding encoding({{codec::Form::dense, codec::Metric::l2, 6, 8}, 1, 4, 1});
+        MeddlingStore store(encoding);
+        Inserter<MeddlingStore> inserter(store, 2, 8);
+        std::mt19937 rng(seed);
+        for (uint16_t row = 1; row <= 40; row++) {
+            const SlotId newcomer = store.size();
+            bool armed = true;
+            store.on_write = [&](SlotId id, const Vec<SlotId>& before) {
+                if (!armed || id == newcomer || !links_to(store.slot(id), newcomer))
+                    return;
+                for (const SlotId lost : before)
+                    if (!links_to(store.slot(id), lost) && links_to(store.slot(newcomer), lost)) {
+                        remove_links(store.slot(newcomer), [&](SlotId n) { return n == lost; });
+                        armed = false;
+                        taken++;
+                        return;
+                    }
+            };
+            std::vector<float> x(encoding.codec().traits.padded);
+            for (float& v : x)
+                v = static_cast<float>(rng() % 1000) / 100;
+            inserter.insert({.dense = x.data()}, {0, row, 1}, 0);
+            Flood<MeddlingStore> flood(store, nullptr);
+            flood.from(store.entry().root);
+            for (SlotId id = 0; id < store.size(); id++)
+                ASSERT_TRUE(store.slot(id).header().state != SlotState::live || flood.reached(id))
+                    << "seed " << seed << ", row " << row << ", slot " << id;
+        }
+    }
+    EXPECT_GT(taken, 100);
 }
 
 }   // namespace
