@@ -1,5 +1,6 @@
-// Checks of our own reasoning, in builds with QUIVER_ASSERTIONS (./check asan, sanitize). Never for what a
-// user or a damaged page can bring about: that is an error in every build.
+// Assertions of the code's own invariants. Only builds with QUIVER_ASSERTIONS have them (./check
+// asan, ./check sanitize). A condition that a user or a damaged page can cause is never an
+// assertion: it is an error in every build.
 #pragma once
 
 #ifdef QUIVER_ASSERTIONS

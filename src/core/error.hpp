@@ -1,5 +1,5 @@
-// The one exception of the PostgreSQL-free rooms. guarded() in src/pg/entry.hpp turns it into an
-// ereport with the SQLSTATE that belongs to its Errc.
+// The only exception type of the rooms without PostgreSQL. guarded() in src/pg/entry.hpp turns it
+// into an ereport with the SQLSTATE of its Errc.
 #pragma once
 
 #include <cstdarg>
@@ -16,7 +16,7 @@ enum class Errc {
     internal,           // a bug of ours                            -> XX000
 };
 
-// Holds its text inline: it crosses to ereport without owning memory.
+// Stores its text inline, so that it owns no memory when it is turned into an ereport.
 class Error : public std::exception {
   public:
     __attribute__((format(printf, 3, 4))) Error(Errc code, const char* format, ...) noexcept

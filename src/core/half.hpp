@@ -1,5 +1,5 @@
-// IEEE 754 binary16, converted in portable arithmetic that compilers vectorize. Rounds to nearest
-// even; what is too large becomes infinity.
+// IEEE 754 binary16. The conversions use portable arithmetic that compilers vectorize. They round
+// to nearest even; a value that is too large becomes infinity.
 #pragma once
 
 #include <bit>
@@ -18,8 +18,8 @@ inline float to_float(half h) noexcept
 {
     const uint32_t sign = (h.bits & 0x8000u) << 16;
     const uint32_t magnitude = h.bits & 0x7fffu;
-    // Exponent and mantissa in float's places; the product moves the bias from 15 to 127. It is
-    // exact, subnormals included.
+    // The shift moves exponent and mantissa to their places in a float, and the multiplication
+    // changes the bias of the exponent from 15 to 127. It is exact, also for subnormals.
     uint32_t bits = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
     bits |= magnitude >= 0x7c00u ? 0x7f800000u : 0u;
     return std::bit_cast<float>(bits | sign);
@@ -36,7 +36,8 @@ inline half to_half(float x) noexcept
     } else if (magnitude >= 0x477ff000u) {
         result = 0x7c00u;   // rounds to 65536 or more
     } else if (magnitude < 0x38800000u) {
-        // Subnormal: 0.5 has the ulp of binary16's subnormals, so the sum rounds as they do.
+        // The result is subnormal. Floats at 0.5 have the ulp of binary16's subnormals, so the
+        // addition rounds like them.
         result = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
     } else {
         result = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;

@@ -1,4 +1,5 @@
-// Queues of candidates. Order is total on (distance, id), so NaN or ties never confuse a heap.
+// Queues of candidates. Candidates are totally ordered by (distance, id), so NaN and ties cannot
+// break a heap.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 namespace quiver {
 
-// A distance and an id in one integer that orders like the distance.
+// A distance and an id, packed into one integer that has their order.
 struct Candidate {
     uint64_t key;
 
@@ -27,7 +28,8 @@ struct Candidate {
     friend bool operator>(Candidate a, Candidate b) { return a.key > b.key; }
 
   private:
-    // Floats as integers of the same order: negative ones reversed, NaN above infinity.
+    // Maps floats to integers of the same order: negative floats are reversed, and NaN is above
+    // infinity.
     static uint32_t order(float x)
     {
         const auto bits = std::bit_cast<int32_t>(x);
@@ -35,8 +37,8 @@ struct Candidate {
     }
 };
 
-// Nearest on top. Four children a node: half as many levels as with two, and the least of four takes no
-// branch that cannot be predicted.
+// A heap with the nearest candidate on top. Each node has four children: that takes half as many
+// levels as two, and the least of four is found without a branch that the CPU cannot predict.
 class MinHeap {
   public:
     bool empty() const { return v_.empty(); }
@@ -59,17 +61,17 @@ class MinHeap {
         return top;
     }
     void clear() { v_.clear(); }
-    // Many at once: append() each, then heapify().
+    // To add many candidates at once, append() each of them and then call heapify().
     void append(Candidate c) { v_.push_back(c); }
     void heapify()
     {
-        for (size_t i = (v_.size() + 2) / 4; i-- > 0;)   // those that have children
+        for (size_t i = (v_.size() + 2) / 4; i-- > 0;)   // nodes that have children
             sink(i, v_[i]);
     }
     size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
   private:
-    // Puts `c` at i or below it, where it belongs.
+    // Sifts `c` down from position i.
     void sink(size_t i, Candidate c)
     {
         const size_t n = v_.size();
@@ -93,8 +95,8 @@ class MinHeap {
     Vec<Candidate> v_;
 };
 
-// The k nearest of all that was added: a heap with the farthest of them on top. T orders by distance; it is a distance,
-// or has an id, too.
+// The k nearest of the elements that were added: a heap with the farthest of them on top. T is
+// ordered by distance; it is a distance, or a distance with an id.
 template <class T>
 class KNearest {
   public:
@@ -105,13 +107,14 @@ class KNearest {
         k_ = k;
         v_.clear();
     }
-    // Allocates room for all k now, for a caller whose add() runs in a memory context that does not last.
+    // Allocates memory for all k elements now. A caller needs this if it calls add() in a memory
+    // context that is reset before the heap is freed.
     void reserve() { v_.reserve(k_); }
     size_t k() const { return k_; }
     size_t size() const { return v_.size(); }
     bool full() const { return v_.size() >= k_; }
     const T& farthest() const { return v_.front(); }
-    // False if k others are nearer.
+    // Returns false, and adds nothing, if k elements are at least as near.
     bool add(const T& x)
     {
         if (!full()) {
@@ -124,13 +127,13 @@ class KNearest {
         replace_farthest(x);
         return true;
     }
-    // How many are at most that far.
+    // The number of elements that are at most as far as `limit`.
     size_t within(const T& limit) const
     {
         return static_cast<size_t>(
             std::count_if(v_.begin(), v_.end(), [&](const T& x) { return x <= limit; }));
     }
-    // In no order.
+    // In no particular order.
     const Vec<T>& all() const { return v_; }
     // Nearest first. Nothing can be added afterwards.
     const Vec<T>& sorted()
@@ -140,7 +143,8 @@ class KNearest {
     }
 
   private:
-    // Puts `x` where it belongs. (std::pop_heap() and push_heap() would go through the heap twice.)
+    // Replaces the farthest element with `x` and restores the heap. (std::pop_heap() and
+    // std::push_heap() would go through the heap twice.)
     void replace_farthest(const T x)
     {
         const size_t n = v_.size();
@@ -159,7 +163,7 @@ class KNearest {
     Vec<T> v_;
 };
 
-// The same of the nodes that a search has visited, by the names that the search has for it.
+// A KNearest of the nodes that a search has visited, with the member names that the search uses.
 class BoundedMaxHeap : public KNearest<Candidate> {
   public:
     using KNearest::KNearest;
@@ -167,11 +171,11 @@ class BoundedMaxHeap : public KNearest<Candidate> {
     size_t capacity() const { return k(); }
     Candidate top() const { return farthest(); }
     void push(Candidate c) { add(c); }
-    // Would a candidate at this distance enter?
+    // Would a candidate at this distance be added?
     bool wants(float distance) const { return !full() || distance < top().distance(); }
 };
 
-// Ids seen so far: open addressing over powers of two.
+// A set of ids: a hash table with open addressing, whose size is a power of two.
 class IdSet {
   public:
     explicit IdSet(size_t expected = 256) { rehash(std::bit_ceil(expected * 2)); }
@@ -185,7 +189,7 @@ class IdSet {
                 return false;
         }
     }
-    // False if it was there.
+    // Returns false if the id is in the set already.
     bool insert(uint32_t id)
     {
         size_t i = slot(id);
@@ -198,7 +202,7 @@ class IdSet {
             grow();
         return true;
     }
-    // In the time that it took to fill it.
+    // The time depends on the number of ids in the set, not on the size of the table.
     void clear()
     {
         for (const uint32_t i : used_)
@@ -213,7 +217,7 @@ class IdSet {
             ids.push_back(v_[i]);
         std::sort(ids.begin(), ids.end());
     }
-    // In use: v_ is about a third full.
+    // Memory in use; v_ is about a third full.
     size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }
 
   private:
@@ -237,7 +241,7 @@ class IdSet {
                 insert(id);
     }
 
-    Vec<uint32_t> v_, used_;   // used_: places in v_
+    Vec<uint32_t> v_, used_;   // used_: the occupied positions in v_
     size_t mask_ = 0;
 };
 

@@ -1,4 +1,5 @@
-// Sets of slots, a bit each, and small counters, two bits each. Both grow as they are written to.
+// Sets of slots, with one bit per slot, and small counters, with two bits per slot. Both grow when
+// a slot beyond their end is written.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,7 @@ class Marks {
     explicit Marks(size_t expected = 0) : v_((expected + 63) / 64) {}
 
     bool test(size_t i) const { return i / 64 < v_.size() && (v_[i / 64] >> i % 64 & 1); }
-    // False if it was set.
+    // Returns false if the bit was set already.
     bool set(size_t i)
     {
         if (i / 64 >= v_.size())
@@ -26,7 +27,7 @@ class Marks {
         count_++;
         return true;
     }
-    // False if it was not set.
+    // Returns false if the bit was not set.
     bool clear(size_t i)
     {
         if (!test(i))
@@ -36,7 +37,7 @@ class Marks {
         return true;
     }
     size_t count() const { return count_; }
-    // The first from i on, or SIZE_MAX.
+    // The first slot of the set from i on; SIZE_MAX if there is none.
     size_t next(size_t i) const
     {
         size_t w = i / 64;
@@ -52,7 +53,7 @@ class Marks {
                 return true;
         return false;
     }
-    // Calls f(i) for each; f may clear it.
+    // Calls f(i) for each slot i of the set. f may clear slot i.
     template <class F>
     void for_each(F&& f) const
     {
@@ -66,7 +67,7 @@ class Marks {
     size_t count_ = 0;
 };
 
-// Counts to 3 and stays there.
+// Counters that stop at 3.
 class SmallCounts {
   public:
     static constexpr unsigned most = 3;

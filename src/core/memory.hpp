@@ -1,5 +1,5 @@
-// Where the PostgreSQL-free rooms get memory from: malloc, or what the host puts in its place. In a
-// backend that is palloc, so that transaction abort frees what a longjmp leaves behind.
+// Memory allocation of the rooms without PostgreSQL: malloc, unless the host sets other hooks. A
+// backend sets palloc, so that the abort of a transaction frees what a longjmp leaves behind.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 namespace quiver {
 
 struct MemoryHooks {
-    void* (*allocate)(size_t bytes);   // null or an error when there is none
+    void* (*allocate)(size_t bytes);   // returns null or raises an error if out of memory
     void (*release)(void* p);
 };
 
@@ -41,7 +41,8 @@ struct Allocator {
 template <class T>
 using Vec = std::vector<T, Allocator<T>>;
 
-// One object, owned. (A base class comes first in its object, so its address is what was allocated.)
+// Owns one object. (A base class comes first in its object, so a pointer to the base class is the
+// address that was allocated.)
 struct Release {
     template <class T>
     void operator()(T* object) const

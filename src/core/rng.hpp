@@ -1,4 +1,5 @@
-// Seeded random numbers: the same everywhere, unlike <random>'s distributions.
+// Seeded random numbers. Unlike those of <random>'s distributions, they are the same on every
+// platform.
 #pragma once
 
 #include <algorithm>
@@ -25,10 +26,12 @@ class Rng {
     uint64_t state_;
 };
 
-// The layers of new nodes, geometric: each layer keeps one in `base` (HNSW, Malkov and Yashunin 2016, section 4.1). Of
-// each `base` draws in a row exactly one is kept, at a place chosen at random. So n nodes have n / base slots above
-// layer 0, but for one or two: an index that loses as many rows as it gains stays as large. (Places at regular intervals
-// would fall in with regular data: of 100,000 points of a curve, searches missed 11 % instead of 1 %.)
+// Draws the levels of new nodes. The levels are distributed geometrically: of the nodes in a layer,
+// one in `base` is in the next layer, too (HNSW, Malkov and Yashunin 2016, section 4.1). Of `base`
+// consecutive draws, exactly one, at a random position, rises to the next layer. So n nodes have
+// n / base slots above layer 0, give or take one or two, and an index that loses as many rows as it
+// gains keeps its size. (Regular intervals could coincide with regular data: on 100,000 points of a
+// curve, searches missed 11 % instead of 1 %.)
 class LevelDraw {
   public:
     explicit LevelDraw(uint64_t seed) : rng_(seed) {}
@@ -45,7 +48,7 @@ class LevelDraw {
   private:
     static constexpr int layers = 16;
     struct Layer {
-        uint64_t at = 0, chosen = 0;   // of `base` draws
+        uint64_t at = 0, chosen = 0;   // at: the next draw of `base`; chosen: the one that rises
     };
 
     bool rises(Layer& l, uint64_t of)
