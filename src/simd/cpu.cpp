@@ -1,4 +1,5 @@
-// Which instruction sets this CPU and its operating system support, and the table in force.
+// Detects the instruction sets that this CPU and its operating system support, and stores which
+// table of kernels is in use.
 #include "simd/kernels.hpp"
 
 #if defined(__x86_64__)
@@ -22,8 +23,9 @@ struct Detected {
     size_t count;
 };
 
-// The builtin checks that the operating system saves the registers (OSXSAVE, XGETBV). Every
-// feature that avx2.flags and avx512.flags allow the compiler must be asked for here.
+// __builtin_cpu_supports() also checks that the operating system saves the registers (OSXSAVE,
+// XGETBV). This function must ask for every feature that avx2.flags and avx512.flags allow the
+// compiler to use.
 Detected detect() noexcept
 {
     Detected d{{Level::baseline}, 1};

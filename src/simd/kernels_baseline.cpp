@@ -2,7 +2,8 @@
 
 #include "core/no_postgres.hpp"
 
-// Named rather than xsimd::default_arch on x86-64: flags such as -march=native must not raise it.
+// On x86-64 this is not xsimd::default_arch, because flags such as -march=native must not raise the
+// baseline.
 #if defined(__x86_64__)
 using Baseline = xsimd::sse2;
 #else

@@ -1,8 +1,8 @@
-// The one source of every kernel. Each kernels_<level>.cpp instantiates it for its architecture.
+// The source of all kernels. Each kernels_<level>.cpp instantiates it for its architecture.
 //
-// A kernel is a Step: how to load a register of each side, how to add a pair of registers to an
-// accumulator, and how to finish. accumulate() is the one loop: it keeps enough accumulators in
-// flight to hide the latency of an addition and reads the query once for all rows.
+// A kernel is a Step, which says how to load a register of each side, how to add a pair of
+// registers to an accumulator, and how to finish. All Steps share the loop accumulate(). It uses
+// enough accumulators to hide the latency of an addition, and reads the query once for all rows.
 #pragma once
 
 #include <algorithm>
@@ -55,8 +55,8 @@ struct FloatStep {
     using A = A_;
     using B = B_;
     static constexpr size_t size = width<Arch>;
-    // 256 bytes at a time from one row are more than the CPU reads ahead well: 0.7 of what it gets from
-    // memory with 128.
+    // If the loop takes 256 bytes of one row at a time, the CPU does not read ahead well: it gets
+    // 0.7 of the memory bandwidth that it gets with 128 bytes.
     static constexpr size_t unroll = size >= 16 ? 2 : 4;
     static constexpr size_t unroll_4 = 2;   // four rows at a time
     static constexpr bool ahead = sizeof(B) < sizeof(float);
@@ -97,7 +97,7 @@ struct FloatL1 : FloatStep<Arch, A, B> {
 template <class Arch, class A, class B>
 struct FloatCosine : FloatStep<Arch, A, B> {
     using Acc = CosineSum<Arch>;
-    static constexpr size_t unroll = 2, unroll_4 = 1;   // of three sums each
+    static constexpr size_t unroll = 2, unroll_4 = 1;   // each has three sums
     static constexpr bool ahead = true;
     static void add(Acc& acc, Floats<Arch> x, Floats<Arch> y)
     {
@@ -123,7 +123,7 @@ struct ByteStep {
     static Reg load_partial(const uint8_t* p, size_t n) { return R::load_partial(p, n); }
 };
 
-// Lanes of 32 bits, wrapping: exact while the whole sum fits 32 bits.
+// Sums in lanes of 32 bits, which wrap around. They are exact if the whole sum fits into 32 bits.
 template <class R>
 struct ByteSum32 : R::Acc {
     uint32_t finish() const { return static_cast<uint32_t>(R::sum32(*this)); }
@@ -253,9 +253,10 @@ struct BitJaccard : ByteStep<Arch> {
 
 // ---- the loop ----
 
-// Ahead: asks for what comes 1 kB later. Worth it from memory, where the arithmetic keeps the CPU too
-// busy to run ahead by itself (halves of 384 dimensions 0.87 -> 0.99 of the bandwidth, the cosine of
-// 4096 0.87 -> 0.98); in the way elsewhere.
+// Ahead: prefetches what is 1 kB ahead in a row. This helps with rows in memory if the arithmetic
+// keeps the CPU too busy to read ahead by itself: it raises the share of the memory bandwidth from
+// 0.87 to 0.99 for halves of 384 dimensions, and from 0.87 to 0.98 for the cosine of 4096
+// dimensions. Otherwise it makes the loop slower.
 template <class Step, size_t Rows, size_t Unroll, bool Ahead, class Out>
 inline __attribute__((always_inline)) void
 accumulate(const typename Step::A* a, const typename Step::B* const* b, size_t n, Out out)
@@ -316,10 +317,11 @@ void four(const typename Step::A* a, const typename Step::B* const b[4], size_t 
                                                      [=](size_t r, R value) { out[r] = value; });
 }
 
-// One row after the other, as the CPU reads ahead best in one stream; but where a row and the query
-// together fill the first-level cache, four rows share each look at the query. Rows whose elements
-// are widened go in smaller steps than a pair that is in the cache: what runs ahead of the CPU's
-// reading ahead waits for memory itself (0.8 of the bandwidth instead of 1.0).
+// Computes one row after the other, because the CPU reads ahead best in a single stream. If a row
+// and the query together fill the first-level cache, four rows share each load of the query
+// instead. Rows whose elements are widened take smaller steps than pair(), whose vectors are in the
+// cache: larger steps get ahead of the CPU's prefetching and wait for memory (0.8 of the bandwidth
+// instead of 1.0).
 template <class Step, class R>
 void many(const typename Step::A* a, const typename Step::B* b, size_t stride, size_t count,
           size_t n, R* out)
@@ -340,7 +342,9 @@ void many(const typename Step::A* a, const typename Step::B* b, size_t stride, s
     }
 }
 
-// Of a few words, without a wide register and its sum at the end. How few: one at a time, and in a row.
+// Bit strings of a few words are compared word by word, without wide registers and the sum of their
+// lanes at the end. These are the largest numbers of words for which this is done: for a single
+// pair, and for many codes in a row.
 #if defined(__POPCNT__)
 constexpr size_t hamming_words = 8, hamming_words_in_a_row = 12;
 #else
@@ -361,7 +365,8 @@ inline uint64_t hamming_of_words(const uint8_t* a, const uint8_t* b)
     return total;
 }
 
-// Calls f with the number of words of the usual short lengths; false: it is none of them.
+// If nbytes is one of the usual short lengths, calls f with the number of words as a constant.
+// Returns false if it is not.
 template <class F>
 inline bool in_few_words(size_t nbytes, size_t most_words, F&& f)
 {
@@ -403,7 +408,8 @@ void hamming_many(const uint8_t* a, const uint8_t* b, size_t stride, size_t coun
                   uint64_t* out)
 {
 #if defined(__AVX512BW__)
-    // Of longer ones so many loads at once come from memory out of order: at 512 bytes half of its rate.
+    // Longer codes are not done this way: so many loads at once reach memory out of order, and at
+    // 512 bytes that halves the rate.
     if (nbytes > 32 && nbytes <= 192) {
         const auto eights = [&](auto registers) {
             return hamming_of_eights<registers>(a, b, stride, count, nbytes, out);
@@ -448,7 +454,8 @@ float signed_sum(const uint8_t* bits, const float* x, size_t n)
 {
     constexpr size_t W = width<Arch>;
     using Ints = xsimd::batch<int32_t, Arch>;
-    // The bit of each lane in the one or two bytes that a register of floats has, low byte first.
+    // A register of floats takes one or two bytes of bits. This is the bit of each lane in these
+    // bytes, low byte first.
     constexpr auto bit_of_lane = [] {
         std::array<int32_t, W> b{};
         for (size_t i = 0; i < W; i++)
@@ -497,8 +504,8 @@ uint64_t popcount(const uint8_t* a, size_t nbytes)
 
 enum class SparseOp { l2sq, ip, l1 };
 
-// Branch-free but for the loop: both sides advance by comparisons turned into numbers, as which
-// index is smaller cannot be predicted.
+// Only the loop itself branches: the CPU cannot predict which index is smaller, so both sides
+// advance by the result of a comparison.
 template <class Arch, SparseOp op>
 float sparse(SparseView a, SparseView b)
 {
@@ -586,7 +593,7 @@ float ip_fine(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t
 {
     constexpr size_t W = width<Arch>;
     using F = Floats<Arch>;
-    // All of these numbers are integers that floats hold.
+    // All of these numbers are integers that floats represent exactly.
     const float levels = static_cast<float>(1u << bits), middle = levels * 128;
     FloatSum<Arch> acc[2];
     const auto add = [&](size_t u, const float* x, F c, F f) {
@@ -620,7 +627,7 @@ float ip_fine(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t
     return acc[0].finish() + rest;
 }
 
-// Two that compilers make vectors of.
+// Compilers vectorize the next two functions.
 template <class Arch>
 void scale(const float* x, double factor, float* to, size_t n)
 {
@@ -734,7 +741,7 @@ void hadamard(float* x, size_t n, float scale)
         (v * s).store_unaligned(x + i);
     }
     size_t h = W;
-    // Two layers at a time: half of the loads and stores.
+    // Two layers at a time need half as many loads and stores.
     for (; h * 2 < n; h *= 4)
         for (size_t i = 0; i < n; i += 4 * h)
             for (size_t j = i; j < i + h; j += W) {
@@ -841,7 +848,7 @@ void quantize(const float* x, size_t words, float inverse, uint64_t* planes)
             step(0, one);
         }
         constexpr uint64_t odd = 0xaaaaaaaaaaaaaaaaull;
-        for (size_t k = 0; k < 4; k++)   // 8 is the top bit alone, 7 all but it
+        for (size_t k = 0; k < 4; k++)   // 8 is only the top bit, 7 all others
             planes[w * 4 + k] = (plane[k] & ~zeros) | (zeros & (k == 3 ? odd : ~odd));
     }
 }
@@ -860,7 +867,7 @@ Floats<Arch> ascending()
     return Floats<Arch>::load_unaligned(lanes.data());
 }
 
-// The least of all lanes, in each.
+// Returns the least of all lanes in every lane.
 template <class Arch>
 Floats<Arch> least_lane(Floats<Arch> x)
 {
@@ -875,14 +882,14 @@ Floats<Arch> least_lane(Floats<Arch> x)
     return x;
 }
 
-// As in a matrix product: each centroid that is loaded serves all rows.
+// Works like a matrix product: each loaded centroid is used for all rows.
 template <class Arch, size_t Rows>
 inline __attribute__((always_inline)) void
 nearest_rows(const float* x, size_t stride, size_t dims, const float* centroids,
              const float* half_norms, size_t k, uint32_t* best, float* gap)
 {
     constexpr size_t W = width<Arch>;
-    constexpr size_t Columns = W < 16 ? 2 : 1;   // registers of centroids at a time: k is 16 n
+    constexpr size_t Columns = W < 16 ? 2 : 1;   // centroid registers at once; k is 16 times n
     Floats<Arch> least[Rows], place[Rows];
     for (size_t r = 0; r < Rows; r++) {
         least[r] = Floats<Arch>(INFINITY);
@@ -920,7 +927,7 @@ nearest_rows(const float* x, size_t stride, size_t dims, const float* centroids,
 #pragma GCC unroll 8
     for (size_t r = 0; r < Rows; r++) {
         const auto most = least_lane<Arch>(least[r]);
-        // Of the lanes with the least gap, the first centroid.
+        // The first centroid among the lanes with the least gap.
         const auto first = least_lane<Arch>(
             xsimd::select(least[r] == most, place[r], Floats<Arch>(static_cast<float>(k))));
         float lanes[W];
@@ -945,7 +952,7 @@ void nearest(const float* x, size_t stride, size_t count, size_t dims, const flo
                               gap + i);
 }
 
-// Step(sum, coordinate of q, coordinates of centroids)
+// step(sum, coordinate of q, coordinates of centroids) returns the new sum.
 template <class Arch, class Step>
 void centroid_table(const float* q, size_t dims, const float* centroids, size_t k, float* out,
                     Step step)
@@ -977,7 +984,8 @@ void centroids_ip(const float* q, size_t dims, const float* centroids, size_t k,
         [](Floats<Arch> acc, Floats<Arch> x, Floats<Arch> c) { return xsimd::fma(x, c, acc); });
 }
 
-// Plain loads: gathering is no faster on the CPUs of today. Several sums hide their latency.
+// Uses plain loads, because gather instructions are no faster on today's CPUs. Several sums hide
+// their latency.
 template <size_t Codes>
 inline __attribute__((always_inline)) void
 score_codes(const float* tables, size_t groups, const uint8_t* codes, size_t stride, float* out)
@@ -1022,7 +1030,8 @@ void score_product(const float* tables, size_t groups, const uint8_t* codes, siz
         score_codes<1>(tables, groups, codes + i * stride, stride, out + i);
 }
 
-// Bit i % 64 of near[i / 64]: is score i at most `limit`? Scores are below 2^24.
+// Sets bit i % 64 of near[i / 64] if score i is at most `limit`. Scores are below 2^24, which
+// floats represent exactly.
 template <class Arch>
 void near_scores(const uint32_t* score, size_t count, uint32_t limit, uint64_t* near)
 {

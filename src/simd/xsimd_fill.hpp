@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for mistakes.
+// g++ 12 warns of the deliberately undefined operands in its own AVX-512 intrinsics.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -990,7 +990,7 @@ struct Lanes64<Avx512> {
     }
 };
 
-// The sums of the pairs of words that follow each other, of x and then of y.
+// The sums of adjacent pairs of words, first those of x and then those of y.
 inline __m512i add_pairs(__m512i x, __m512i y)
 {
     const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
@@ -999,7 +999,7 @@ inline __m512i add_pairs(__m512i x, __m512i y)
                             _mm512_permutex2var_epi64(x, odd, y));
 }
 
-// Hamming distances of a to 8 codes of `Words` words (1, 2 or 4) that follow each other.
+// Hamming distances of a to 8 adjacent codes of `Words` words (1, 2 or 4).
 template <size_t Words>
 inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
 {
@@ -1014,8 +1014,9 @@ inline __m512i hamming_of_eight(__m512i a, const uint8_t* codes)
 template <class F>
 inline __m512i sums_of_eight(F x)
 {
-    // In narrower and narrower lanes: within 128 bits, [x0 x0 x1 x1 x2 x2 x3 x3], then [x0 .. x7].
-    // Asked for in their order, which arguments of a call would not be: memory likes it.
+    // Each step packs the words into narrower lanes: within 128 bits, [x0 x0 x1 x1 x2 x2 x3 x3],
+    // then [x0 .. x7]. The local variables make the calls of x() run in ascending order, in which
+    // memory is read fastest; arguments of a call are evaluated in any order.
     const auto two = [&](size_t i) {
         const __m512i first = x(i);
         return _mm512_packus_epi32(first, x(i + 1));
@@ -1031,9 +1032,10 @@ inline __m512i sums_of_eight(F x)
         _mm_add_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
-// Hamming distances of a to codes of `Registers` registers, the last filled as far as nbytes goes. The query
-// stays in registers: loads are what is short. Eight codes at a time, one after the other, as memory likes
-// it; returns how many were done.
+// Hamming distances of a to codes of `Registers` registers, the last of which is filled only up to
+// nbytes. The query stays in registers, because loads are the bottleneck. Takes eight codes at a
+// time and reads them one after the other, which memory serves fastest. Returns how many codes were
+// done.
 template <size_t Registers>
 inline size_t hamming_of_eights(const uint8_t* a, const uint8_t* codes, size_t stride, size_t count,
                                 size_t nbytes, uint64_t* out)
@@ -1066,8 +1068,8 @@ inline size_t hamming_of_eights(const uint8_t* a, const uint8_t* codes, size_t s
 
 // ---- Nibbles<Arch>: `size` codes of 4-bit numbers, looked up in tables of bytes ----
 //
-// score() is Codebooks::score_nibbles for `size` codes. A shuffle looks up the same place of many codes,
-// which lie apart: codes are transposed first.
+// score() is Codebooks::score_nibbles for `size` codes. A shuffle looks up the same byte of many
+// codes. These bytes are not adjacent, so the codes are transposed first.
 
 inline const uint8_t* nibble_table(const uint8_t* tables, size_t group)
 {
@@ -1089,8 +1091,9 @@ struct Nibbles {
     }
 };
 
-// 16 registers of 16 bytes (or of more, each 16 of them for themselves): byte j of register i becomes
-// byte i of register j. Each round interleaves the registers of the first half with those of the second.
+// Transposes 16 registers of 16 bytes: byte j of register i becomes byte i of register j. In wider
+// registers, each 16 bytes are transposed on their own. Each round interleaves the registers of the
+// first half with those of the second.
 template <class Reg, class Low, class High>
 inline __attribute__((always_inline)) void transpose_bytes(Reg (&x)[16], Low low, High high)
 {
@@ -1154,7 +1157,8 @@ struct Nibbles<Avx2> {
                       uint32_t* out)
     {
         const __m256i nibble = _mm256_set1_epi8(15);
-        // Sums of 16 bits: of all bytes, those of odd codes in the upper half; of odd codes alone.
+        // Sums in lanes of 16 bits. A lane has a byte of an even code and, above it, a byte of an
+        // odd code. `all` adds up whole lanes; `odd` adds up the bytes of the odd codes alone.
         __m256i all = _mm256_setzero_si256(), odd = all;
         for (size_t g = 0; g < groups; g += 16) {
             const size_t n = std::min<size_t>(16, groups - g);
@@ -1208,8 +1212,8 @@ struct Nibbles<Avx2> {
 #endif
 
 #if defined(__AVX512VBMI__)
-// A shuffle over 64 bytes has room for the tables of four places, so it is enough to transpose pieces of
-// 4 bytes, and VNNI adds up each.
+// A shuffle over 64 bytes has room for the tables of four bytes of a code. So it is enough to
+// transpose pieces of 4 bytes, and VNNI adds up each piece.
 template <>
 struct Nibbles<Avx512> {
     static constexpr size_t size = 64;
@@ -1218,7 +1222,7 @@ struct Nibbles<Avx512> {
     {
         __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
                           _mm512_setzero_si512()};
-        if (groups == 32 && stride == 32) {   // two codes a load, half of them each time
+        if (groups == 32 && stride == 32) {   // a load has two codes; uses half of each
             const auto half = [&](size_t i, auto which) {
                 return _mm512_shuffle_i64x2(_mm512_loadu_si512(codes + i * 32),
                                             _mm512_loadu_si512(codes + i * 32 + 64), which());
@@ -1244,7 +1248,7 @@ struct Nibbles<Avx512> {
         case 4: add<4>(tables, rest, sum); break;
         default: break;
         }
-        // Place 4l + k of a sum is of code 4k + l.
+        // Lane 4l + k of a sum belongs to code 4k + l.
         const __m512i order =
             _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 #pragma GCC unroll 4
@@ -1253,7 +1257,8 @@ struct Nibbles<Avx512> {
     }
 
   private:
-    // Of the first `Pieces` pieces of 4 bytes; four(i) has 16 bytes each of the codes from i on.
+    // Adds the scores of the first `Pieces` pieces of 4 bytes. four(i) returns 16 bytes of each of
+    // the four codes from i on.
     template <size_t Pieces, class Four>
     static inline __attribute__((always_inline)) void add(const uint8_t* tables, Four&& four,
                                                           __m512i (&sum)[4])
@@ -1296,7 +1301,7 @@ struct Nibbles<Avx512> {
     {
         return _mm512_ternarylogic_epi64(x, mask, bits, 0xea);
     }
-    // 16 bytes of each of four codes, or n, fewer, and zeros
+    // Load 16 bytes of each of four codes; the second function loads n bytes, and zeros after them.
     static __m512i four(const uint8_t* codes, size_t stride)
     {
         __m512i x = _mm512_castsi128_si512(sixteen(codes));
