@@ -27,7 +27,7 @@ class Query final : public SketchQuery {
                                         differ_.data());
         for (uint32_t i = 0; i < n; i++) {
             const auto differ = static_cast<float>(differ_[i]);
-            // Twice the common bits, and those that differ.
+            // The sum of both norms counts the common ones twice and the differing bits once.
             const float sum = query_->norm2() + neighbours.a[i];
             estimate[i] = geometry_ == Geometry::hamming ? differ
                           : sum > differ                 ? 1 - (sum - differ) / (sum + differ)

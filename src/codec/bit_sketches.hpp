@@ -1,4 +1,5 @@
-// Sketches of bit strings: the neighbour itself, so estimates are exact. Factor a is its number of ones.
+// Sketches of bit strings. A sketch is the neighbour's bit string itself, so estimates are exact.
+// Factor a is the number of its ones.
 #pragma once
 
 #include "codec/sketch.hpp"

@@ -1,4 +1,4 @@
-// The codec of bit strings: the bits.
+// The codec of bit strings. A code is the bit string itself.
 #include "codec/bits_codec.hpp"
 
 #include "core/no_postgres.hpp"

@@ -1,5 +1,5 @@
-// What is known of the distance between a query q and a vector x from the distance to the vector x' that x's code
-// stands for.
+// Bounds of the distance between a query q and a vector x. They follow from the distance between q
+// and x', the vector that x's code stands for.
 #pragma once
 
 #include <algorithm>
@@ -10,12 +10,12 @@
 
 namespace quiver::codec {
 
-// A distance that was computed, and what it was computed from.
+// A computed distance, and what its bounds depend on.
 struct Measured {
-    double distance;   // as Geometry says, in floats
+    double distance;   // as defined by Geometry, computed in floats
     double query_norm2;
     double norm2, error;      // of the code: CodeParams
-    double query_error = 0;   // bounds |q - q'|, if the distance is of a code q' of the query
+    double query_error = 0;   // bounds |q - q'| if the distance is that of a code q' of the query
     uint32_t dims;            // coordinates
 };
 
@@ -24,17 +24,18 @@ constexpr Bounds no_bounds = {-std::numeric_limits<double>::infinity(),
 
 inline double at_least_0(double x) { return std::max(0.0, x); }
 
-// The relative error of sums over many floats, here and in the operator that is compared with.
+// The relative error of sums over many floats, both here and in the operator whose result the
+// bounds must contain.
 inline double rounding(uint32_t dims) { return 4e-6 * (1 + dims / 2048.0); }
 
-// From bounds of |q - x|: by the triangle inequality, |q - x'| - error and |q - x'| + error.
+// By the triangle inequality, |q - x| is between |q - x'| - error and |q - x'| + error.
 inline Bounds euclidean_bounds(const Measured& m, Unit unit)
 {
     const double epsilon = rounding(m.dims),
                  query_margin = m.query_error * std::sqrt(m.norm2) * (1 + epsilon),
                  margin = m.error * (1 + epsilon),
                  margin2 =
-                     epsilon * (m.query_norm2 + m.norm2) + 2 * query_margin;   // of what is squared
+                     epsilon * (m.query_norm2 + m.norm2) + 2 * query_margin;   // of the square
     const double low = at_least_0(std::sqrt(at_least_0(m.distance - margin2)) - margin),
                  high = std::sqrt(at_least_0(m.distance + margin2)) + margin;
     if (unit == Unit::root)
@@ -61,7 +62,8 @@ inline Bounds taxicab_bounds(const Measured& m)
 // Bounds that hold for certain.
 inline Bounds certain_bounds(const MetricTraits& metric, const Measured& m)
 {
-    // Squares of coordinates above some 1e19 overflow a float: that says nothing of the distance.
+    // Squares of coordinates above about 1e19 overflow a float. Then nothing is known about the
+    // distance.
     if (!std::isfinite(m.distance) || !std::isfinite(m.norm2) || !std::isfinite(m.error) ||
         !std::isfinite(m.query_norm2))
         return no_bounds;
@@ -76,9 +78,10 @@ inline Bounds certain_bounds(const MetricTraits& metric, const Measured& m)
     return {at_least_0(m.distance - epsilon), m.distance + epsilon};
 }
 
-// Bounds that hold but for chance, of codes of rotated vectors that are across their error: <x - x', x'> = 0. The error
-// then has a random direction among those across x'. So <q, x> is <q, x'> |x|^2 / |x'|^2, as in RaBitQ (arXiv 2405.12497,
-// section 3.2), plus a normal number of known deviation. Each of the two bounds fails for 1 vector in 741.
+// Bounds that hold with high probability, for codes of rotated vectors whose error is orthogonal to
+// x': <x - x', x'> = 0. The error then has a random direction among those orthogonal to x'. So
+// <q, x> is <q, x'> |x|^2 / |x'|^2, as in RaBitQ (arXiv 2405.12497, section 3.2), plus a normally
+// distributed number of known standard deviation. Each of the two bounds fails for 1 vector in 741.
 inline Bounds likely_bounds(const MetricTraits& metric, const Measured& m)
 {
     constexpr double deviations = 3;

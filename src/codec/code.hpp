@@ -1,4 +1,4 @@
-// Vectors and codes: what is kept of a vector in its place.
+// Vectors, and the codes that are stored in their place.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ constexpr T round_up(T n, std::type_identity_t<T> to)
     return (n + to - 1) / to * to;
 }
 
-// What vectors are. The numbers are on disk.
+// The kinds of vectors. The numbers are stored on disk.
 enum class Form : uint8_t { dense = 1, bits = 2, sparse = 3 };
 
 constexpr uint32_t max_dims_of(Form form)
@@ -23,30 +23,31 @@ constexpr uint32_t max_dims_of(Form form)
     return form == Form::dense ? 16000 : form == Form::bits ? 64000 : 1000000000;
 }
 
-// A vector as it is indexed and searched for. One of the three is set, as the form says.
+// A vector to index or to search for. The Form says which one of the three is set.
 struct Value {
-    const float* dense = nullptr;    // CodecTraits::padded floats, rotated if the codec wants that
+    const float* dense = nullptr;    // CodecTraits::padded floats, rotated if CodecTraits::rotated
     const uint8_t* bits = nullptr;   // CodecTraits::code_bytes bytes
     simd::SparseView sparse{};
 };
 
-// Numbers that belong to a code. They are on disk.
+// The numbers of a code. They are stored on disk.
 struct CodeParams {
     float offset;   // of coordinates: x' = offset + scale * code
     float scale;
-    float norm2;      // |x'|^2; taxicab: the sum of |x'_i|; bits: how many are 1
+    float norm2;      // |x'|^2; taxicab: the sum of |x'_i|; bits: the number of ones
     float code_sum;   // the sum of the bytes of the code
     float error;   // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
 };
 
-// A code: where its bytes are. It stands for a vector x', which all distances are about.
+// A code: its numbers, and a pointer to its bytes. It stands for a vector x'. Distances to a code
+// are distances to x'.
 struct Code {
     CodeParams params;
     const uint8_t* bytes;
     uint32_t length;
 };
 
-// A distance lies between them, in the unit of the operator.
+// A lower and an upper bound of a distance, in the unit of the operator.
 struct Bounds {
     double low, high;
 };

@@ -1,5 +1,6 @@
-// A codec is one way to keep vectors: it makes codes, and computes distances from them. Each is one type in one file;
-// codecs.cpp has the table of all. An index chooses one when it is built.
+// A codec is a way to store vectors. It makes codes of vectors, and computes distances from codes.
+// Each codec is one class in one file; codecs.cpp has the table of all codecs. The codec of an
+// index is chosen when the index is built.
 #pragma once
 
 #include "codec/bounds.hpp"
@@ -8,48 +9,50 @@
 
 namespace quiver::codec {
 
-// What an index stores of its codec. The numbers are on disk.
+// What an index stores about its codec. The numbers are stored on disk.
 struct CodecSpec {
     Form form;
     Metric metric;
     uint32_t dims;   // of the user's vectors
-    uint32_t bits;   // of a coordinate of a dense vector; other codecs have 8
+    uint32_t bits;   // per dimension of a dense vector; other codecs have 8
 };
 
-// What follows from that.
+// The properties of a codec, which follow from its CodecSpec.
 struct CodecTraits {
-    uint32_t padded;   // coordinates (or bits) that a code has
+    uint32_t padded;   // coordinates (or bits) of a code
     uint32_t
-        code_bytes;   // of a code; if codes vary in length, room for its begin in a node's own slot
-    bool rotated = false;   // it wants rotated vectors (codec/rotation.hpp)
+        code_bytes;   // of a code; if codes vary in length, only of the part in the node's own slot
+    bool rotated = false;   // vectors must be rotated (codec/rotation.hpp)
     bool varies_in_length = false;
-    // How well rows can be put in order without reading them from the table.
+    // How well the bounds order rows that are not read from the table.
     enum class Order : uint8_t {
-        by_chance,   // bounds hold but for chance: distances are computed from the table's rows
-        rough,       // most rows overlap with others
-        precise,     // most rows have their place for certain
+        by_chance,   // bounds are likely, not certain: distances are computed from the table's rows
+        rough,       // the bounds of most rows overlap with those of other rows
+        precise,     // the bounds of most rows determine their place
     } order = Order::rough;
     bool has_fine_code = false;   // codes have a second part, which gives much tighter bounds
 };
 
-// What a query compares with, prepared once.
+// A query, prepared once for comparisons with many codes.
 class CodecQuery {
   public:
     virtual ~CodecQuery() = default;
     // The vector is copied.
     virtual void set(const Value& x) = 0;
-    // To what the code stands for, as the geometry says.
+    // The distance to the vector that the code stands for, as defined by the Geometry.
     virtual float distance(const Code& code) const = 0;
-    // What the distance to the vector itself lies between: from distance(), and CodeParams of the code.
+    // Bounds of the distance to the vector itself. They follow from the result of distance() and
+    // the CodeParams of the code.
     virtual Bounds bounds(double distance, double norm2, double error) const = 0;
-    // Tighter ones that hold but for chance, where certain ones are of no use.
+    // Tighter bounds that hold with high probability, for codecs whose certain bounds are too wide
+    // to be useful.
     virtual Bounds likely_bounds(double distance, double norm2, double error) const
     {
         return bounds(distance, norm2, error);
     }
-    // From a code's finer part.
+    // Bounds computed with the fine part of a code.
     virtual Bounds fine_bounds(const Code&) const { return no_bounds; }
-    // The prepared query: dense vectors, bits.
+    // The prepared query.
     const Value& value() const { return value_; }
     float norm2() const { return norm2_; }   // as CodeParams::norm2
 
@@ -64,8 +67,8 @@ class Training {
     virtual ~Training() = default;
     virtual void add(const Value& x) = 0;
     virtual bool has_enough() const = 0;
-    // The parameters, Codec::parameter_count() numbers. Also without any vector. poll() is called often and may throw
-    // (or jump).
+    // Computes the parameters, Codec::parameter_count() numbers. This works without any vector,
+    // too. poll() is called often and may throw (or longjmp).
     virtual void finish(uint64_t seed, half* parameters, void (*poll)()) = 0;
 };
 
@@ -83,26 +86,27 @@ class Codec {
     const CodecTraits traits;
     const MetricTraits& metric;
 
-    // The code of a vector, in `buffer`.
+    // Returns the code of a vector, whose bytes are in `buffer`.
     virtual Code encode(const Value& x, Vec<uint8_t>& buffer) const = 0;
-    // The vector that a code stands for; `scratch` holds what is decoded.
+    // Returns the vector that a code stands for; `scratch` holds decoded numbers.
     virtual Value decode(const Code& code, Vec<float>& scratch) const = 0;
-    // Between what two codes stand for, as the geometry says.
+    // The distance between the vectors that two codes stand for, as defined by the Geometry.
     virtual float distance(const Code& x, const Code& y) const = 0;
-    // Do they stand for the same vector?
+    // Do the two codes stand for the same vector?
     virtual bool same(const Code& x, const Code& y) const;
-    // Can that be the code of this vector? Rounding may differ between the CPU that made it and this one.
+    // Can this be the code of this vector? Rounding may differ between the CPU that made the code
+    // and this one.
     virtual bool holds(const Code& code, const Value& x) const;
     virtual Owned<CodecQuery> query() const = 0;
 
     // ---- codecs that are trained ----
 
-    // Numbers that an index keeps for its codec.
+    // The number of parameters that an index stores for its codec.
     virtual size_t parameter_count() const { return 0; }
     virtual void set_parameters(const half*) {}
     // Null if there is nothing to learn.
     virtual Owned<Training> training() const { return nullptr; }
-    // A rotated vector as encode() and queries want it.
+    // Changes a rotated vector in place to what encode() and CodecQuery::set() take.
     virtual void prepare(float*) const {}
 };
 
@@ -114,7 +118,7 @@ struct CodecEntry {
     Owned<Codec> (*make)(const CodecSpec&);
 };
 
-// For a codec T with static functions fits(spec) and traits_for(spec).
+// The row of a codec T, which must have static functions fits(spec) and traits_for(spec).
 template <class T>
 constexpr CodecEntry entry_of(const char* name)
 {
@@ -124,7 +128,7 @@ constexpr CodecEntry entry_of(const char* name)
 
 // Null if no codec fits.
 const CodecEntry* find_codec(const CodecSpec& spec);
-// The spec must be one that a codec fits.
+// A codec must fit the spec.
 CodecTraits codec_traits(const CodecSpec& spec);
 Owned<Codec> make_codec(const CodecSpec& spec);
 

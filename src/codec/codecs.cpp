@@ -8,7 +8,7 @@
 
 namespace quiver::codec {
 
-// One file each.
+// Each is defined in its own file.
 extern const CodecEntry scalar_codec, fine_codec, full_codec, product_codec, taxicab_codec,
     bits_codec, sparse_codec;
 

@@ -1,4 +1,4 @@
-// What codecs of dense vectors share.
+// Base classes of the codecs of dense vectors.
 #pragma once
 
 #include <cmath>
@@ -23,10 +23,11 @@ class DenseCodec : public Codec {
     }
 
   protected:
-    // |x - x'| is not above what the code admits, but for rounding of x or of x + centre (may be null).
+    // Is |x - x'| at most the error that the code states, apart from the rounding of x or of
+    // x + centre? `centre` may be null.
     bool is_within_error(const Code& code, const float* x, const float* centre) const
     {
-        // Where numbers overflow, the code admits that it says nothing.
+        // If its numbers overflow, the code makes no statement about x.
         if (!std::isfinite(code.params.error) || !std::isfinite(code.params.norm2))
             return true;
         Vec<float> scratch;
@@ -50,7 +51,7 @@ class DenseCodec : public Codec {
     double root(double sum) const { return is_taxicab() ? sum : std::sqrt(sum); }
 };
 
-// Codecs of rotated vectors: distances follow from inner products and lengths.
+// The base of codecs of rotated vectors. They compute distances from inner products and lengths.
 class RotatedCodec : public DenseCodec {
   public:
     using DenseCodec::DenseCodec;
@@ -63,7 +64,7 @@ class RotatedCodec : public DenseCodec {
     }
     static uint32_t padded(const CodecSpec& spec) { return round_up(spec.dims, 64); }
 
-    // Between x' and y', of which these are the inner product and the squared lengths.
+    // The distance between x' and y', from their inner product and their squared lengths.
     float distance_of(float ip, float x2, float y2) const
     {
         return metric.geometry == Geometry::inner_product ? -ip : x2 + y2 - 2 * ip;

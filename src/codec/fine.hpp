@@ -1,12 +1,14 @@
-// A finer code after a code of 8 bits a coordinate: 4 or 8 more bits for each.
+// A fine code is stored after a code of 8 bits per coordinate. It adds 4 or 8 bits per coordinate.
 #pragma once
 
 #include "codec/scalar.hpp"
 
 namespace quiver::codec {
 
-// x'' = offset + scale * (code + (fine + 0.5) / 2^bits - 0.5). Of 4 bits, byte i holds those of coordinates
-// i, in its low half, and n / 2 + i; n is even.
+// The fine code stands for
+//     x'' = offset + scale * (code + (fine + 0.5) / 2^bits - 0.5).
+// If `bits` is 4, n is even, and byte i has the bits of coordinate i in its low half and those of
+// coordinate n / 2 + i in its high half.
 struct FineParams {
     float norm2;   // |x''|^2
     float error;   // bounds |x - x''| from above
@@ -22,7 +24,7 @@ inline double scalar_fine_decode(const CodeParams& p, uint8_t code, uint32_t fin
     return p.offset + p.scale * (code + (fine + 0.5) / (1 << bits) - 0.5);
 }
 
-// `fine`: n * bits / 8 bytes
+// Writes the fine code to `fine`, n * bits / 8 bytes.
 inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p, const uint8_t* code,
                                 uint32_t bits, uint8_t* fine)
 {
@@ -46,11 +48,12 @@ inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p, c
             std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY)};
 }
 
-// <q, x''>; q_sum: of q's coordinates
+// <q, x''>. q_sum is the sum of q's coordinates.
 inline double scalar_fine_ip(const float* q, double q_sum, const CodeParams& x, const uint8_t* code,
                              const uint8_t* fine, uint32_t bits, size_t n)
 {
-    // In the middle between the codes, which is close to 0: nothing is lost to sums of large numbers.
+    // The sum is relative to the middle of the codes, which is close to 0. So it loses no precision
+    // to sums of large numbers.
     const double step = x.scale / static_cast<double>(1 << bits),
                  middle = x.offset + x.scale * 127.5 + step / 2;
     return step * static_cast<double>(simd::kernels().ip_fine(q, code, fine, bits, n)) +

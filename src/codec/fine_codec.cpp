@@ -1,5 +1,5 @@
-// The codec of 12 or 16 bits a coordinate: a code of 8 bits, then FineParams, then the other bits. Searches look at the
-// first part only.
+// The codec of 12 or 16 bits per coordinate. A code has three parts: a code of 8 bits per
+// coordinate, FineParams, and the other bits. Searches read the first part only.
 #include "codec/fine.hpp"
 #include "codec/scalar_codec.hpp"
 

@@ -1,5 +1,6 @@
-// Folded vectors: the sums of each `fold` neighbouring coordinates, divided by sqrt(fold). Of a rotated vector that is a
-// random projection. And folded queries in 4 bits a coordinate.
+// Folding a vector adds up each `fold` neighbouring coordinates and divides the sums by sqrt(fold).
+// For a rotated vector, this is a random projection. This file has folding, and folded queries with
+// 4 bits per coordinate.
 #pragma once
 
 #include <cmath>
@@ -12,14 +13,14 @@
 
 namespace quiver::codec {
 
-// Bits of a sketch of `padded` coordinates folded by `fold`, as 64-bit words.
+// The number of 64-bit words in a sketch of `padded` coordinates folded by `fold`.
 constexpr size_t sketch_words(size_t padded, size_t fold)
 {
     return ((padded + fold - 1) / fold + 63) / 64;
 }
 
-// The sums of `count` groups of neighbours, times `scale`. Of a number of terms that is known when compiled
-// each is a sum without a loop.
+// Computes the sums of `count` groups of neighbours, times `scale`. If the number of terms is a
+// compile-time constant, the compiler computes each sum without a loop.
 template <class Terms>
 inline void sum_groups(const float* x, size_t count, Terms terms, float scale, float* to)
 {
@@ -31,7 +32,7 @@ inline void sum_groups(const float* x, size_t count, Terms terms, float scale, f
     }
 }
 
-// words * 64 floats; what the coordinates do not fill is 0.
+// Writes words * 64 floats. Those beyond the folded coordinates are 0.
 inline void fold_vector(const float* x, size_t padded, size_t fold, size_t words, float* to)
 {
     const float scale = 1.0f / std::sqrt(static_cast<float>(fold));
@@ -51,8 +52,8 @@ inline void fold_vector(const float* x, size_t padded, size_t fold, size_t words
         to[i] = 0;
 }
 
-// A query's folded coordinates in 4 bits each: value u stands for step * (u - 7.5). Bit planes, for
-// simd::Sketches::score.
+// A query's folded coordinates in 4 bits each: the value u stands for step * (u - 7.5). They are
+// stored as bit planes, for simd::Sketches::score.
 class BinaryQuery {
   public:
     // `folded` has words * 64 floats.
@@ -63,13 +64,13 @@ class BinaryQuery {
         float sum, most;
         simd::kernels().sum_and_max(folded, words * 64, &sum, &most);
         step_ = most / 7.5f;
-        // Coordinates that are 0 (padding) become 7 and 8 in turn, so that their errors cancel.
+        // Coordinates that are 0 (padding) become 7 and 8 alternately, so that their errors cancel.
         simd::kernels().sketches.quantize(folded, words, most > 0 ? 7.5f / most : 0.0f,
                                           planes_.data());
     }
     const uint64_t* planes() const { return planes_.data(); }
     size_t words() const { return words_; }
-    // <s, fold(q)> from what score() returned: offset() + factor() * score
+    // <s, fold(q)> = offset() + factor() * score, with the score of simd::Sketches::score
     float offset() const { return step_ * 7.5f * 64.0f * static_cast<float>(words_); }
     float factor() const { return -step_; }
 

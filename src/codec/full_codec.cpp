@@ -1,4 +1,4 @@
-// The codec that keeps rotated vectors as they are, in floats.
+// The codec that stores rotated vectors unchanged, as floats.
 #include "codec/dense_codec.hpp"
 
 #include "core/no_postgres.hpp"

@@ -45,8 +45,8 @@ void NearestCentroid::find(const float* x, size_t stride, size_t count, uint32_t
 
 namespace {
 
-// k rows as first centroids, each drawn with a probability in proportion to its squared distance
-// from those before it, among up to 32 k of the rows.
+// Chooses the first k centroids among up to 32 k of the rows. Each is drawn with a probability
+// proportional to its squared distance from the nearest centroid drawn before.
 void seed(const float* x, size_t rows, size_t dims, size_t k, Rng& rng, float* centroids)
 {
     const auto draw = [&](size_t n) { return static_cast<size_t>(rng.next() % n); };
@@ -68,7 +68,7 @@ void seed(const float* x, size_t rows, size_t dims, size_t k, Rng& rng, float* c
             total += nearest[i];
         }
         double at = rng.unit() * total;
-        next = draw(n);   // all rows are centroids already: any one
+        next = draw(n);   // for the case that all rows are centroids already
         for (size_t i = 0; total > 0 && i < n; i++) {
             at -= nearest[i];
             if (at <= 0) {
@@ -89,7 +89,7 @@ void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, 
     NearestCentroid nearest;
     Vec<uint32_t> best(rows), members(k);
     Vec<float> gap(rows);
-    Vec<double> sums(k * dims), errors(k);   // errors: half of its rows' squared distances
+    Vec<double> sums(k * dims), errors(k);   // errors: half of the rows' squared distances
     double before = INFINITY;
     for (int iteration = 1;; iteration++) {
         poll();
@@ -119,7 +119,8 @@ void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, 
         if (iteration == iterations || !(before - error >= 1e-4 * before))
             break;
         before = error;
-        // One without rows shares those of the worst: the two start a little apart.
+        // A centroid without rows takes over a part of the rows of the worst centroid: the two
+        // start a little apart.
         for (size_t c = 0; c < k; c++) {
             if (members[c] > 0)
                 continue;

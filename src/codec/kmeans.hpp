@@ -10,14 +10,15 @@
 
 namespace quiver::codec {
 
-// Centroids as simd::Codebooks has them, moved so that their mean is 0 (half the norm of what lies
-// far from the origin would drown the differences), and made ready for the search of the nearest.
+// Finds the nearest of k centroids. The centroids are laid out as in simd::Codebooks and moved so
+// that their mean is 0: far from the origin, half of their squared norms would be so large that the
+// differences between centroids would be lost to rounding.
 class NearestCentroid {
   public:
-    // Copies; k is a multiple of 16.
+    // Copies the centroids. k must be a multiple of 16.
     void set(const float* centroids, size_t dims, size_t k);
-    // Rows are `stride` floats apart. gap (may be null): half of the squared distance to the
-    // nearest, less half of |x - centre|^2.
+    // Rows are `stride` floats apart. gap, which may be null, gets half of the squared distance to
+    // the nearest centroid minus half of |x - centre|^2.
     void find(const float* x, size_t stride, size_t count, uint32_t* best, float* gap = nullptr);
     const float* centre() const { return centre_.data(); }
 
@@ -26,9 +27,10 @@ class NearestCentroid {
     Vec<float> centroids_, half_norms_, centre_, rows_, gap_;
 };
 
-// The k centroids of `rows` x `dims` floats, transposed. k is a multiple of 16; with fewer rows than
-// k, some are the same. Stops after `iterations` or when one gains less than 0.01 %. Without `rng` it
-// begins with what is in `centroids`. poll() is called between iterations and may throw (or jump).
+// Computes k centroids of `rows` x `dims` floats, transposed. k must be a multiple of 16. If there
+// are fewer rows than k, some centroids are equal. Stops after `iterations` iterations, or when one
+// reduces the error by less than 0.01 %. If `rng` is null, it starts from the centroids in
+// `centroids`. poll() is called between iterations and may throw (or longjmp).
 void kmeans(const float* x, size_t rows, size_t dims, size_t k, int iterations, Rng* rng,
             float* centroids, void (*poll)());
 

@@ -1,4 +1,4 @@
-// Metrics. The last table has a row for each.
+// Metrics. The table `metrics` has a row for each.
 #pragma once
 
 #include <cmath>
@@ -10,10 +10,10 @@
 
 namespace quiver::codec {
 
-// The numbers are on disk.
+// The numbers are stored on disk.
 enum class Metric : uint8_t { l2 = 1, ip = 2, cosine = 3, l1 = 4, hamming = 5, jaccard = 6 };
 
-// What is computed between two vectors. Less is nearer.
+// What is computed for two vectors. A smaller result means nearer.
 enum class Geometry : uint8_t {
     euclidean,       // squared distance
     inner_product,   // negated
@@ -22,10 +22,11 @@ enum class Geometry : uint8_t {
     jaccard,
 };
 
-// How an operator's result follows from that.
+// How the result of the operator follows from the result of the Geometry.
 enum class Unit : uint8_t { as_it_is, root, half };
 
-// Changes a vector's n coordinates before it is indexed or searched for; `to` may be `x`. False: the vector has no place.
+// Changes the n coordinates of a vector before it is indexed or searched for. `to` may be `x`.
+// Returns false if the vector cannot be indexed.
 using Prepare = bool (*)(const float* x, size_t n, float* to);
 
 // Scales a vector to length 1. The zero vector has no direction.
@@ -42,10 +43,10 @@ struct MetricTraits {
     const char* name;
     Geometry geometry;
     Unit unit;
-    Prepare prepare;   // null: vectors stay as they are
+    Prepare prepare;   // null: vectors are not changed
 };
 
-// In the order of their numbers.
+// Ordered by the numbers of Metric.
 constexpr MetricTraits metrics[] = {
     {"l2", Geometry::euclidean, Unit::root, nullptr},
     {"ip", Geometry::inner_product, Unit::as_it_is, nullptr},

@@ -12,14 +12,16 @@ namespace quiver::codec {
 
 void Nearest::add(float distance, int64_t id)
 {
-    // The limit is above the farthest, as of codes that are equally far the one with the least id is kept.
+    // The limit is just above the farthest distance, because of equally distant codes the one with
+    // the least id is kept.
     if (nearest_.add({std::isnan(distance) ? INFINITY : distance, id}) && full())
         limit_ = std::nextafter(nearest_.farthest().distance, INFINITY);
 }
 
 bool NibbleTables::set(size_t groups, const float* tables, float sign)
 {
-    // A byte's 256 floats are sums of 16 and 16: entry i + 16 j = entry 0 + low i + high j.
+    // The 256 floats of a byte are sums of 16 low and 16 high parts:
+    //     entry i + 16 j = entry 0 + low i + high j.
     const auto low = [&](size_t g, size_t i) {
         return sign * (tables[g * 256 + i] - tables[g * 256]);
     };
@@ -60,7 +62,7 @@ bool NibbleTables::set(size_t groups, const float* tables, float sign)
         fill(high, g, to + 64);
         base_ += static_cast<double>(sign) * tables[g * 256];
     }
-    // What floats round, here and in the sums that are compared with.
+    // Subtracts what floats may round, both here and in the sums that are compared with this bound.
     base_ -= 1e-6 * magnitude * (1 + static_cast<double>(groups) / 64);
     return true;
 }
@@ -83,7 +85,8 @@ ProductNearest::ProductNearest(uint32_t bits, size_t code_bytes, const float* ta
     slack_ = 1e-6f * magnitude * (1 + static_cast<float>(code_bytes) / 64);
 }
 
-// One code at a time, so that equal codes have equal distances: sums of several at once round otherwise.
+// Scores one code at a time, so that equal codes have equal distances: the kernel rounds
+// differently if it scores several codes at once.
 void ProductNearest::add(const uint8_t* code, int64_t id, Nearest* to)
 {
     float sum;
@@ -105,7 +108,7 @@ void ProductNearest::add(const uint8_t* codes, size_t stride, size_t count, cons
             for (size_t w = 0; w < (n + 63) / 64; w++)
                 for (uint64_t left = near[w]; left != 0; left &= left - 1) {
                     const size_t i = w * 64 + static_cast<size_t>(std::countr_zero(left));
-                    if (score_[i] > most)   // it has shrunk
+                    if (score_[i] > most)   // `most` has decreased
                         continue;
                     add(at + i * stride, ids[done + i], to);
                     most = bytes_.most(to->limit());

@@ -1,4 +1,4 @@
-// The nearest of many product codes.
+// Finds the nearest of many product codes.
 #pragma once
 
 #include <cmath>
@@ -9,7 +9,7 @@
 
 namespace quiver::codec {
 
-// The k nearest of what was added, by distance and then id.
+// The k nearest of the codes that were added, ordered by distance and then by id.
 class Nearest {
   public:
     struct Found {
@@ -23,11 +23,11 @@ class Nearest {
 
     explicit Nearest(size_t k) : nearest_(k) {}   // k > 0
     void add(float distance, int64_t id);
-    // A code that is not nearer than this cannot be among them.
+    // A code whose distance is not below this cannot be among the k nearest.
     float limit() const { return limit_; }
     size_t k() const { return nearest_.k(); }
     bool full() const { return nearest_.full(); }
-    // In no order.
+    // In no particular order.
     const Vec<Found>& found() const { return nearest_.all(); }
     // Nearest first. Nothing can be added afterwards.
     const Vec<Found>& sorted() { return nearest_.sorted(); }
@@ -37,19 +37,19 @@ class Nearest {
     float limit_ = INFINITY;
 };
 
-// Bounds of distances on 4-bit codes, from tables of bytes (simd::Codebooks::score_nibbles):
+// Lower bounds of distances to 4-bit codes, from tables of bytes (simd::Codebooks::score_nibbles):
 //     base + step * score <= distance
 class NibbleTables {
   public:
-    // From the float tables of a query (product_l2sq_table and the like), times `sign`. False, and no use
-    // of this, if they are not finite.
+    // Computes the tables of bytes from the float tables of a query (product_l2sq_table and the
+    // like), times `sign`. Returns false if these are not finite; then this object cannot be used.
     bool set(size_t code_bytes, const float* tables, float sign);
-    // At the start of a cache line
+    // Aligned to a cache line.
     const uint8_t* bytes() const
     {
         return bytes_.data() + (64 - reinterpret_cast<uintptr_t>(bytes_.data()) % 64) % 64;
     }
-    // Codes with a greater score are not nearer than `distance`.
+    // Codes with a score above this are not nearer than `distance`.
     uint32_t most(float distance) const;
 
   private:
@@ -57,13 +57,14 @@ class NibbleTables {
     Vec<uint8_t> bytes_;
 };
 
-// Finds them by a query's float tables: distance = sign * what product codes add up to. 4-bit codes are
-// looked up in tables of bytes, and only those that may be near in floats; the result is the same.
+// Finds the nearest product codes from the float tables of a query: distance = sign * the sum of
+// the table entries of a code. 4-bit codes are looked up in tables of bytes first, and in the float
+// tables only if they may be near. The result is the same.
 class ProductNearest {
   public:
-    // Codes of `code_bytes` bytes of `bits`-bit numbers; `tables` must stay.
+    // Codes have `code_bytes` bytes of `bits`-bit numbers. `tables` must outlive this object.
     ProductNearest(uint32_t bits, size_t code_bytes, const float* tables, float sign);
-    // `count` codes that lie `stride` bytes apart
+    // Adds `count` codes, which are `stride` bytes apart.
     void add(const uint8_t* codes, size_t stride, size_t count, const int64_t* ids, Nearest* to);
 
   private:
@@ -76,7 +77,7 @@ class ProductNearest {
     float sign_;
     float slack_;   // what floats may round
     NibbleTables bytes_;
-    bool nibbles_;   // they are in use
+    bool nibbles_;   // bytes_ is in use
     uint32_t score_[at_once];
     float sum_[at_once];
 };

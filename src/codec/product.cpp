@@ -10,7 +10,7 @@ namespace quiver::codec {
 
 namespace {
 
-// rng_seed null: goes on from the codebook.
+// If rng_seed is null, training continues from the centroids in `codebook`.
 void train(const ProductShape& shape, const float* x, size_t rows, const uint64_t* rng_seed,
            int iterations, float* codebook, void (*poll)())
 {
@@ -49,8 +49,9 @@ void transpose(const float* a, size_t rows, size_t columns, float* b)
                     b[c * rows + r] = a[r * columns + c];
 }
 
-// The orthogonal matrix that is nearest to m, by Newton's and Schulz's iteration (Higham 2008,
-// "Functions of matrices", section 8.3). False if it does not get there: m has no inverse.
+// Replaces m with the nearest orthogonal matrix, by the Newton-Schulz iteration (Higham 2008,
+// "Functions of matrices", section 8.3). Returns false if the iteration does not converge, because
+// m has no inverse.
 bool make_orthogonal(Vec<float>& m, size_t n, void (*poll)())
 {
     double total = 0;
@@ -58,7 +59,7 @@ bool make_orthogonal(Vec<float>& m, size_t n, void (*poll)())
         total += static_cast<double>(v) * v;
     if (!(total > 0) || !std::isfinite(total))
         return false;
-    // All singular values are at most 1 then; small ones grow by half each time.
+    // This makes all singular values at most 1. Small ones grow by half in each iteration.
     const auto scale = static_cast<float>(1 / std::sqrt(total));
     for (float& v : m)
         v *= scale;
@@ -107,8 +108,9 @@ void product_train_rotation(const ProductShape& shape, const float* x, size_t ro
         train(shape, y.data(), rows, round == 0 ? &seed : nullptr, round == 0 ? 8 : 3,
               codebook.data(), poll);
         ProductEncoder(shape, codebook.data()).encode(y.data(), rows, codes.data());
-        // The rotation that brings the rows nearest to what their codes stand for (Schoenemann 1966):
-        // from the sum of y' x^T. Directions of which the rows say nothing stay as they are.
+        // Computes the rotation that brings the rows nearest to what their codes stand for, from
+        // the sum of y' x^T (Schoenemann 1966). Directions about which the rows have no information
+        // keep their old rotation.
         std::fill(product.begin(), product.end(), 0.0f);
         for (size_t i = 0; i < rows; i += chunk) {
             const size_t n = std::min(chunk, rows - i);
@@ -186,7 +188,7 @@ void product_decode(const ProductShape& shape, const float* codebook, const uint
 
 namespace {
 
-// One byte of a 4-bit code names two centroids: its entry is the sum of theirs.
+// A byte of a 4-bit code has the numbers of two centroids, so its entry is the sum of theirs.
 template <class Kernel>
 void fill(const ProductShape& shape, const float* codebook, const float* q, Kernel kernel,
           float* table)

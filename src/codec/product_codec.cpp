@@ -1,6 +1,7 @@
-// The codec of 1, 2 or 4 bits a coordinate: product quantization with a codebook that all subvectors share. Distances that
-// do not change when all vectors move are those of vectors from which the mean of the training vectors, the centre, was
-// subtracted: they are shorter, so their codes are more exact.
+// The codec of 1, 2 or 4 bits per coordinate: product quantization with one codebook for all
+// subvectors. If the distance does not change when all vectors are moved, the codec subtracts the
+// centre, which is the mean of the training vectors, from all vectors. That makes them shorter, and
+// their codes more exact.
 #include "codec/dense_codec.hpp"
 #include "codec/shared_product.hpp"
 
@@ -69,7 +70,7 @@ class ProductCodec final : public RotatedCodec {
             x[i] -= centre_[i];
     }
 
-    uint32_t subvector() const { return 8 / spec.bits; }   // coordinates of a byte
+    uint32_t subvector() const { return 8 / spec.bits; }   // coordinates per byte
     size_t codebook_count() const { return SharedCodebook::floats_of(subvector()); }
     bool has_centre() const { return metric.geometry == Geometry::euclidean; }
     const SharedCodebook& codebook() const { return codebook_; }

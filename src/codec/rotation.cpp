@@ -29,7 +29,7 @@ void Rotation::apply(const float* from, float* to) const
     std::memset(to + dims_, 0, (padded_ - dims_) * sizeof(float));
     const auto hadamard = simd::kernels().hadamard;
     const float scale = 1.0f / std::sqrt(static_cast<float>(window_));
-    const size_t padded = padded_;   // which what is written below can't change: a loop of vectors
+    const size_t padded = padded_;   // which stores to `to` cannot change, so the loop vectorizes
     for (size_t r = 0; r < rounds; r++) {
         const uint32_t* sign = signs_.data() + r * padded_;
         for (size_t i = 0; i < padded; i++)

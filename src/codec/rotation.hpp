@@ -1,9 +1,10 @@
-// A seeded orthonormal transform of R^dims into R^padded, padded = dims rounded up to a multiple of
-// 64. Distances and inner products are unchanged; coordinates become alike, which is what 8-bit and
-// 1-bit codes need (RaBitQ, arXiv 2405.12497, section 3).
+// A seeded orthonormal transform of R^dims into R^padded, where padded is dims rounded up to a
+// multiple of 64. It does not change distances and inner products. It makes coordinates alike,
+// which 8-bit and 1-bit codes need (RaBitQ, arXiv 2405.12497, section 3).
 //
-// Rounds of random signs and Walsh-Hadamard transforms over a power of two of the coordinates, at
-// the front and at the back in turn, so that every coordinate reaches every other.
+// Each round changes random signs and then applies a Walsh-Hadamard transform to a power of two of
+// the coordinates, alternately at the front and at the back, so that every coordinate reaches every
+// other.
 #pragma once
 
 #include <cstddef>

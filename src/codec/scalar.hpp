@@ -1,4 +1,5 @@
-// Scalar quantization: 8 bits a coordinate, x' = offset + scale * code, with an offset and a scale for each vector.
+// Scalar quantization: 8 bits per coordinate, x' = offset + scale * code, with an offset and a
+// scale for each vector.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +23,8 @@ inline CodeParams scalar_encode(const float* x, size_t n, uint8_t* code)
     CodeParams p{};
     p.offset = low;
     p.scale = (high - low) / 255.0f;
-    // All equal (or so close that the step vanishes): the offset says it all.
+    // If all coordinates are equal (or so close that the step vanishes), the offset alone
+    // represents them.
     const float inverse = p.scale > 0 ? 1.0f / p.scale : 0.0f;
     if (!std::isfinite(inverse))
         p.scale = 0;
@@ -56,8 +58,8 @@ inline float scalar_ip(const CodeParams& x, const uint8_t* cx, const CodeParams&
                               static_cast<double>(x.scale) * y.scale * uu);
 }
 
-// A query in 16 bits a coordinate, q' = step * code. Sums of its products with a vector's 8 bits are of
-// integers, which takes half the time.
+// A query in 16 bits per coordinate, q' = step * code. Its inner products with 8-bit codes are sums
+// of integers, which takes half the time of floats.
 class ScalarQuery {
   public:
     // norm2: |q|^2
@@ -65,15 +67,16 @@ class ScalarQuery {
     {
         float most;
         simd::kernels().sum_and_max(q, n, &sum_, &most);
-        // As small a step as 16 bits allow, and such that the sums stay within 32 bits: no sum of
-        // |code| is above |q| sqrt(n) / step + n / 2 (Cauchy and Schwarz; rounding).
+        // The smallest step that 16 bits allow and that keeps the sums within 32 bits: the sum of
+        // |code| is at most |q| sqrt(n) / step + n / 2 (by the Cauchy-Schwarz inequality, and
+        // rounding).
         const double root = std::sqrt(static_cast<double>(n)), most_sum = 2147483647.0 / 255;
         step_ = static_cast<float>(std::max(
             most / 32766.0, std::sqrt(norm2) * root * 1.001 / (most_sum - static_cast<double>(n))));
         float inverse = 1 / step_;
-        // Half a step in each coordinate, and what floats round.
+        // Half a step in each coordinate, plus what floats round.
         error_ = static_cast<float>(root * (0.5 * step_ + 2e-7 * most));
-        // So short that it is taken as 0, or not finite.
+        // The query is so short that it is taken as 0, or it is not finite.
         if (!std::isfinite(inverse) || !std::isfinite(step_)) {
             step_ = inverse = 0;
             error_ = static_cast<float>(root * most);

@@ -1,5 +1,5 @@
-// The codec of 8 bits a coordinate of a rotated vector. The query has 16 bits a coordinate, so that distances are sums of
-// integers.
+// The codec of 8 bits per coordinate of a rotated vector. A query has 16 bits per coordinate, so
+// that distances are sums of integers.
 #pragma once
 
 #include "codec/dense_codec.hpp"

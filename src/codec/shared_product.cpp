@@ -10,7 +10,7 @@ namespace quiver::codec {
 
 namespace {
 
-// Calls f with the length as a constant, for the compiler to unroll.
+// Calls f with the length as a constant, so that the compiler can unroll loops.
 template <class F>
 void with_length(size_t length, F&& f)
 {
@@ -149,7 +149,7 @@ void SharedTrainer::centre(half* mean, size_t n)
         double sum = 0;
         for (size_t i = 0; i < count; i++)
             sum += rows_[i * n + j];
-        // Beyond what a half can hold, which vectors like that gain little by.
+        // Clamps to the range of a half. Vectors with larger means gain little from a centre.
         const double most = 65504;
         mean[j] =
             to_half(static_cast<float>(std::clamp(sum / static_cast<double>(count), -most, most)));

@@ -1,9 +1,10 @@
-// Product quantization with one codebook for all subvectors. It is for vectors that a random rotation
-// has made alike in all directions, where a codebook for each place would hold much the same: so it
-// takes 4 kB, stays in the first-level cache, and is trained from few vectors. Each vector has its own
-// scale (as gain and shape: Sabin and Gray 1984).
+// Product quantization with one codebook for all subvectors. It is for vectors that a random
+// rotation has made alike in all directions: codebooks for each subvector would be much the same.
+// One codebook takes 4 kB, stays in the first-level cache, and can be trained on few vectors. Each
+// vector has its own scale (gain-shape quantization: Sabin and Gray 1984).
 //
-// Codes are a byte for each `length` coordinates: 4 bits a coordinate at length 2, 2 at 4, 1 at 8.
+// A code has a byte for each `length` coordinates: 4 bits per coordinate if length is 2, 2 bits if
+// it is 4, 1 bit if it is 8.
 #pragma once
 
 #include "core/half.hpp"
@@ -18,7 +19,7 @@ class SharedCodebook {
     static constexpr size_t floats_of(size_t length) { return centroids * length; }
     static constexpr size_t max_length = 8;
 
-    // `stored`: centroid i has coordinates stored[i * length ...].
+    // The coordinates of centroid i are stored[i * length ...].
     void set(const half* stored, size_t length);
 
     // x' = scale * the centroids of the code. n is a multiple of 8.
@@ -40,7 +41,7 @@ class SharedCodebook {
 // A query's inner products with codes.
 class SharedQuery {
   public:
-    // q has n floats, and must stay.
+    // q has n floats and must stay valid while ip() is used.
     void set(const SharedCodebook& codebook, const float* q, size_t n);
     // <q, x'>
     float ip(const CodeParams& p, const uint8_t* code) const;
@@ -49,7 +50,8 @@ class SharedQuery {
     const SharedCodebook* codebook_ = nullptr;
     const float* q_ = nullptr;
     size_t n_ = 0;
-    // <part of q, centroid>, 256 for each part; empty where it would leave the second-level cache.
+    // <part of q, centroid>, 256 numbers for each part. Empty if the table would not fit into the
+    // second-level cache.
     Vec<float> table_;
 };
 
@@ -59,13 +61,14 @@ class SharedTrainer {
     explicit SharedTrainer(size_t length) : length_(length) {}
 
     bool full() const { return rows_.size() >= wanted * length_; }
-    // A vector of n coordinates, a multiple of 8; all have as many.
+    // Adds a vector of n coordinates. n is a multiple of 8, and the same for all vectors.
     void add(const float* x, size_t n);
-    // The mean of the vectors, n numbers, which is subtracted from them; of a few that says nothing: zeros.
+    // Computes the mean of the vectors, n numbers, and subtracts it from them. If there are too few
+    // vectors to estimate the mean, it is zeros.
     void centre(half* mean, size_t n);
-    // The codebook, as SharedCodebook::set takes it. Where there were few vectors (or none: an index
-    // may be made before there are rows) it is as of normally distributed coordinates, which those of
-    // rotated vectors nearly are. poll() may throw (or jump).
+    // Trains the codebook, in the form that SharedCodebook::set takes. If there are few vectors (or
+    // none: an index can be created before there are rows), it trains on normally distributed
+    // coordinates, too: those of rotated vectors nearly are. poll() may throw (or longjmp).
     void train(uint64_t seed, half* stored, void (*poll)());
 
   private:

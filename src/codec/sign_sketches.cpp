@@ -31,13 +31,13 @@ class Query final : public SketchQuery {
     void estimate(const SketchBlock& neighbours, float distance, float norm2, float limit,
                   float* estimate, uint64_t* near) override
     {
-        // The kernel goes by the stride, so all of it is scored.
+        // The kernel uses the stride as the number of sketches, so all of the block is scored.
         QUIVER_ASSERT(neighbours.stride % 4 == 0);
         score_.resize(neighbours.stride + 8);
         simd::kernels().sketches.score(neighbours.bits, words_, neighbours.stride, binary_.planes(),
                                        score_.data());
-        // Inner product: only the part of the query across the node is estimated, so that neither
-        // the query's length nor the node's matters (src/graph/README.md).
+        // Inner product: only the part of the query that is orthogonal to the node is estimated, so
+        // that the lengths of the query and the node do not matter (src/codec/README.md).
         const float along = !ip_ ? 1.0f : norm2 > 0 ? -distance / norm2 : 0.0f;
         simd::kernels().sketches.estimate(
             score_.data(), neighbours.a, neighbours.b,
@@ -78,7 +78,7 @@ class Encoder final : public SketchEncoder {
         const float n2 = simd::kernels().f32.l2sq(x, centre_, padded());
         const float f = abs_sum > 0 ? n2 / abs_sum : 0.0f;
         if (sketches_.codec().metric.geometry == Geometry::inner_product) {
-            // -<q, x> = -<q, c> - <c, r> - <q - c, r>, the last of them estimated
+            // -<q, x> = -<q, c> - <c, r> - <q - c, r>. The last term is estimated.
             centre_dot_ = simd::kernels().f32.ip(x, centre_, padded()) - centre2_;
             factors_ = {f * sign_dot - centre_dot_, -f};
         } else   // |q - x|^2 = |q - c|^2 + |r|^2 - 2 <q - c, r>
@@ -97,8 +97,9 @@ class Encoder final : public SketchEncoder {
     float centre2_ = 0, centre_dot_ = 0;
 };
 
-// The angle between two residuals is pi times the share of bits in which they differ (Charikar, "Similarity estimation
-// techniques from rounding algorithms", 2002). Their lengths follow from the factors.
+// The angle between two residuals is pi times the fraction of bits in which their sketches differ
+// (Charikar, "Similarity estimation techniques from rounding algorithms", 2002). The lengths of the
+// residuals follow from the factors.
 class Set final : public SketchedSet {
   public:
     explicit Set(const SignSketches& sketches)
@@ -116,7 +117,8 @@ class Set final : public SketchedSet {
         length_.resize(distance_.size());
         centre2_ = centre.params.norm2;
         if (ip_) {
-            // <c, r> of the neighbours: what factor a leaves of f <s, c>
+            // <c, r> of a neighbour is f <s, c> minus factor a. The kernel estimates <s, c>, with
+            // the centre as the query.
             centre_.set(newcomer.folded_centre(), words_);
             score_.resize(block.stride + 8);
             simd::kernels().sketches.score(block.bits, words_, block.stride, centre_.planes(),
@@ -131,7 +133,7 @@ class Set final : public SketchedSet {
         }
         measure(block.count, newcomer.sketch().factors.b, newcomer.centre_dot());
     }
-    // The residual of an equal neighbour is 0, and so are its factors and length.
+    // The residual of a neighbour that equals the centre is 0, and so are its factors and length.
     bool equals_centre(uint32_t i) const override { return length_[i] == 0; }
     float pair(uint32_t i, uint32_t j) const override
     {
@@ -145,7 +147,7 @@ class Set final : public SketchedSet {
     }
 
   private:
-    // |r| = f sum|y| / |r|, and sum|y| of a random y is known.
+    // |r| = f sum|y| / |r|, where y is the folded residual. For a random y, sum|y| / |r| is known.
     void measure(uint32_t i, float b, float centre_dot)
     {
         const float f = ip_ ? -b : -b / 2;
@@ -161,7 +163,8 @@ class Set final : public SketchedSet {
     BinaryQuery centre_;
 };
 
-// (Of vectors longer than some 1e19 the squares overflow.)
+// Numbers that are not finite count as close: the squares of vectors longer than about 1e19
+// overflow.
 bool is_close(float x, float y, float by)
 {
     return (!std::isfinite(x) && !std::isfinite(y)) || std::fabs(x - y) <= by;

@@ -1,8 +1,10 @@
-// Sketches of rotated vectors: binary quantization of the residual r = x - c between a neighbour x and the node c (RaBitQ,
-// arXiv 2405.12497; a centre for each node: SymphonyQG, arXiv 2411.12229).
+// Sketches of rotated vectors: binary quantization of the residual r = x - c between a neighbour x
+// and the node c (RaBitQ, arXiv 2405.12497; SymphonyQG, arXiv 2411.12229, also uses a centre for
+// each node).
 //
-// s = sign(fold(r)), f = |r|^2 / sum |fold(r)_i|. For any v, <v, r> is estimated by f <s, fold(v)>: exact for v = r, and off
-// by a random rotation's noise otherwise. With a query q,
+// Let s = sign(fold(r)) and f = |r|^2 / sum |fold(r)_i|. For any v, f <s, fold(v)> estimates
+// <v, r>. The estimate is exact for v = r; otherwise it has the noise of a random rotation. For a
+// query q,
 //     distance(q, x) is estimated by distance(q, c) + a + b <s, fold(q)>.
 #pragma once
 
@@ -30,7 +32,7 @@ class SignSketches final : public Sketches {
     Owned<SketchedSet> set() const override;
     bool holds(const Sketch& stored, const Sketch& made, float slack) const override;
 
-    void fold(const float* from, float* to) const;   // to words * 64 floats
+    void fold(const float* from, float* to) const;   // writes words * 64 floats
     const Codec& codec() const { return codec_; }
     uint32_t bits() const { return (codec_.traits.padded + fold_ - 1) / fold_; }
 

@@ -1,12 +1,13 @@
-// Sketches: what a node keeps of each of its neighbours, so that the distances of a query to all of them can be estimated
-// without reading them. A sketch is relative to the node, its centre: a few bits and two factors.
+// Sketches. A node stores a sketch of each of its neighbours, so that the distances of a query to
+// all of them can be estimated without reading them. A sketch has a few bits and two factors. It is
+// relative to the node, which is called its centre.
 #pragma once
 
 #include "codec/codec.hpp"
 
 namespace quiver::codec {
 
-// Numbers of a sketch.
+// The factors of a sketch.
 struct SketchFactors {
     float a, b;
 };
@@ -16,7 +17,7 @@ struct Sketch {
     const uint64_t* bits = nullptr;
 };
 
-// What an index stores of its sketches.
+// What an index stores about its sketches.
 struct SketchShape {
     uint32_t words = 0;     // of 64 bits
     uint32_t factors = 0;   // 1: a; 2: a and b
@@ -31,14 +32,15 @@ struct SketchBlock {
     uint32_t count;
 };
 
-// A query that distances are estimated for.
+// A query, prepared for the estimates of many distances.
 class SketchQuery {
   public:
     virtual ~SketchQuery() = default;
     virtual void set(const CodecQuery& query) = 0;
-    // Distances to the neighbours of a node, as the geometry says, to `estimate`, which has room for 8 more than the stride.
-    // Bit i % 64 of near[i / 64] is set for those of at most `limit`. distance: of the query to the node; norm2:
-    // CodeParams of the node.
+    // Writes the estimated distances to the neighbours of a node, as defined by the Geometry, to
+    // `estimate`, which must have room for 8 more floats than the stride. Sets bit i % 64 of
+    // near[i / 64] if estimate i is at most `limit`. `distance` is the distance of the query to the
+    // node, and `norm2` is from the CodeParams of the node.
     virtual void estimate(const SketchBlock& neighbours, float distance, float norm2, float limit,
                           float* estimate, uint64_t* near) = 0;
 };
@@ -50,7 +52,7 @@ class SketchEncoder {
     virtual ~SketchEncoder() = default;
     virtual void set_centre(const Code& code) = 0;
     virtual void encode(const Code& code) = 0;
-    // Of what was encoded last; good until the next call.
+    // The sketch of what was encoded last. It is valid until the next call of encode().
     Sketch sketch() const { return {factors_, bits_.data()}; }
 
   protected:
@@ -58,11 +60,13 @@ class SketchEncoder {
     SketchFactors factors_{};
 };
 
-// Distances among a node's neighbours and one more, the newcomer, as far as their sketches tell.
+// Distances among the neighbours of a node and one more vector, the newcomer, as estimated from
+// their sketches.
 class SketchedSet {
   public:
     virtual ~SketchedSet() = default;
-    // The newcomer is what `encoder` has encoded last, relative to the same centre. It is number block.count.
+    // The newcomer is what `encoder` has encoded last, relative to the same centre. Its number is
+    // block.count.
     virtual void set(const SketchBlock& block, const Code& centre,
                      const SketchEncoder& encoder) = 0;
     float distance(uint32_t i) const { return distance_[i]; }   // to the centre
@@ -71,7 +75,7 @@ class SketchedSet {
 
   protected:
     explicit SketchedSet(uint32_t words) : words_(words) {}
-    // The sketches one after the other.
+    // Copies the sketches, so that the words of each are adjacent.
     void gather(const SketchBlock& block, const SketchEncoder& newcomer);
     const uint8_t* bits_of(uint32_t i) const
     {
@@ -93,11 +97,12 @@ class Sketches {
     virtual Owned<SketchQuery> query() const = 0;
     virtual Owned<SketchEncoder> encoder() const = 0;
     virtual Owned<SketchedSet> set() const = 0;
-    // Is that what the sketch would be, but for rounding? slack: what factors may differ by.
+    // Are the two sketches the same, apart from rounding? `slack` is how much factor a may differ.
     virtual bool holds(const Sketch& stored, const Sketch& made, float slack) const = 0;
 };
 
-// fold: coordinates that a bit stands for; 0: no sketches. Codecs that need other vectors than sketches do have none.
+// `fold` is the number of coordinates per bit; 0 means no sketches. A codec whose vectors are
+// neither rotated nor bit strings has no sketches.
 SketchShape sketch_shape(const CodecSpec& spec, uint32_t fold);
 // Null if there are none.
 Owned<Sketches> make_sketches(const Codec& codec, uint32_t fold);

@@ -1,4 +1,4 @@
-// The table of sketches.
+// Chooses the sketches of a codec.
 #include "codec/sketch.hpp"
 
 #include "codec/bit_sketches.hpp"

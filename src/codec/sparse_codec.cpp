@@ -1,4 +1,4 @@
-// The codec of sparse vectors, which are kept as they are.
+// The codec of sparse vectors, which stores them unchanged.
 #include "codec/sparse_codec.hpp"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// Codes of sparse vectors: ascending indices, then their values, 4 bytes each. What does not fit into a node's own slot is
-// kept elsewhere (graph/layout.hpp).
+// Codes of sparse vectors. A code has the ascending indices and then their values, 4 bytes each.
+// The part that does not fit into a node's own slot is stored elsewhere (graph/layout.hpp).
 #pragma once
 
 #include "codec/codec.hpp"
@@ -7,7 +7,7 @@
 namespace quiver::codec {
 
 constexpr uint32_t sparse_inline_bytes = 256;     // of a code in the node's own slot
-constexpr uint32_t max_sparse_bytes = 8 * 1000;   // of all of it
+constexpr uint32_t max_sparse_bytes = 8 * 1000;   // of a whole code
 
 inline simd::SparseView sparse_view(const uint8_t* bytes, uint32_t length)
 {

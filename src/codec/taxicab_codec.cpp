@@ -1,4 +1,5 @@
-// The codec for the taxicab distance: 8 bits a coordinate of the vector itself, as rotation would change its distances.
+// The codec for the taxicab distance: 8 bits per coordinate. The vectors are not rotated, because a
+// rotation would change their taxicab distances.
 #include "codec/dense_codec.hpp"
 #include "codec/scalar.hpp"
 
@@ -8,7 +9,7 @@ namespace quiver::codec {
 
 namespace {
 
-// The sum of |x_i - y'_i|, decoded a piece at a time.
+// The sum of |x_i - y'_i|. y' is decoded piece by piece.
 constexpr uint32_t piece = 256;
 float distance_to(const float* x, const CodeParams& params, const uint8_t* y, uint32_t n)
 {

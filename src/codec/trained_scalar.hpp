@@ -1,4 +1,5 @@
-// Scalar quantization with an offset and a scale for each dimension, which all vectors share. They are trained.
+// Scalar quantization with an offset and a scale for each dimension. They are trained, and the same
+// for all vectors.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +8,8 @@
 
 namespace quiver::codec {
 
-// x' = offset + scale * code, coordinate by coordinate; what lies outside the range of the training
-// rows takes its end.
+// x' = offset + scale * code in each coordinate. Values outside the range of the training rows are
+// clamped to it.
 
 inline void trained_scalar_train(const float* x, size_t rows, size_t dims, float* offset,
                                  float* scale)
