@@ -1,5 +1,5 @@
-// Loading the library: settings, and which instruction set the kernels use. Needs no
-// shared_preload_libraries.
+// Loads the library: defines the settings and selects the instruction set of the kernels. The
+// library need not be in shared_preload_libraries.
 #include "pg/pg.hpp"
 
 #include "am/plan.hpp"
@@ -58,9 +58,9 @@ const char* show_simd_level()
     return text;
 }
 
-// pgvector's library defines the same settings, which no two libraries of a session can. Asked
-// before anything is defined: PostgreSQL can't unload a library, so what is half loaded would stay.
-// (SET of a setting that nobody defined makes a placeholder, which the definition replaces.)
+// pgvector's library defines the same settings, which two libraries in one session cannot do. This
+// is checked before anything is defined: PostgreSQL cannot unload a library, so a half-loaded one
+// would stay. (SET of an undefined setting makes a placeholder, which the definition replaces.)
 void refuse_beside_pgvector()
 {
     for (const char* name : {"hnsw.ef_search", "ivfflat.probes"})
@@ -77,8 +77,8 @@ void refuse_beside_pgvector()
                          "and local_preload_libraries.")));
 }
 
-// Of the access method ivfflat, which quiver doesn't have yet. They do nothing, but clients that
-// were made for pgvector read them, set them and reset them around each query.
+// Settings of the access method ivfflat, which quiver does not have yet. They have no effect, but
+// clients that were made for pgvector read, set and reset them around each query.
 void define_ivfflat_settings()
 {
     static int probes, iterative_scan, max_probes;
@@ -102,7 +102,7 @@ void _PG_init(void)
 {
     quiver::pg::guarded([] {
         refuse_beside_pgvector();
-#ifndef QUIVER_SANITIZE   // else malloc: AddressSanitizer sees no palloc chunks
+#ifndef QUIVER_SANITIZE   // it uses malloc: AddressSanitizer cannot see palloc chunks
         quiver::memory_hooks = {
             [](size_t bytes) { return MemoryContextAllocHuge(CurrentMemoryContext, bytes); },
             pfree};

@@ -1,4 +1,4 @@
-// Distances of core's bit type.
+// Distances of PostgreSQL's type bit.
 #include "pg/pg.hpp"
 
 #include "pg/entry.hpp"
@@ -30,7 +30,8 @@ QUIVER_FUNCTION(hamming_distance)
         quiver::simd::kernels().bits.hamming(VARBITS(p.a), VARBITS(p.b), VARBITBYTES(p.a))));
 }
 
-// Of floats and the vector of 1 and -1 that the bits stand for: asymmetric binary quantization.
+// The inner product of a vector with the vector of 1 and -1 that the bits stand for: asymmetric
+// binary quantization.
 static double binary_ip(FunctionCallInfo fcinfo)
 {
     const VarBit* bits = PG_GETARG_VARBIT_P(0);
@@ -49,7 +50,7 @@ QUIVER_FUNCTION(jaccard_distance)
     const BitPair p(fcinfo);
     const auto t =
         quiver::simd::kernels().bits.jaccard(VARBITS(p.a), VARBITS(p.b), VARBITBYTES(p.a));
-    // Nothing in common, empty sets included, is the largest distance.
+    // Bit strings without a common 1 have the largest distance, also if both are without a 1.
     PG_RETURN_FLOAT8(
         t.both == 0 ? 1.0 : 1.0 - static_cast<double>(t.both) / static_cast<double>(t.either));
 }

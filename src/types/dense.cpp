@@ -1,5 +1,5 @@
 // vector and halfvec: input, output, arithmetic, comparison, casts, aggregates. Each operation is
-// written once, for an element type T; the SQL functions at the end of the file name both.
+// written once, for an element type T. The end of the file defines the SQL functions of both types.
 #include "types/dense.hpp"
 
 #include "pg/entry.hpp"
@@ -18,7 +18,7 @@ void check_dims(const char* type, int64 dim, int limit)
                         errmsg("%s cannot have more than %d dimensions", type, limit)));
 }
 
-// -1: any
+// If typmod is -1, any number of dimensions is allowed.
 void check_typmod(int32 typmod, int64 dim)
 {
     if (typmod != -1 && typmod != dim)
@@ -67,7 +67,7 @@ void out_of_range(const char* type, const char* text, Size length)
 
 // ---- numbers and arrays ----
 
-// libc++ has from_chars for floats since version 20, without the macro that says so.
+// libc++ has from_chars for floats since version 20, but does not define the macro that says so.
 #if defined(__cpp_lib_to_chars) || (defined(_LIBCPP_VERSION) && _LIBCPP_VERSION >= 200000)
 #define QUIVER_HAVE_FROM_CHARS
 #endif
@@ -77,8 +77,9 @@ float parse_float(const char* type, const char* text, [[maybe_unused]] const cha
 {
     float value;
 #ifdef QUIVER_HAVE_FROM_CHARS
-    // Several times as fast as strtof. It takes no "+" and no hexadecimal and does not tell
-    // overflow from underflow: strtof decides on what it leaves, and on zeros that may not be meant.
+    // from_chars is several times as fast as strtof. It does not take "+" or hexadecimal numbers,
+    // and it does not tell overflow from underflow. So strtof parses what from_chars rejects, and
+    // zeros where underflow is an error.
     const auto result = std::from_chars(text, literal_end, value);
     if (result.ec == std::errc() && *result.ptr != 'x' && *result.ptr != 'X' &&
         (value != 0 || underflow == Underflow::zero)) [[likely]] {
@@ -86,7 +87,7 @@ float parse_float(const char* type, const char* text, [[maybe_unused]] const cha
         return value;
     }
 #endif
-    // As in float4in: the server sets LC_NUMERIC to C, so a point is a point.
+    // As in float4in: the server sets LC_NUMERIC to C, so the decimal separator is a point.
     errno = 0;
     char* stop;
     value = std::strtof(text, &stop);
@@ -146,7 +147,7 @@ namespace {
     pg_unreachable();
 }
 
-// A float that goes into an element of T: for halfvec, what rounds to infinity is out of range.
+// Converts a float to an element. For halfvec, a value that rounds to infinity is out of range.
 template <class T>
 T to_element(float x, const char* text, Size length)
 {
@@ -156,7 +157,7 @@ T to_element(float x, const char* text, Size length)
     return value;
 }
 
-// The same for values that come from no text.
+// The same for a value that was not read from text.
 template <class T>
 T to_element(float x)
 {
@@ -184,7 +185,8 @@ Datum dense_in(FunctionCallInfo fcinfo)
         invalid_syntax(type, literal, "Vector contents must start with \"[\".");
     p++;
 
-    // The commas bound the dimensions: no growing, and an absurd input allocates nothing.
+    // The number of commas bounds the number of dimensions, so the vector never grows. The bound is
+    // at most max_dims, so absurd input does not allocate more than the largest vector.
     int commas = 0;
     for (const char* c = p; *c && commas <= max_dims; c++)
         commas += *c == ',';
@@ -246,7 +248,7 @@ Datum dense_out(FunctionCallInfo fcinfo)
     PG_RETURN_CSTRING(text);
 }
 
-// ---- binary: int16 dimensions, int16 zero, the elements; big-endian as all of the protocol ----
+// ---- binary format, big-endian: int16 dimensions, int16 0, the elements ----
 
 template <class T>
 using Bits = std::conditional_t<sizeof(T) == 4, uint32, uint16>;
@@ -360,7 +362,7 @@ struct Pair {
         const auto t = Element<T>::kernels().cosine(a->x, b->x, a->dim);
         return cosine_distance_of(t.dot / std::sqrt(static_cast<double>(t.aa) * t.bb));
     }
-    // The angle of unit vectors as a fraction of a half turn.
+    // The angle between unit vectors, as a fraction of a half turn.
     double spherical() const { return std::acos(std::clamp(ip(), -1.0, 1.0)) / M_PI; }
 };
 
@@ -448,7 +450,8 @@ Datum dense_binary_quantize(FunctionCallInfo fcinfo)
     PG_RETURN_VARBIT_P(result);
 }
 
-// subvector(v, start, count): as substring, 1-based, what lies outside is cut away
+// subvector(v, start, count) works like substring(): start is 1-based, and what is outside of the
+// vector is cut off.
 template <class T>
 Datum dense_subvector(FunctionCallInfo fcinfo)
 {
@@ -464,7 +467,7 @@ Datum dense_subvector(FunctionCallInfo fcinfo)
     PG_RETURN_POINTER(result);
 }
 
-// ---- comparison: by elements, then by length, as arrays ----
+// ---- comparison: first by elements, then by length, like arrays ----
 
 template <class T>
 int dense_compare(FunctionCallInfo fcinfo)
@@ -480,7 +483,7 @@ int dense_compare(FunctionCallInfo fcinfo)
             break;
         }
     }
-    // btree calls this in contexts that live long.
+    // btree calls this in memory contexts that live long.
     PG_FREE_IF_COPY(a, 0);
     PG_FREE_IF_COPY(b, 1);
     return order;
@@ -488,7 +491,8 @@ int dense_compare(FunctionCallInfo fcinfo)
 
 // ---- aggregates: the state is a float8 array {count, sums...}; {0} at the start ----
 
-// An internal error, as with the state of core's own aggregates: only a call by hand gets here.
+// This is an internal error, as in PostgreSQL's own aggregates: only a direct call of the function
+// can cause it.
 double* check_state(const char* caller, ArrayType* state, int* dim)
 {
     if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 || ARR_HASNULL(state) ||
@@ -520,7 +524,8 @@ Datum dense_accum(FunctionCallInfo fcinfo, const char* caller)
 
     if (dim > 0)
         check_typmod(dim, v->dim);
-    // The first row sizes the state; outside an aggregate the argument is not ours to change.
+    // The first row sets the size of the state. Outside of an aggregate, the function must not
+    // change its argument.
     if (dim == 0 || !AggCheckCallContext(fcinfo, nullptr)) {
         state = make_state(v->dim);
         auto* to = reinterpret_cast<double*>(ARR_DATA_PTR(state));
@@ -559,13 +564,13 @@ Datum dense_avg(FunctionCallInfo fcinfo, const char* caller)
 
 using namespace quiver;
 
-// Of vector and of halfvec.
+// For vector and halfvec.
 QUIVER_FUNCTION(vector_combine)
 {
     int dim, other_dim;
     const double* x = check_state("vector_combine", PG_GETARG_ARRAYTYPE_P(0), &dim);
     const double* y = check_state("vector_combine", PG_GETARG_ARRAYTYPE_P(1), &other_dim);
-    if (dim == 0) {   // no row came to one of them
+    if (dim == 0) {   // one of the states has no rows
         std::swap(dim, other_dim);
         std::swap(x, y);
     }
@@ -584,8 +589,8 @@ QUIVER_FUNCTION(vector_combine)
     PG_RETURN_ARRAYTYPE_P(state);
 }
 
-// The SQL functions of one type. Names that SQL overloads (l2_distance, ...) carry a prefix for
-// halfvec and none for vector.
+// The SQL functions of one type. The C names of overloaded SQL functions (l2_distance, ...) have a
+// prefix for halfvec and none for vector.
 #define DENSE_FUNCTIONS(type, overload, T)                                                         \
     QUIVER_FUNCTION(type##_in) { return dense_in<T>(fcinfo); }                                     \
     QUIVER_FUNCTION(type##_out) { return dense_out<T>(fcinfo); }                                   \

@@ -1,4 +1,4 @@
-// vector and halfvec: the same type over two elements. Stored as pgvector stores them.
+// vector and halfvec: one template, two element types. The storage format is that of pgvector.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -37,7 +37,7 @@ struct DenseVector {
 using Vector = DenseVector<float>;
 using HalfVector = DenseVector<half>;
 
-// What differs between the two.
+// What differs between the two types.
 template <class T>
 struct Element;
 
@@ -59,7 +59,7 @@ struct Element<half> {
     static double norm2(const half* x, int n) { return simd::kernels().norm2_f16(x, n); }
 };
 
-// Checks that types share. `type` is the SQL name of the type that complains.
+// Checks that several types share. `type` is the SQL name of the type in the error message.
 void check_dims(const char* type, int64 dim, int limit = max_dims);
 void check_typmod(int32 typmod, int64 dim);
 void check_same_dims(const char* type, int a, int b);
@@ -67,7 +67,8 @@ void check_finite(const char* type, float x);
 int32 typmod_in(const char* type, ArrayType* array, int limit);
 [[noreturn]] void out_of_range(const char* type, const char* text, Size length);
 
-// Rounding must not leave the cosine's range; NaN (a zero vector) passes.
+// Rounding can move a similarity out of the cosine's range, so it is clamped. NaN (of a zero
+// vector) stays NaN.
 inline double cosine_distance_of(double similarity)
 {
     return 1.0 - (similarity > 1 ? 1.0 : similarity < -1 ? -1.0 : similarity);
@@ -78,16 +79,16 @@ inline bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
 }
 
-// What becomes of a number that is too small for a float.
+// How a number that is too small for a float is treated.
 enum class Underflow { zero, error };
 
-// Reads one number of a literal, which ends at `literal_end`, as strtof does; *end is left at `text`
-// when there is none. An error is raised for what is too large for a float.
+// Reads one number of a literal, as strtof does. The literal ends at `literal_end`. If there is no
+// number, *end is `text`. A number that is too large for a float raises an error.
 float parse_float(const char* type, const char* text, const char* literal_end, Underflow underflow,
                   const char** end);
 
-// One-dimensional int4, float4, float8 or numeric array to floats, in the current memory context;
-// of as many dimensions as `typmod` says, or any if it is -1.
+// Converts a one-dimensional array of int4, float4, float8 or numeric to floats in the current
+// memory context. The array must have `typmod` dimensions, or any number if `typmod` is -1.
 float* array_to_floats(ArrayType* array, int limit, const char* type, int32 typmod, int* count);
 
 }   // namespace quiver

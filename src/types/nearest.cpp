@@ -1,5 +1,5 @@
-// l2_nearest and its like: aggregates that find the nearest of many codes. Codes are compared some hundred
-// at a time, which costs a fraction of an operator's call for each.
+// l2_nearest and similar aggregates, which find the nearest of many codes. They compare some
+// hundred codes at a time. That costs a fraction of calling an operator for each code.
 #include "types/quantizer.hpp"
 
 #include "codec/nearest.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 enum class By : uint8 { l2, ip, cosine };
 
-// Rows are named by a bigint or by their ctid.
+// Rows are identified by a bigint or by their ctid.
 int64 number_of(ItemPointer tid)
 {
     return int64{ItemPointerGetBlockNumberNoCheck(tid)} << 16 |
@@ -35,7 +35,7 @@ Datum name_of(int64 number, bool tids)
 
 class NearestState {
   public:
-    static constexpr int most = 1000000;   // rows that can be asked for
+    static constexpr int most = 1000000;   // the largest k
 
     NearestState(int k, bool tids) : tids_(tids), nearest_(static_cast<size_t>(k)) {}
 
@@ -77,7 +77,8 @@ class NearestState {
     }
     void add(const codec::Nearest::Found& f) { nearest_.add(f.distance, f.id); }
 
-    // All that was added, in no order. `context` is the aggregate's, as what is found stays.
+    // The nearest of all codes that were added, in no particular order. `context` must be that of
+    // the aggregate, because the result stays in the state.
     const Vec<codec::Nearest::Found>& found(MemoryContext context)
     {
         const MemoryContext old = MemoryContextSwitchTo(context);
@@ -98,7 +99,7 @@ class NearestState {
 
     By by_ = By::l2;
     bool tids_;
-    QuantizedQuery* query_ = nullptr;   // of a state that came from another process: none
+    QuantizedQuery* query_ = nullptr;   // null if the state came from another process
     codec::ProductNearest* product_ = nullptr;
     codec::Nearest nearest_;
     Size waiting_ = 0;
@@ -115,7 +116,7 @@ MemoryContext aggregate_context(FunctionCallInfo fcinfo)
     return context;
 }
 
-// Is argument i of the aggregate a value that does not change from row to row?
+// Is argument i of the aggregate a value that is the same for all rows?
 bool is_fixed(FunctionCallInfo fcinfo, int i)
 {
     const Aggref* aggref = AggGetAggref(fcinfo);
@@ -126,7 +127,7 @@ bool is_fixed(FunctionCallInfo fcinfo, int i)
     return IsA(argument, Const) || IsA(argument, Param);
 }
 
-// state, id, code, query, k
+// The arguments are state, id, code, query, k.
 Datum accumulate(FunctionCallInfo fcinfo, By by, bool tids)
 {
     const MemoryContext context = aggregate_context(fcinfo);
@@ -164,7 +165,7 @@ Datum accumulate(FunctionCallInfo fcinfo, By by, bool tids)
     PG_RETURN_POINTER(state);
 }
 
-// What a worker sends, before what it found
+// What a serialized state begins with. The rows that were found follow.
 struct Sent {
     int32 k;
     bool tids;
@@ -187,7 +188,7 @@ QUIVER_FUNCTION(nearest_final)
     if (PG_ARGISNULL(0))
         PG_RETURN_NULL();
     auto* state = reinterpret_cast<NearestState*>(PG_GETARG_POINTER(0));
-    // In a copy: more rows may follow in a window.
+    // Sorts a copy, because in a window more rows may be added to the state.
     Vec<codec::Nearest::Found> found = state->found(aggregate_context(fcinfo));
     std::sort(found.begin(), found.end());
     auto* names = static_cast<Datum*>(palloc(std::max<Size>(found.size(), 1) * sizeof(Datum)));

@@ -1,4 +1,5 @@
-// The types quantizer, quantized and quantized_query, and their functions; nearest.cpp has the aggregates.
+// The types quantizer, quantized and quantized_query, and their functions. The aggregates are in
+// nearest.cpp.
 #include "types/quantizer.hpp"
 
 #include "pg/result_row.hpp"
@@ -7,7 +8,8 @@ namespace quiver {
 
 namespace {
 
-// Tables of the squared distances, inner products and squared norms of all codes of a subvector.
+// Fills the tables of the squared distances, inner products and squared norms for all codes of each
+// subvector.
 void fill_product(QuantizedQuery* query, const Quantizer* by, const float* q)
 {
     const Size each = by->shape().table_floats();
@@ -39,7 +41,7 @@ void fill_scalar(QuantizedQuery* query, const Quantizer* by, const float* q)
     codec::ScalarQuery shorts;
     shorts.set(scaled.data(), each, simd::kernels().norm2_f32(scaled.data(), each));
     query->step = shorts.step();
-    // What rounding changes, at the middle of the codes.
+    // Corrects for what the rounding changes, as if each code were 127.5, the middle of the range.
     for (Size j = 0; j < each; j++)
         query->offset_ip += 127.5f * (scaled[j] - shorts.step() * shorts.code()[j]);
     std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
@@ -94,8 +96,8 @@ void decode(const Quantizer* q, const uint8* code, float* x)
         codec::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
 }
 
-// The quantizer of a function's first argument, made ready once for all calls with the same one: it
-// is often large, and comes from a TOAST table anew each time.
+// The quantizer in the first argument of a function, prepared once for all calls with the same
+// quantizer. A quantizer is often large, and each call would read it from its TOAST table again.
 class Prepared {
   public:
     static Prepared& of(FunctionCallInfo fcinfo)
@@ -149,7 +151,7 @@ class Prepared {
     }
     void encode_product(const float* x, uint8* code)
     {
-        const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers stay
+        const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers outlive the call
         if (!encoder_)
             encoder_ = new (palloc(sizeof(codec::ProductEncoder)))
                 codec::ProductEncoder(quantizer_->shape(), quantizer_->parameters);
@@ -162,7 +164,8 @@ class Prepared {
         encoder_->encode(x, 1, code);
         MemoryContextSwitchTo(old);
     }
-    // The stored bytes: those of the pointer, if the value is in a TOAST table.
+    // Compares the stored bytes. If the value is in a TOAST table, these are the bytes of the TOAST
+    // pointer.
     bool same(const varlena* given) const
     {
         const Size bytes = VARSIZE_ANY(given);
@@ -176,11 +179,11 @@ class Prepared {
     float* rotated_ = nullptr;
 };
 
-// ---- text is the hexadecimal form of what is sent ----
+// ---- text format: the binary format in hexadecimal ----
 
 Datum hex_out(bytea* sent) { return DirectFunctionCall1(byteaout, PointerGetDatum(sent)); }
 
-// The bytes of a text, to be read as a message.
+// Decodes a text to bytes, which can be read like a message.
 StringInfoData hex_in(const char* type, char* text)
 {
     if (text[0] != '\\' || text[1] != 'x')
@@ -203,7 +206,8 @@ StringInfoData hex_in(const char* type, char* text)
     pg_unreachable();
 }
 
-// What is wrong with the shape of a quantizer, whose other members are not set; null if nothing is.
+// Returns what is wrong with the shape of a quantizer, whose other members are not set. Returns
+// null if the shape is valid.
 const char* problem_of_shape(const Quantizer& q)
 {
     if (q.version != Quantizer::current_version)
@@ -319,7 +323,7 @@ struct Training {
 
     explicit Training(const TrainingOptions& o) : options(o)
     {
-        // 256 rows a centroid is where more stop to help; what fits maintenance_work_mem.
+        // More than 256 rows per centroid do not help. The rows must fit into maintenance_work_mem.
         const Size enough =
             o.kind == QuantizerKind::product ? std::max<Size>(Size{256} << o.bits, 16384) : 2;
         const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 / row_bytes();
@@ -338,7 +342,8 @@ struct Training {
   private:
     Size row_bytes() const { return static_cast<Size>(options.dims) * sizeof(float); }
 
-    // Two rows: the least and the greatest of each dimension. The first row is both.
+    // Keeps two rows: the least and the greatest value of each dimension. At first, both are the
+    // first row.
     void add_to_range(const float* x)
     {
         const int dims = options.dims;
@@ -374,7 +379,7 @@ struct Training {
     }
 };
 
-// The arguments of pq_train(vector, subvectors, bits, rotate), the last two of which may be left out.
+// The arguments of pq_train(vector, subvectors, bits, rotate). The last two are optional.
 TrainingOptions product_options(FunctionCallInfo fcinfo, int dims)
 {
     for (int i = 2; i < PG_NARGS(); i++)
@@ -425,7 +430,8 @@ Datum train_accum(FunctionCallInfo fcinfo, QuantizerKind kind)
 // Trains a rotation, then the codebook on the rotated rows.
 void train_rotated(const Training& t, Quantizer* q)
 {
-    // The rows are the transition state's, which may be finished again: they stay as they are.
+    // The rows belong to the transition state, which may be finalized again, so they must not
+    // change.
     float* rotation = q->parameters + q->shape().codebook_floats();
     codec::product_train_rotation(q->shape(), t.rows, t.kept, 1, rotation, pg::poll);
     auto* rows = static_cast<float*>(MemoryContextAllocHuge(

@@ -1,9 +1,9 @@
-// What SQL knows of quantization, as bytes.
+// The SQL types of quantization, as bytes.
 //
-// quantizer: what was learnt from vectors (product: a codebook; scalar: an offset and a scale for each
-// dimension; own_scalar: nothing, as each code has its own). quantized: a vector's code. quantized_query:
-// what a query needs to know to be compared with many codes. A code and a query carry the fingerprint of
-// their quantizer, so that they are never taken for another's.
+// quantizer: what was learnt from vectors (product: a codebook; scalar: an offset and a scale for
+// each dimension; own_scalar: nothing, because each code has its own). quantized: the code of a
+// vector. quantized_query: what is needed to compare a query with many codes. A code and a query
+// carry the fingerprint of their quantizer, so that they are never used with another quantizer.
 #pragma once
 
 #include "types/dense.hpp"
@@ -18,7 +18,8 @@ namespace quiver {
 
 enum class QuantizerKind : uint8 { product = 1, scalar = 2, own_scalar = 3 };
 
-// What a code of that kind begins with, in network byte order as codes are sent as they are.
+// What a code of an own_scalar quantizer begins with. It is in network byte order, because codes
+// are sent as they are stored.
 struct OwnScalar {
     float offset, scale, norm2;   // norm2: |x'|^2
 
@@ -46,21 +47,21 @@ struct OwnScalar {
     codec::CodeParams params() const { return {offset, scale, norm2, 0, 0}; }
 };
 
-// Stored as it is sent, but for the byte order of the numbers.
+// The stored form is the binary format, except for the byte order of the numbers.
 struct Quantizer {
     int32 vl_len_;   // varlena header
     uint32 fingerprint;
     uint8 version;   // of this format: 1
     QuantizerKind kind;
     uint8 bits;      // of one number of a code
-    uint8 rotated;   // product: 1 if a rotation comes after the codebook
+    uint8 rotated;   // product: 1 if a rotation follows the codebook
     uint16 dims;
-    uint16 subvectors;   // of scalar ones: dims
+    uint16 subvectors;   // scalar, own_scalar: dims
     float parameters[FLEXIBLE_ARRAY_MEMBER];
 
     static constexpr uint8 current_version = 1;
     static constexpr int max_rotated_dims = 4096;   // 64 MB
-    static constexpr Size header = 16;   // bytes sent before the parameters, without vl_len_
+    static constexpr Size header = 16;   // bytes before the parameters; vl_len_ is not sent
 
     codec::ProductShape shape() const { return {dims, subvectors, bits}; }
     const float* offset() const { return parameters; }
@@ -69,7 +70,7 @@ struct Quantizer {
     {
         return rotated ? parameters + shape().codebook_floats() : nullptr;
     }
-    // Of a quantizer of this shape
+    // The number of parameters of a quantizer with this shape.
     Size floats() const
     {
         return kind == QuantizerKind::product
@@ -105,7 +106,7 @@ struct Quantizer {
         return q;
     }
 
-    // The same for the same values on every machine. Never 0.
+    // A hash of the shape and the parameters. It is the same on every machine, and never 0.
     uint32 compute_fingerprint() const
     {
         uint64 h = Rng(uint64{rotated} << 56 | uint64{bits} << 48 |
@@ -118,7 +119,7 @@ struct Quantizer {
 };
 static_assert(offsetof(Quantizer, parameters) == Quantizer::header);
 
-// A code as it is stored: packed, as there are many and they are small.
+// A code as it is stored. Its varlena header may be a short one, because codes are many and small.
 struct QuantizedCode {
     uint32 fingerprint;
     const uint8* bytes;
@@ -168,11 +169,11 @@ struct QuantizedQuery {
     uint8 unused[2];
     uint32 code_bytes;
     float norm2;       // |q|^2
-    float offset_ip;   // scalar: <q, offset>, and what the integers' rounding takes
-    float step;        // scalar: of the 16-bit integers
+    float offset_ip;   // scalar: <q, offset>, corrected for the rounding of the integers
+    float step;        // scalar: the step of the 16-bit integers
     // product: tables (ProductShape::table_floats) of squared distances, inner products and squared
-    // norms. scalar: of each dimension q - offset, scale, -offset, and q * scale as a 16-bit integer.
-    // own_scalar: q.
+    // norms. scalar: for each dimension, q - offset, scale, -offset, and q * scale as a 16-bit
+    // integer. own_scalar: q.
     float parts[FLEXIBLE_ARRAY_MEMBER];
 
     static QuantizedQuery* make(const Quantizer* by, const float* q);
@@ -223,7 +224,7 @@ struct QuantizedPair {
         return OwnScalar::read(code.bytes).norm2;
     }
     const float* part(Size i) const { return query->parts + i * code.count; }   // scalar
-    // own_scalar: the sum of a kernel over the vector, decoded a piece at a time
+    // own_scalar: the sum of a kernel over the vector, which is decoded piece by piece.
     double decoded(float (*kernel)(const float*, const float*, size_t)) const
     {
         constexpr Size piece = 256;
@@ -246,7 +247,7 @@ struct QuantizedPair {
                                         code.bytes, code.count, 1, &sum);
         return sum;
     }
-    // |x - scale * code|^2, x being a part
+    // |x - scale * code|^2, where x is part i of the query.
     double apart(Size i) const
     {
         return simd::kernels().l2sq_scaled(part(i), part(1), code.bytes, code.count);

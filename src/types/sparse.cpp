@@ -22,7 +22,8 @@ void check_nnz(int64 nnz, int64 dim)
                         errmsg("sparsevec cannot have more elements than dimensions")));
 }
 
-// Indices in bounds and ascending; `previous` is the one before, no_index at the start.
+// Checks that the index is in bounds and greater than `previous`, the index before it. For the
+// first index, `previous` is no_index.
 constexpr int64 no_index = -1;
 
 void check_index(int64 index, int64 previous, int64 dim)
@@ -74,7 +75,7 @@ struct Scanner {
         if (!accept(c))
             invalid_syntax(literal, *p ? nullptr : "Unexpected end of input.");
     }
-    // Clamped to what an int32 holds; bounds are checked later, with better words.
+    // Clamped to the range of int32. The bounds are checked later, with a better error message.
     int64 integer()
     {
         skip_space();
@@ -90,7 +91,8 @@ struct Scanner {
     {
         skip_space();
         const char* end;
-        // Zeros are not stored: to drop what underflows to one would be to lose an element unseen.
+        // Zeros are not stored. So if underflow made a number 0, its element would be lost
+        // silently.
         const float value = parse_float(type, p, literal_end, Underflow::error, &end);
         if (end == p)
             invalid_syntax(literal);
@@ -131,7 +133,7 @@ struct SparsePair {
     double cosine() const
     {
         const auto& k = simd::kernels();
-        // Products of floats, like the dense kernels: what overflows there is NaN here too.
+        // The norms are floats, as in the dense kernels: what overflows there is NaN here, too.
         const auto aa = static_cast<float>(k.norm2_f32(a->values(), a->nnz));
         const auto bb = static_cast<float>(k.norm2_f32(b->values(), b->nnz));
         return cosine_distance_of(ip() / std::sqrt(static_cast<double>(aa) * bb));
@@ -143,7 +145,7 @@ double sparse_norm(const SparseVector* v)
     return std::sqrt(simd::kernels().norm2_f32(v->values(), v->nnz));
 }
 
-// As if both were dense: by elements, then by length.
+// Compares as if both were dense: first by elements, then by length.
 int sparse_compare(FunctionCallInfo fcinfo)
 {
     auto* a = SparseVector::from(PG_GETARG_DATUM(0));
@@ -173,14 +175,15 @@ int sparse_compare(FunctionCallInfo fcinfo)
 
 using namespace quiver;
 
-// {index:value,...}/dimensions, indices from 1, in any order; zeros are dropped
+// The format is {index:value,...}/dimensions. Indices start at 1 and may be in any order. Zeros are
+// dropped.
 QUIVER_FUNCTION(sparsevec_in)
 {
     Scanner in{PG_GETARG_CSTRING(0)};
     if (!in.accept('{'))
         invalid_syntax(in.literal, "Vector contents must start with \"{\".");
 
-    // The commas bound the number of elements; zeros that are written out count, as in pgvector.
+    // The number of commas bounds the number of elements. Explicit zeros count, as in pgvector.
     int64 most = 1;
     for (const char* c = in.p; *c && most <= max_nonzeros; c++)
         most += *c == ',';

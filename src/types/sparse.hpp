@@ -1,4 +1,5 @@
-// sparsevec: ascending 0-based indices and their non-zero values. Stored as pgvector stores it.
+// sparsevec: ascending 0-based indices and their non-zero values. The storage format is that of
+// pgvector.
 #pragma once
 
 #include "types/dense.hpp"
