@@ -1,9 +1,10 @@
-// Links from other nodes to one node: from its neighbours, when it is inserted, and from whichever node near it has a place,
-// if it cannot be reached otherwise.
+// Links from other nodes to one node (*backlinks*). An insert adds them from the node's neighbours.
+// A node that cannot be reached otherwise gets one from any node near it that has room.
 //
-// A full neighbour replaces one of its links by the link to the node. There may be no other way to what it linked to. So the
-// node links to that first, and then the neighbour's link is replaced: neighbour -> node -> replaced one. Whatever was
-// reached from the root still is, at any time.
+// A full neighbour replaces one of its links with the link to the node. The replaced link may be
+// the only one to its target. So the node first *adopts* the target: it links to the target itself.
+// Only then is the neighbour's link replaced: neighbour -> node -> former target. So all nodes that
+// could be reached from the root can still be reached at any time.
 #pragma once
 
 #include "graph/links.hpp"
@@ -11,30 +12,30 @@
 
 namespace quiver::graph {
 
-// The link from a neighbour to the node, as planned before it is written.
+// The link from a neighbour to the node, planned before it is written.
 struct Backlink {
     bool accepted = false;   // false: the neighbour has better links, or is not live any more
     SlotId replaces =
-        no_slot;   // to what the link links now whose place it takes; no_slot: there is a free place
-    codec::SketchFactors factors{};   // of the node's sketch relative to the neighbour,
-    size_t sketch = 0;                // and where its bits are, in Backlinks::sketches_
+        no_slot;   // the target of the link that it replaces; no_slot: it uses a free place
+    codec::SketchFactors factors{};   // of the node's sketch relative to the neighbour
+    size_t sketch = 0;                // offset of the sketch's bits in Backlinks::sketches_
 };
 
 template <Store S>
 class Backlinks {
   public:
-    // `own`: the code of the node that is linked to, which changes from node to node.
+    // `own`: the code of the node that gets the links. The caller changes it for each node.
     Backlinks(S& store, const Code& own)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
           encoder_(store.encoding()), sketched_(store.encoding()), node_(l_), around_(codec_)
     {
     }
 
-    // Backlinks that were planned before are no more.
+    // Backlinks that were planned before become invalid.
     void forget() { sketches_.clear(); }
 
-    // Would the neighbour link to the node, and which link would it replace? `force`: the node is not the one that the
-    // neighbour can best do without.
+    // Would the neighbour link to the node, and which link would it replace? With `force`, the node
+    // is never chosen as the neighbour's least useful link.
     Backlink plan(SlotId neighbour, int level, bool force)
     {
         store_.poll();
@@ -56,9 +57,9 @@ class Backlinks {
         return backlink;
     }
 
-    // Has the neighbour link to the node's slot `id` as planned. Before that, the node links to what loses its link,
-    // unless `adopted` says that it does already. may_lose_deleted: as in adopt(). Returns whether the neighbour links to
-    // the node now.
+    // Writes the planned link from the neighbour to the node's slot `id`. Before that, the node
+    // adopts the target of the replaced link, unless `adopted` says that it has done so.
+    // may_lose_deleted: as in adopt(). Returns whether the neighbour links to the node now.
     bool write(SlotId neighbour, Backlink backlink, int level, SlotId id, bool adopted,
                bool may_lose_deleted = false)
     {
@@ -79,13 +80,14 @@ class Backlinks {
                 return true;
             if (result == LinkResult::not_live)
                 return false;
-            backlink = plan(neighbour, level, false);   // others have changed its links
+            backlink = plan(neighbour, level, false);   // others changed its links
         }
         return false;
     }
 
-    // Has one of the nodes `near`, which a search found on layer 0, link to the node's slot `id`, so that all that could be
-    // reached still can. may_lose_deleted: a link to a deleted node is given up, too, where there is nothing else.
+    // Adds a link to the node's slot `id` from one of the nodes `near`, which a search found on
+    // layer 0. All nodes that could be reached before can still be reached. may_lose_deleted: if
+    // there is no other choice, a link to a deleted node may be replaced without being adopted.
     bool ensure_reachable(SlotId id, const CodedCandidates& near, bool may_lose_deleted)
     {
         if (link_where_nothing_is_lost(id, near))
@@ -101,7 +103,8 @@ class Backlinks {
             }
         return false;
     }
-    // The same for a node that has no room to link to what loses its link: its own link to `unneeded` makes room.
+    // The same for a node that has no room to adopt the target of a replaced link: it overwrites
+    // its own link to `unneeded`.
     bool ensure_reachable_dropping(SlotId unneeded, SlotId id, const CodedCandidates& near)
     {
         for (size_t i = 0; i < near.size(); i++) {
@@ -117,7 +120,8 @@ class Backlinks {
         return false;
     }
 
-    // A node that may have lost two links at once: the one that a neighbour gave up, and the node's own. no_slot: none.
+    // An *orphan*: a node that may have lost two links at once, because a neighbour's link to it
+    // was replaced and the node's own link to it was replaced as well. no_slot: there is none.
     SlotId take_orphan()
     {
         if (orphans_.empty())
@@ -132,7 +136,7 @@ class Backlinks {
     {
         return {backlink.factors, sketches_.data() + backlink.sketch};
     }
-    // A link from a neighbour that has that code.
+    // Returns a link from a neighbour with this code. It replaces none.
     Backlink encode(const Code& neighbour)
     {
         encoder_.set_centre(neighbour);
@@ -143,7 +147,7 @@ class Backlinks {
         return {true, no_slot, sketch.factors, at};
     }
 
-    // Without sketches, the codes of the neighbour's own neighbours are read.
+    // Plans without sketches: reads the codes of the neighbour's neighbours.
     Backlink plan_by_codes(SlotId neighbour, int level, bool force)
     {
         constexpr SlotId the_node = no_slot;
@@ -172,20 +176,22 @@ class Backlinks {
         return {true, replaces};
     }
 
-    // Has the node's slot `id` link to `orphan`, which loses another link. False: there is no room, or the orphan is
-    // deleted, and nobody may link to a deleted node. may_lose_deleted: then what a deleted node links to can be reached
-    // otherwise.
+    // Adds a link from the node's slot `id` to `orphan`, because another link to it will be
+    // replaced. False: there is no room, or the orphan is deleted and must not get new links.
+    // may_lose_deleted: the caller accepts that a deleted orphan loses the link, so the result is
+    // true.
     bool adopt(SlotId id, SlotId orphan, int level, bool may_lose_deleted)
     {
-        // (A stale link, as damage leaves it, is no loss.)
+        // (Losing a stale link, which only damage leaves behind, does no harm.)
         if (orphan == id || !node_.read(store_, orphan) || node_.header().level != level)
             return true;
         if (node_.header().state != SlotState::live)
             return may_lose_deleted;
         return write_own_link(id, orphan, level, free_place);
     }
-    // A neighbour's link to `orphan` was replaced. Does the node still link to that? Another operation may have replaced
-    // the node's link at the same time, as it saw the neighbour's.
+    // A neighbour's link to `orphan` was replaced. Checks that the node still links to the orphan.
+    // Another operation may have seen the neighbour's link, and replaced the node's at the same
+    // time.
     void check_adopted(SlotId id, SlotId orphan)
     {
         bool adopted = false;
@@ -193,14 +199,14 @@ class Backlinks {
         if (!adopted)
             orphans_.push_back(orphan);
     }
-    // The same on layer 0, in the place of the node's link to `unneeded`.
+    // Like adopt(), on layer 0, but overwrites the node's link to `unneeded`.
     bool adopt_in_place_of(SlotId unneeded, SlotId id, SlotId orphan)
     {
         return node_.read_live(store_, orphan, 0) &&
                write_own_link(id, orphan, 0,
                               [&](const Slot& slot) { return place_of(unneeded, slot); });
     }
-    // A link from the node to `to`, whose code is in node_.
+    // Writes a link from the node to `to`, whose code is in node_.
     template <class ChoosePlace>
     bool write_own_link(SlotId id, SlotId to, int level, ChoosePlace&& choose_place)
     {
@@ -209,8 +215,8 @@ class Backlinks {
         return is_linked(write_link(store_, id, level, to, encoder_.sketch(), choose_place));
     }
 
-    // Has the first of the nodes `near` link to the node that has a free place, or a link to a node to which this one links,
-    // too.
+    // Links to the node from the first of the nodes `near` that has a free place, or that has a
+    // link whose target this node links to as well.
     bool link_where_nothing_is_lost(SlotId id, const CodedCandidates& near)
     {
         read_links(store_, id, links_);
@@ -234,7 +240,7 @@ class Backlinks {
         }
         return false;
     }
-    // The last of the slot's links to a node to which links_ has a link, too.
+    // The place of the slot's last link whose target is also in links_.
     uint32_t last_shared_place(const Slot& slot) const
     {
         for (uint32_t i = degree_of(slot); i-- > 0;)
@@ -250,7 +256,7 @@ class Backlinks {
     LinkEncoder encoder_;
     SketchedNeighbours sketched_;
     Node node_;
-    Vec<uint64_t> sketches_;   // of the node, relative to those that plan a link to it
+    Vec<uint64_t> sketches_;   // of the node, relative to the planned neighbours
     Vec<SlotId> links_, orphans_;
     // ---- of plan_by_codes() ----
     CodeCopy centre_;

@@ -1,5 +1,5 @@
-// Candidates for the links of a node, with copies of their codes: the slots that held them need not stay locked while
-// candidates are compared with each other.
+// Candidates for the links of a node, with copies of their codes. So the slots need not stay locked
+// while the candidates are compared with each other.
 #pragma once
 
 #include "core/heap.hpp"
@@ -36,7 +36,7 @@ class CodedCandidates {
         items_.push_back({Candidate(distance, id), code.params, bytes_.size(), code.length, false});
         bytes_.insert(bytes_.end(), code.bytes, code.bytes + code.length);
     }
-    // Computes the candidates' distances to a node with that code, and which of them equal it.
+    // Computes the candidates' distances to a node with this code, and which of them equal it.
     void measure(const Code& node)
     {
         for (Item& item : items_) {
@@ -45,13 +45,13 @@ class CodedCandidates {
             item.equal = codec_.same(node, code);
         }
     }
-    // Puts those from number `first` on in order, nearest first.
+    // Sorts the candidates from number `first` on, nearest first.
     void sort(size_t first = 0)
     {
         std::sort(items_.begin() + static_cast<ptrdiff_t>(first), items_.end(),
                   [](const Item& x, const Item& y) { return x.order < y.order; });
     }
-    // Keeps the first `most`.
+    // Keeps the first `most` candidates.
     void truncate(size_t most)
     {
         if (items_.size() > most)

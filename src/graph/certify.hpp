@@ -1,9 +1,10 @@
-// The second layer of a scan: it hands out rows in the order of their lower bounds, and says of each row
-// whether its place among the rows is certain.
+// The second layer of a scan: it hands out rows in the order of their lower bounds, and tells for
+// each row whether its place among the rows is certain.
 //
-// A code is close to its row's vector, so the distance to the code gives a lower and an upper bound of the
-// row's distance. A row is certain when its bounds overlap no other row's: its place needs no exact distance. Where
-// nodes have a fine code, that narrows the bounds at the front of the batch first, as far as they overlap.
+// A code is close to its row's vector, so the distance to the code gives a lower and an upper bound
+// of the row's distance. A row is certain if its bounds overlap no other row's bounds: then its
+// place is known without its exact distance. If nodes have a fine code, it is used first to narrow
+// the bounds at the front of the batch, as long as they overlap.
 #pragma once
 
 #include "graph/search_batches.hpp"
@@ -17,14 +18,14 @@ struct BoundsKind {
     bool probabilistic;   // a few distances are outside of their bounds
 };
 
-// The bounds that codes give. All that a scan needs to know about codes is in this class.
+// The bounds that codes give. Everything that a scan needs to know about codes is in this class.
 template <ReadStore S>
 class CodeBounds {
   public:
     CodeBounds(S& store, const Query& query) : store_(store), query_(query) {}
 
-    // reranked: exact distances decide where bounds do not. Coarse codes need that: a scan that had to rely on
-    // certain bounds of theirs would read the whole table, so probabilistic ones take their place.
+    // reranked: the scan computes exact distances where bounds do not decide. Then coarse codes
+    // give probabilistic bounds, because with certain ones the scan would read the whole table.
     BoundsKind kind(bool reranked) const
     {
         using Order = codec::CodecTraits::Order;
@@ -38,7 +39,7 @@ class CodeBounds {
         return probabilistic ? query_.likely_bounds(distance, node.norm2, node.error)
                              : query_.bounds(distance, node.norm2, node.error);
     }
-    // Reads the node's fine code. False: the node was deleted meanwhile.
+    // Reads the node's fine code. False: the node has been deleted since it was found.
     bool fine_bounds(const FoundNode& node, Bounds* to) const
     {
         bool found = false;
@@ -59,21 +60,21 @@ class CodeBounds {
     const Query& query_;
 };
 
-// A row, a bound that its distance is not below, and whether its place is certain: no row
-// before it is farther, and no row after it is nearer.
+// A row, a lower bound of its distance, and whether its place is certain: no row before it is
+// farther, and no row after it is nearer.
 struct BoundedRow {
     Tid tid;
     double low;
     bool certain;
 };
 
-// Source: what hands out candidates in batches (Search). Bounder: what gives their bounds (CodeBounds).
+// Source hands out candidates in batches (Search). Bounder gives their bounds (CodeBounds).
 template <class Source, class Bounder>
 class Certify {
   public:
     Certify(Source& source, const Bounder& bounder) : source_(source), bounder_(bounder) {}
 
-    // reranked: whoever takes the rows knows their exact distances, and drops those that are too late.
+    // reranked: the caller computes exact distances, and drops rows that come too late.
     void start(bool strict, bool reranked)
     {
         kind_ = bounder_.kind(reranked);
@@ -85,8 +86,8 @@ class Certify {
         least_low_ = uncertain_high_ = -INFINITY;
     }
 
-    // The next row. In strict order lower bounds rise, but for rows of 8 bits or fewer when they are
-    // reranked: those may be found to be too late.
+    // The next row. In strict order lower bounds never decrease, except for codes of 8 bits or
+    // fewer when rows are reranked: the caller may find that such a row comes too late.
     bool next(BoundedRow* row)
     {
         while (rows_left_ == 0 && !choose_front())
@@ -101,7 +102,8 @@ class Certify {
         return true;
     }
 
-    // Starts the next batch. What was not used of the present one competes with what the search finds.
+    // Starts the next batch. Unused candidates of the current batch compete with those that the
+    // search finds now.
     bool next_batch()
     {
         if (front_ < batch_.size())
@@ -113,7 +115,7 @@ class Certify {
         return any;
     }
 
-    // The distance of a row that was returned to the user of the scan.
+    // To be called with the distance of each row that the scan returns.
     void returned(double distance)
     {
         most_rows_--;
@@ -122,10 +124,10 @@ class Certify {
     }
 
     bool bounds_are_probabilistic() const { return kind_.probabilistic; }
-    // True when rows must not be returned before the next batch is searched for.
+    // True if the next batch must be searched for before another row may be returned.
     bool needs_next_batch() const { return most_rows_ == 0; }
     bool batch_is_read() const { return front_ == batch_.size(); }
-    // True when the row handed out last has a code in common with the next one.
+    // True if the next row is of the same node as the row that was handed out last.
     bool within_node() const { return rows_left_ > 0; }
     void poll() const { bounder_.poll(); }
 
@@ -153,7 +155,7 @@ class Certify {
     void add(Candidate c)
     {
         const Bounds b = bounder_.bounds(source_.node(c.id()), c.distance(), kind_.probabilistic);
-        // Where a fine code or the exact distance decides later, only what is too late for sure is dropped.
+        // If a fine code or the exact distance decides later, drop only what is certainly too late.
         const bool decided_later =
             kind_.refinable || (reranked_ && (!kind_.precise || !std::isfinite(b.high)));
         if (!too_late(decided_later ? b.high : b.low))
@@ -161,10 +163,11 @@ class Certify {
     }
 
     // In strict order, rows nearer than those that were handed out are dropped. Probabilistic bounds
-    // are not compared with each other but with distances that were returned.
+    // are compared with returned distances, not with each other.
     bool too_late(double bound) const { return strict_ && bound < least_low_; }
 
-    // Decides which candidate comes next, and whether its rows are certain. False: the batch is read.
+    // Decides which candidate comes next, and whether its rows are certain. False: the batch is
+    // used up.
     bool choose_front()
     {
         if (kind_.refinable)
@@ -173,7 +176,7 @@ class Certify {
             return false;
         const BoundedCandidate& front = batch_[front_];
         rows_left_ = source_.node(front.node).tid_count;
-        // What follows the last candidate of a batch is known only at the end of the search.
+        // Until the search ends, nobody knows what follows the last candidate of a batch.
         const bool last = front_ + 1 == batch_.size() && !source_.done();
         certain_ = kind_.precise && rows_left_ == 1 && front.low >= uncertain_high_ && !last &&
                    !overlaps_next();
@@ -182,8 +185,8 @@ class Certify {
         return true;
     }
 
-    // Reads the fine code of the front, and of the candidate behind it as long as their bounds overlap. Few are
-    // read, as each costs a read of a slot.
+    // Reads the fine code of the front, and of the candidate behind it as long as their bounds
+    // overlap. It reads no more than these, because each one costs a read of a slot.
     void refine_front()
     {
         while (front_ < batch_.size()) {
@@ -223,11 +226,11 @@ class Certify {
     BoundsKind kind_{};
     bool strict_ = false, reranked_ = false;
     Vec<BoundedCandidate> batch_;   // in the order of lower bounds, from front_ on
-    size_t front_ = 0;              // the candidate whose rows are handed out
-    uint32_t rows_left_ = 0;        // of the front; 0: it is not chosen yet
-    bool certain_ = false;          // the front is
-    size_t most_rows_ = 0;          // that may be returned before the next batch
-    double least_low_ = 0;          // in strict order, what is nearer is too late
+    size_t front_ = 0;              // the candidate whose rows are being handed out
+    uint32_t rows_left_ = 0;        // of the front; 0: the front is not chosen yet
+    bool certain_ = false;          // is the front certain?
+    size_t most_rows_ = 0;          // rows that may be returned before the next batch
+    double least_low_ = 0;          // in strict order, a row nearer than this is too late
     double uncertain_high_ = 0;     // the greatest upper bound of the rows that were not certain
 };
 

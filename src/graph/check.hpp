@@ -1,5 +1,6 @@
-// The verifier of a graph. It checks each slot's header, each link and its sketch, and that each live node is reached on
-// layer 0 from the root, through live and deleted nodes. Nobody may change the graph meanwhile.
+// The verifier of a graph. It checks each slot's header, each link and its sketch, and that each
+// live node can be reached on layer 0 from the root, through live and deleted nodes. Nobody may
+// change the graph while it runs.
 #pragma once
 
 #include <bit>
@@ -46,7 +47,7 @@ class Checker {
         return text_;
     }
 
-    // Checks each slot for itself, and notes what it is.
+    // Checks each slot on its own, and notes its state and level.
     template <class Report, class Row>
     void check_slots(Report&& report, Row&& row)
     {
@@ -112,8 +113,8 @@ class Checker {
                 report(id, text("overflow slot belongs to slot %u, which is not a node", owner));
         for (SlotId id = 0; id < count_; id++) {
             store_.poll();
-            // The links of deleted nodes are not kept up. Other slots of such a node may be freed already, by a vacuum that
-            // did not end: then nothing links to it.
+            // Nobody maintains the links of deleted nodes. If a vacuum did not finish, other slots
+            // of such a node may be free already; then no node links to it.
             if (!is_node(id) || kinds_[id].state != SlotState::live)
                 continue;
             if (!node_.read(store_, id)) {
@@ -123,13 +124,14 @@ class Checker {
             const SlotHeader& h = node_.header();
             if (l_.codes_vary)
                 check_sparse(id, report);
-            // (The lower slot may be deleted before the upper ones: by a vacuum that did not end.)
+            // (A vacuum that did not finish may have deleted the lower slot, but not the upper
+            // ones.)
             if (h.level > 0 && (!is_node(h.down) || kinds_[h.down].level != h.level - 1))
                 report(id, text("slot %u, one level down, is not a node of that level", h.down));
             check_links(id, report);
         }
     }
-    // Of the node that was read last.
+    // Checks the links of the node that was read last.
     template <class Report>
     void check_links(SlotId id, Report&& report)
     {
@@ -166,8 +168,8 @@ class Checker {
             }
     }
 
-    // Is the link's sketch what the neighbour would be encoded to? Rounding may differ between the CPU that wrote it and
-    // this one.
+    // Does the link's sketch equal a new encoding of the neighbour? Rounding may differ between the
+    // CPU that wrote the sketch and this one.
     template <class Report>
     void check_sketch(SlotId id, uint32_t i, Report&& report)
     {
@@ -200,7 +202,7 @@ class Checker {
         for (SlotId id = 0; id < count_; id++)
             if (kinds_[id].state == SlotState::live && kinds_[id].level == 0 && !flood.reached(id))
                 report(id, "no path leads here from the root");
-        // (An insert that did not end leaves a node to which nothing links.)
+        // (An insert that did not finish leaves a node to which no other node links.)
         for (const SlotId id : incomplete_)
             if (kinds_[id].level > 0 || flood.reached(id))
                 report(id, "overflow slots are missing");

@@ -1,5 +1,7 @@
-// The rules, for vectors that have sketches and a choice of codecs (l2, ip and cosine). "Asked" means by the options of the
-// index; "slots" are slots that fit into a page. Folds are tried one after the other until there are enough slots.
+// The rules for vectors that have sketches and a choice of codecs (l2, ip and cosine). "Asked"
+// means that the options of the index ask for it. "Slots" are the slots that fit into a page. The
+// fold is the number of coordinates per bit of a sketch. Folds are tried in order until there are
+// enough slots.
 //
 //   when                                   bits    folds     enough slots
 //   8 bits or fewer asked                  asked   1 to 64   1
@@ -10,15 +12,18 @@
 //   more than 8 bits asked                 asked   1 to 8    as many as with 8 bits; 32: 1
 //     if that does not fit                 asked   1, 2, 4 to 64   1
 //
-// Codecs of fewer than 8 bits begin with fold 2: who wants small codes wants a small index, and half as wide sketches cost
-// a sixth of the speed on 100,000 text embeddings, where the index takes two thirds. A fold that is asked for is the only
-// one. In the end wider folds are taken where they make more slots (narrow_sketches).
+// Codecs of fewer than 8 bits begin with fold 2, because users who choose small codes want a small
+// index. On 100,000 text embeddings, sketches of half the width cost a sixth of the speed and
+// shrink the index to two thirds. If the user asks for a fold, no other is tried. In the end larger
+// folds are taken if they allow more slots (narrow_sketches).
 //
-// Rows out of line (in a TOAST table) take several times as long to read as a node, so the index keeps so many bits that
-// most rows need not be read. Of 1,536 dimensions 12 bits make an index of half the size of 16, and a query takes a quarter
+// Reading a row that is stored out of line (in a TOAST table) takes several times as long as
+// reading a node. So the index stores enough bits that most rows need not be read. With 1,536
+// dimensions, an index of 12 bits is half as large as one of 16 bits, and a query takes a quarter
 // longer.
 //
-// Bit strings have sketches, of fold 1, where two slots fit a page with them. All others have none.
+// Bit strings have sketches of fold 1 if two slots with sketches fit into a page. All other types
+// have no sketches.
 #include "graph/choose_encoding.hpp"
 
 #include <algorithm>
@@ -29,7 +34,7 @@ namespace quiver::graph {
 
 namespace {
 
-// Rows above this are out of line.
+// Larger rows are stored out of line.
 constexpr uint32_t toasted_row_bytes = 1950;
 
 struct Choice {
@@ -75,15 +80,16 @@ class Chooser {
 
     Choice with(uint32_t degree, uint32_t fold, uint32_t bits) const
     {
-        // Nodes of small codes have room for fewer rows, too.
+        // Nodes with small codes also have room for fewer rows.
         const EncodingShape shape = {spec(bits), fold, degree,
                                      is_small(bits) ? 4u : Layout::max_tids};
         const Layout layout = shape.layout();
         return {shape, layout, layout.slots_per_page(usable_)};
     }
 
-    // The degree for a fold, so that slots tile a page: up to an eighth of the 2m neighbours of layer 0 is given up where
-    // that fits one more slot into a page, and up to a quarter more are kept where the page would not be full.
+    // The degree for a fold, chosen so that slots fill a page. It may be up to an eighth less than
+    // the 2m neighbours of layer 0 if that fits one more slot into a page, and up to a quarter more
+    // if the page would not be full otherwise.
     Choice tile(uint32_t fold, uint32_t bits) const
     {
         Choice best = with(most_, fold, bits);
@@ -107,7 +113,7 @@ class Chooser {
                : is_small(bits) ? 2
                                 : 1;
     }
-    // The first fold that makes so many slots, or the last one tried.
+    // The first fold that gives at least this number of slots, or the last one tried.
     Choice first_with(uint32_t bits, uint32_t last_fold, uint32_t slots) const
     {
         return first_with(bits, first_fold(bits), last_fold, slots);
@@ -147,9 +153,10 @@ class Chooser {
                 return c;
     }
 
-    // Narrower sketches make a smaller index at a small cost of speed, down to some 300 bits (200 beside codes of fewer
-    // than 8 bits, which are there for their size): 16 bits of 1,024 dimensions, half the size for an eighth; 2 bits of
-    // 1,536, two fifths for a fifth.
+    // Narrower sketches make the index smaller and cost little speed, down to about 300 bits (200
+    // with codes of fewer than 8 bits, which users choose for their size). Codes of 16 bits, 1,024
+    // dimensions: half the size for an eighth of the speed. Codes of 2 bits, 1,536 dimensions: two
+    // fifths of the size for a fifth of the speed.
     Choice narrow_sketches(Choice c) const
     {
         const uint32_t least_words = is_small(c.shape.codec.bits) ? 3 : 5;
@@ -169,7 +176,7 @@ class Chooser {
                               (is_fold_asked() || with(most_, 1, 8).slots >= 2);
         return sketched ? tile(1, 8) : without_sketches(8);
     }
-    // Slots are small, and few of them are in the way: links are given up only where there is no room at all.
+    // Slots without sketches are small. So the degree is reduced only if not even one slot fits.
     Choice without_sketches(uint32_t bits) const
     {
         Choice c = with(most_, 0, bits);
@@ -183,7 +190,7 @@ class Chooser {
     uint32_t dims_;
     EncodingWishes wishes_;
     uint32_t usable_;
-    uint32_t most_;   // neighbours: twice m, as HNSW has on layer 0
+    uint32_t most_;   // neighbours: twice m, like HNSW's layer 0
 };
 
 }   // namespace

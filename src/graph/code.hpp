@@ -7,14 +7,14 @@
 
 namespace quiver::graph {
 
-// Of a slot that holds all of its code.
+// The code in a slot that holds all of it.
 template <class Byte>
 Code code_in(const BasicSlot<Byte>& slot)
 {
     return {slot.header().params, slot.code(), slot.layout().code_bytes};
 }
 
-// Writes a node's code into its slot. `overflow` is the slot with the rest of it.
+// Writes a node's code into its slot. `overflow` is the slot with the rest of the code.
 inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
 {
     SlotHeader& h = slot.header();
@@ -27,7 +27,7 @@ inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
 
 inline uint32_t degree_of(const Slot& slot)
 {
-    // A damaged degree must not lead out of the slot.
+    // With a damaged degree, nothing outside of the slot may be read.
     return std::min<uint32_t>(slot.header().degree, slot.layout().degree);
 }
 
@@ -40,7 +40,7 @@ inline codec::SketchBlock sketches_in(const Slot& slot)
     return {slot.sketches(), slot.a(), slot.b(), slot.layout().degree, degree_of(slot)};
 }
 
-// Makes node `id`, with that sketch, neighbour i of the slot.
+// Makes node `id`, with this sketch, neighbour i of the slot.
 inline void put_neighbour(SlotId id, const codec::Sketch& sketch, const MutableSlot& slot,
                           uint32_t i)
 {
@@ -69,8 +69,8 @@ inline void move_neighbour(const MutableSlot& slot, uint32_t from, uint32_t to)
         slot.sketches()[w * l.degree + to] = slot.sketches()[w * l.degree + from];
 }
 
-// Copies a node's slot, but for the places beyond its neighbours: they are never read, and to write them would
-// be logged.
+// Copies a node's slot without the unused places for neighbours. Nobody reads those, and writing
+// them would make the WAL record larger.
 inline void copy_node(const Slot& from, const MutableSlot& to)
 {
     const Layout& l = from.layout();

@@ -1,15 +1,15 @@
-// How the nodes of a graph are kept: the codec of their own vectors, the sketches of their neighbours, and the layout of
-// their slots.
+// How the nodes of a graph are stored: the codec of their own vectors, the sketches of their
+// neighbours, and the layout of their slots.
 #pragma once
 
 #include "graph/layout.hpp"
 
 namespace quiver::graph {
 
-// What an index stores of that.
+// The parameters of an encoding, which the index stores.
 struct EncodingShape {
     codec::CodecSpec codec;
-    uint32_t fold;     // coordinates that a bit of a sketch stands for; 0: no sketches
+    uint32_t fold;     // coordinates per bit of a sketch; 0: no sketches
     uint32_t degree;   // Layout::Parts
     uint32_t tids;
 
@@ -33,7 +33,7 @@ class Encoding {
     const Layout& layout() const { return layout_; }
     const codec::Codec& codec() const { return *codec_; }
     codec::Codec& codec() { return *codec_; }
-    // Null if the neighbours have none.
+    // Null if there are no sketches.
     const codec::Sketches* sketches() const { return sketches_.get(); }
 
   private:

@@ -1,17 +1,19 @@
 // Inserting a vector (HNSW, Malkov and Yashunin 2016, algorithm 1).
 //
-// Each slot is written on its own, in this order:
-//   - the node's slot of layer 0, with its links: nothing links to it yet
-//   - the rest of a code that does not fit there, in overflow slots
-//   - the links back, from its neighbours to the node (backlinks.hpp)
-//   - its slots of upper layers and the links back to them, in the same way
-//   - the entry, if the node is on a higher layer
-// After any prefix of that, all that could be reached from the root still can.
+// The insert writes each slot on its own, in this order:
+//   - the node's slot of layer 0, with its links; no node links to it yet
+//   - the rest of the code, if it does not fit into that slot, in overflow slots
+//   - the backlinks, from its neighbours to the node (backlinks.hpp)
+//   - its slots of upper layers, and the backlinks to them, in the same way
+//   - the entry, if the node is on a higher layer than the entry
+// After any prefix of these writes, all nodes that could be reached from the root still can be.
 //
-// An insert goes on to the upper layers when a node links to its own, or that is the entry: a search must not come down
-// to a node that cannot be reached from the root. An insert that meets no live node makes its node the entry and the root,
-// if the entry is still the one from which it searched. Otherwise it searches again. So does an insert to whose node no
-// other links, as others were quicker. src/graph/README.md has the races.
+// The insert goes on to the upper layers only when another node links to its node, or its node is
+// the entry: a search must not come down to a node that cannot be reached from the root. If the
+// insert met no live node, it makes its node the entry and the root, provided that the entry is
+// still the one from which it searched. Otherwise it searches again. It also searches again if no
+// node links to its own, because other inserts took the places first. src/graph/README.md describes
+// the races.
 #pragma once
 
 #include "graph/backlinks.hpp"
@@ -19,7 +21,7 @@
 
 namespace quiver::graph {
 
-// Makes the slot the entry if the present entry is on a lower layer.
+// Makes the slot the entry if the current entry is on a lower layer.
 template <Store S>
 void raise_entry(S& store, SlotId id, int level)
 {
@@ -44,8 +46,8 @@ class Inserter {
     Inserter(const Inserter&) = delete;
     Inserter& operator=(const Inserter&) = delete;
 
-    // Adds row `tid` with vector `x`. If a node has the same code and room for another row, the row joins it. Otherwise
-    // it gets a node of that level.
+    // Adds row `tid` with vector `x`. If a node has the same code and room for another row, the row
+    // joins it. Otherwise the row gets a new node of this level.
     void insert(const Value& x, Tid tid, int level)
     {
         own_.code = codec_.encode(x, code_);
@@ -62,9 +64,9 @@ class Inserter {
         look_after_orphans();
     }
 
-    // ---- for nodes that are there (reachability.hpp, lifecycle.hpp) ----
+    // ---- for existing nodes (reachability.hpp, lifecycle.hpp) ----
 
-    // Takes node `id` of layer 0. False if it is not a live one, or not completely written.
+    // Loads node `id` of layer 0. False if it is not a live node, or not completely written.
     bool load(SlotId id)
     {
         if (!node_.read_live(store_, id, 0))
@@ -76,13 +78,14 @@ class Inserter {
         search_.set_query(codec_.decode(own_.code, decoded_));
         return true;
     }
-    // Does a search for the node's own vector find it, as a query would?
+    // Does a search for the node's own vector find the node, as a query would?
     bool is_found()
     {
         find(store_.entry(), 0, false, ef_);
         return search_.found_self();
     }
-    // Can the node be reached from `start` without the slots `avoided`? on_visit(id) is called for each slot that can.
+    // Can the node be reached from `start` without the slots `avoided`? Calls on_visit(id) for each
+    // slot that the search reaches.
     template <class OnVisit>
     bool is_reached(SlotId start, const Marks* avoided, OnVisit&& on_visit)
     {
@@ -90,19 +93,20 @@ class Inserter {
         search_.find_from(start, avoided, ef_, on_visit);
         return search_.met_self();
     }
-    // After one of these two: has a node that the search found link to the node (Backlinks).
+    // To be called after is_found() or is_reached(): adds a link to the node from one of the nodes
+    // that the search found (Backlinks).
     bool ensure_reachable(bool may_lose_deleted)
     {
         return backlinks_.ensure_reachable(own_.slots.front(), search_.near(), may_lose_deleted);
     }
-    // The same at the price of the node's own link to `unneeded`.
+    // The same, but may overwrite the node's own link to `unneeded`.
     bool ensure_reachable_dropping(SlotId unneeded)
     {
         return backlinks_.ensure_reachable_dropping(unneeded, own_.slots.front(), search_.near());
     }
 
-    // After the links of a node were written: has the nodes that may have lost all of theirs (Backlinks) linked again. Then
-    // another node is loaded.
+    // To be called after the links of a node were written: adds links to orphans, the nodes that
+    // may have lost all links to them (Backlinks). Afterwards another node may be loaded.
     void look_after_orphans()
     {
         for (SlotId orphan; (orphan = backlinks_.take_orphan()) != no_slot;)
@@ -115,11 +119,11 @@ class Inserter {
   private:
     static constexpr uint32_t most_ef = 1 << 16;
 
-    // What an attempt to link the node came to.
+    // The result of an attempt to link the node.
     enum class Attempt {
         done,          // another node links to it, or it is the root
-        again,         // others have changed the graph meanwhile
-        search_wider   // no node that was found can link to it
+        again,         // others changed the graph meanwhile
+        search_wider   // none of the nodes found can link to it
     };
 
     void find(Entry entry, int level, bool may_join, uint32_t ef)
@@ -128,7 +132,7 @@ class Inserter {
         search_.find(entry, level, may_join, ef);
     }
 
-    // False: the row has joined a node.
+    // False: the row has joined an existing node.
     bool insert_on_layer_0(Tid tid, int level)
     {
         uint32_t ef = ef_;
@@ -151,7 +155,7 @@ class Inserter {
     }
     Attempt link_on_layer_0(const Entry& entry, Tid tid)
     {
-        if (search_.met_self())   // in an earlier attempt, or by others since
+        if (search_.met_self())   // an earlier attempt, or another operation, has linked the node
             return Attempt::done;
         if (!search_.has_landed() && !entry.empty()) {
             expect_moved(store_, entry);
@@ -165,18 +169,20 @@ class Inserter {
         } else
             add_links();
         const SlotId id = own_.slots.front();
-        if (search_.near().empty())   // nothing is alive
+        if (search_.near().empty())   // there is no live node
             return store_.replace_entry(entry, {id, 0, id}) == entry ? Attempt::done
                                                                      : Attempt::again;
-        // What add_links() had no room for is not adopted yet.
+        // add_links() may not have had room for every node to adopt, so write_backlinks() adopts
+        // them.
         if (write_backlinks(0, is_new) || ensure_reachable(true))
             return Attempt::done;
-        // Other inserts took the places, and the node has no room to adopt one more. A node that shares a neighbour
-        // with it can give that link up: if none was found, there is one farther away.
+        // Other inserts took the places, and the node has no room to adopt one more. A node that
+        // shares a neighbour with it can give up its link to that neighbour. If none was found,
+        // there is one farther away.
         return Attempt::search_wider;
     }
 
-    // Adds the row to a node of the same code, unless that is deleted or full meanwhile.
+    // Adds the row to a node with the same code, unless the node is deleted or full by now.
     bool join(SlotId id, Tid tid)
     {
         // A node's code never changes, so it can be compared before the slot is locked.
@@ -192,9 +198,9 @@ class Inserter {
         });
     }
 
-    // Plans the links back from the node's neighbours on a layer. The node adopts those that lose a link for that: it
-    // will link to them. (On 100,000 text embeddings that also raised recall.) One place of the node stays free for
-    // ensure_reachable().
+    // Plans the backlinks from the node's neighbours on a layer. The node adopts the targets of the
+    // links that these replace: it will link to them. (On 100,000 text embeddings that also raised
+    // recall.) One place of the node stays free for ensure_reachable().
     void plan_backlinks(int l)
     {
         CodedCandidates& neighbours = search_.neighbours(l);
@@ -209,20 +215,23 @@ class Inserter {
             planned_.push_back({neighbour, backlink});
         }
     }
-    // Adds `orphan`, which loses a link, to the neighbours. False: it has to keep the link.
+    // Adds `orphan`, to which a link will be replaced, to the neighbours. False: that link must
+    // stay.
     bool adopt(SlotId orphan, int l, CodedCandidates& neighbours)
     {
         if (neighbours.contains(orphan))
             return true;
         if (!node_.read(store_, orphan) || node_.header().level != l)
             return true;   // a stale link
-        // Nobody may link to a deleted node, which may be the only one to link to a live node.
+        // No node may get a link to a deleted node. But a deleted node can be the only one that
+        // links to some live node, so the link to it cannot be lost.
         if (node_.header().state != SlotState::live || neighbours.size() + 1 >= l_.degree)
             return false;
         neighbours.add(orphan, 0, node_.code());
         return true;
     }
-    // Does any neighbour link to the node now? adopted: the node links to all that plan_backlinks() adopted.
+    // Writes the planned backlinks. Returns whether any neighbour links to the node now. adopted:
+    // the node links to all nodes that plan_backlinks() adopted.
     bool write_backlinks(int l, bool adopted)
     {
         bool any = false;
@@ -235,7 +244,7 @@ class Inserter {
     // Writes the node's slot of layer l.
     void write_slot(int l, Tid tid)
     {
-        // It is made here, so that the page is locked only while the slot is copied.
+        // The slot is made in memory first, so that the page is locked only while it is copied.
         slot_.resize(l_.slot_bytes);
         const MutableSlot made(l_, slot_.data());
         SlotHeader& h = made.header();
@@ -252,14 +261,15 @@ class Inserter {
         own_.slots.push_back(
             store_.create([&](const MutableSlot& slot) { copy_node(made, slot); }));
     }
-    // Adds links to the slot of layer 0 that was written before.
+    // Adds links to the slot of layer 0 that an earlier attempt wrote.
     void add_links()
     {
         store_.write(own_.slots.front(), [&](const MutableSlot& slot) {
             return slot.header().state == SlotState::live && append_links(slot, 0);
         });
     }
-    // Appends links to the neighbours of that layer, as far as there is room. True if there were any.
+    // Appends links to the neighbours of that layer, as far as there is room. True if it appended
+    // any.
     bool append_links(const MutableSlot& slot, int l)
     {
         const CodedCandidates& neighbours = search_.neighbours(l);
@@ -269,7 +279,8 @@ class Inserter {
             any |= append_link(slot, neighbours, i, l_.degree - 1, encoder_);
         return any;
     }
-    // Writes what of the code does not fit into the node's slot of layer 0, the last part first.
+    // Writes the part of the code that does not fit into the node's slot of layer 0 into overflow
+    // slots, the last part first.
     void write_overflow()
     {
         const Code& code = own_.code;
@@ -315,7 +326,7 @@ class Inserter {
     LinkEncoder encoder_;
     Node node_;
     Vec<char> slot_;
-    SlotId overflow_ = no_slot;   // the first one
+    SlotId overflow_ = no_slot;   // the first overflow slot
 };
 
 }   // namespace quiver::graph

@@ -1,11 +1,12 @@
-// The bytes of a graph: what a slot holds and where. The same on disk and in memory.
+// The bytes of a graph: what a slot holds and where. They are the same on disk and in memory.
 //
 //   slot = SlotHeader | heap TIDs (or a stamp) | own code | neighbour ids | factors a | factors b |
 //          sketches of the neighbours, word-transposed
 //
-// All slots of a graph have one size, so an id is (block, slot) by arithmetic. A node of level L has
-// L + 1 slots. `down` of each is the one a layer below, and heap TIDs are in the lowest. What of a
-// sparse vector's code does not fit is in overflow slots, which all slots of a node share.
+// All slots of a graph have the same size, so block and place follow from a slot's id by
+// arithmetic. A node of level L has L + 1 slots, one per layer. `down` is the node's slot one layer
+// below. The lowest slot has the heap TIDs. If a sparse vector's code does not fit into a slot, the
+// rest is stored in overflow slots, which all slots of the node share.
 #pragma once
 
 #include <algorithm>
@@ -28,15 +29,15 @@ constexpr SlotId no_slot = UINT32_MAX;
 constexpr int max_level = 15;
 constexpr int max_degree = 200;
 
-// The life of a node: src/graph/README.md, lifecycle.hpp.
+// src/graph/README.md ("The life of a node") and lifecycle.hpp describe how the state changes.
 enum class SlotState : uint8_t {
-    free = 0,   // never used, or freed: the slot's stamp says when it may be used
+    free = 0,   // never used, or freed: the slot's stamp tells when it may be used again
     live = 1,
-    deleted = 2,    // no rows left; searches follow its links until vacuum has removed those to it
-    overflow = 3,   // not a node: more of a node's code
+    deleted = 2,    // has no rows; searches follow its links until vacuum frees it
+    overflow = 3,   // not a node: a further part of a node's code
 };
 
-// A heap row: block number and offset, as PostgreSQL's ItemPointerData.
+// A heap row: block number and offset, like PostgreSQL's ItemPointerData.
 struct Tid {
     uint16_t block_high, block_low, offset;
     friend bool operator==(Tid, Tid) = default;
@@ -49,10 +50,10 @@ struct SlotHeader {
     uint8_t degree;
     uint8_t tid_count;
     SlotId down;         // the node's slot one layer below; no_slot on layer 0
-                         // overflow: the slot that goes on; no_slot in the last
-    CodeParams params;   // of the own code
-    uint32_t length;     // bytes of the own code; overflow: of the part here
-    // sparse: the first overflow slot, or no_slot. Lies where other codes have their offset.
+                         // overflow: the slot with the next part; no_slot in the last
+    CodeParams params;   // of the node's own code
+    uint32_t length;     // bytes of the node's own code; overflow: bytes of the part in this slot
+    // sparse: the first overflow slot, or no_slot. It uses the bytes of other codes' offset.
     SlotId& overflow() { return *reinterpret_cast<SlotId*>(&params); }
     SlotId overflow() const
     {
@@ -67,22 +68,22 @@ struct SlotHeader {
 static_assert(sizeof(SlotHeader) == 32);
 static_assert(offsetof(SlotHeader, params) == 8);
 
-// Where the parts of a slot are. All sizes are in bytes.
+// Where the parts of a slot are. Sizes and offsets are in bytes.
 struct Layout {
-    // What a slot has to hold.
+    // What a slot must have room for.
     struct Parts {
-        uint32_t code_bytes;       // room for the own code
-        bool codes_vary = false;   // in length: what does not fit goes on in overflow slots
+        uint32_t code_bytes;       // room for the node's own code
+        bool codes_vary = false;   // in length: overflow slots have the part that does not fit
         codec::SketchShape sketch;
-        uint32_t degree;   // neighbours that a slot has room for, a multiple of 4
+        uint32_t degree;   // most neighbours of a slot, a multiple of 4
         uint32_t
-            tids;   // heap rows that a node has room for; more of the same code make another node
+            tids;   // most heap rows of a node; further rows with the same code get another node
     };
 
     uint32_t code_bytes;
     bool codes_vary;
     uint32_t degree, tids;
-    uint32_t words;   // 64-bit words of a sketch; 0: neighbours are read to be scored
+    uint32_t words;   // 64-bit words of a sketch; 0: no sketches, so searches read the neighbours
     bool factor_b;    // do sketches have the second factor?
     uint32_t code, ids, a, b, sketches, slot_bytes;   // offsets and the size
 
@@ -98,10 +99,11 @@ struct Layout {
           sketches(b + (factor_b ? degree * 4 : 0)), slot_bytes(sketches + words * degree * 8)
     {
     }
-    // One node in so many is on the next layer. HNSW has one in m. As a visit scores all neighbours, one
-    // in three times the degree does as well with fewer visits, and the index is 2 % smaller than with
-    // one in the degree (bench_graph, 100,000 text embeddings). Fewer cost some 3 % of the speed, which slots
-    // that take a page each are worth: they are no more than pgvector's pages then.
+    // One node in this number is also on the next layer. In HNSW it is one in m. Here a visit
+    // scores all neighbours, so one in three times the degree is as good with fewer visits, and the
+    // index is 2 % smaller than with one in the degree (bench_graph, 100,000 text embeddings).
+    // Still fewer upper nodes cost about 3 % of the speed. If a slot takes a page, that is worth
+    // it: the index then has no more pages than pgvector's.
     double level_base() const
     {
         constexpr uint32_t half_a_page = 4096;
@@ -126,11 +128,12 @@ class BasicSlot {
 
     Part<SlotHeader>& header() const { return *reinterpret_cast<Part<SlotHeader>*>(p_); }
     Part<Tid>* tids() const { return reinterpret_cast<Part<Tid>*>(p_ + sizeof(SlotHeader)); }
-    // Where a live node has its rows. A transaction id (64 bit):
-    //   deleted   the next one when the node was marked: who has a later one has never met it alive
-    //   free      the next one when the slot was freed: who has no older snapshot does not know its id.
-    //             0: nobody does
-    //   overflow  the next one when it was written
+    // A 64-bit transaction id, stored where a live node has its rows:
+    //   deleted   the next transaction id when the node was marked: a transaction with this id or a
+    //             later one never met the node alive
+    //   free      the next transaction id when the slot was freed: only a process with an older
+    //             snapshot can still know the slot's id. 0: no process can
+    //   overflow  the next transaction id when the slot was written
     Part<uint64_t>& stamp() const
     {
         return *reinterpret_cast<Part<uint64_t>*>(p_ + sizeof(SlotHeader));

@@ -1,20 +1,26 @@
-// The life of a node after its insert, as one protocol over a store (src/graph/README.md, "The life of a node"):
+// The life of a node after its insert, as a protocol over a store (src/graph/README.md, "The life
+// of a node"):
 //
-//   live --all rows dead--> deleted(stamp) --nothing links to it, nobody can link to it--> free(stamp)
+//   live --all rows dead--> deleted(stamp) --no links to it, and none can come--> free(stamp)
 //
 // Removal::run() takes the steps of a vacuum, in this order:
-//   1. mark     takes dead rows out of the nodes. A node without rows is deleted, and so are its slots of upper layers.
-//               From then on nobody links to it, but searches still follow its links.
-//   2. horizon  asks which inserts may have met the deleted nodes alive. Nodes that were marked before the oldest of these
-//               inserts began can be freed at the end: no such insert will link to them.
-//   3. ensure   makes each node to which a deleted one links reachable from the root without deleted nodes.
+//   1. mark     removes dead rows from their nodes. A node without rows is marked deleted, with its
+//               slots of upper layers. From then on no node gets a link to it, but searches still
+//               follow its links.
+//   2. horizon  finds out which inserts may have met the deleted nodes alive. Nodes that were
+//               marked before the oldest of these inserts began can be freed at the end, because
+//               no such insert will link to them.
+//   3. ensure   makes each node to which a deleted node links reachable from the root without
+//               deleted nodes.
 //   4. entry    moves the entry and the root, if they are deleted.
 //   5. repair   removes the links to deleted nodes, and adds others in their place.
-//   6. sweep    frees the deleted nodes of step 2. Nothing links to them now, also not the deleted nodes that remain.
-// Nothing is removed before the rest can be reached without it. So a vacuum may end anywhere, and a search that starts at
-// any time finds each row. The next vacuum finds what is deleted and goes on.
+//   6. sweep    frees the nodes that step 2 allows. No node links to them now, not even the deleted
+//               nodes that remain.
+// A node is removed only after all others can be reached without it. So a vacuum may end anywhere,
+// and a search that starts at any time finds each row. The next vacuum finds the deleted nodes and
+// continues.
 //
-// Memory: Removal has seven bits for each slot, and 12 bytes for each slot of an upper layer.
+// Memory: Removal uses seven bits for each slot, and 12 bytes for each slot of an upper layer.
 #pragma once
 
 #include "graph/reachability.hpp"
@@ -23,9 +29,9 @@
 namespace quiver::graph {
 
 struct RemovalResult {
-    double rows = 0;        // that are left
+    double rows = 0;        // rows that remain
     double removed = 0;     // rows
-    uint64_t deleted = 0;   // slots that wait to be freed
+    uint64_t deleted = 0;   // slots that are deleted but not freed yet
     uint64_t freed = 0;     // slots
 };
 
@@ -37,8 +43,8 @@ class Removal {
     {
     }
 
-    // dead(tid): is that row dead? worth_while(count): do so many deleted slots pay for steps 2 to 6? If not, they stay
-    // deleted until there are more.
+    // dead(tid): is this row dead? worth_while(count): are steps 2 to 6 worth their cost for this
+    // number of deleted slots? If not, the slots stay deleted until there are more.
     template <class Dead, class WorthWhile>
     RemovalResult run(Dead&& dead, WorthWhile&& worth_while)
     {
@@ -74,7 +80,7 @@ class Removal {
         const std::span<const SlotId> links = links_of(slot);
         return std::any_of(links.begin(), links.end(), is);
     }
-    // Has the page any slot of which is(slot, id) is true?
+    // Does the page have a slot for which is(slot, id) is true?
     template <class Is>
     static bool any_slot(const Slots& slots, Is&& is)
     {
@@ -97,7 +103,7 @@ class Removal {
             store_.poll();
             bool noted = false;
             page_has_room_ = false;
-            // Most pages have no dead rows, and a reader's lock is enough to see that.
+            // Most pages have no dead rows. A shared lock is enough to find that out.
             store_.read_page(page, [&](const Slots& slots) {
                 if (!any_slot(slots, has_dead_rows)) {
                     note(slots, page);
@@ -136,13 +142,14 @@ class Removal {
         if (left == 0)
             mark_deleted(slot);
     }
-    // The stamp is read while the slot is locked: whoever met it alive had a transaction id before that.
+    // Reads the stamp while the slot is locked. So every insert that met the node alive has an
+    // older transaction id than the stamp.
     void mark_deleted(const MutableSlot& slot)
     {
         slot.header().state = SlotState::deleted;
         slot.stamp() = store_.stamp();
     }
-    // Notes what the slots of a page are.
+    // Notes the states of a page's slots.
     template <class Byte>
     void note(const PageSlots<Byte>& slots, uint32_t page)
     {
@@ -178,7 +185,8 @@ class Removal {
             linked_on_new_pages_.push_back(id);
     }
 
-    // A node's slots are deleted together: those above a deleted one, from the bottom up.
+    // All slots of a node are deleted together. Marks the slots above a deleted one, from the
+    // bottom up.
     void mark_upper_slots()
     {
         std::sort(upper_.begin(), upper_.end(),
@@ -199,8 +207,8 @@ class Removal {
 
     // ---- 2. horizon ----
 
-    // What inserts wrote that have ended before the horizon is on the pages that there are now: more than there were at the
-    // start.
+    // Inserts that ended before the horizon may have written to new pages. So the pages are counted
+    // again after the horizon is known.
     void read_horizon()
     {
         horizon_ = store_.insert_horizon();
@@ -213,7 +221,8 @@ class Removal {
 
     // ---- 3. ensure, 4. entry ----
 
-    // False: that could not be done now. Then all links of the deleted nodes are still needed.
+    // False: a node could not be made reachable now. Then the links of deleted nodes are still
+    // needed.
     bool ensure_and_move_entry()
     {
         for (SlotId ensured = no_slot;; store_.poll()) {
@@ -230,13 +239,13 @@ class Removal {
                 return true;
         }
     }
-    // What the entry should be: empty, if no node is alive.
+    // The entry and root to use in place of deleted ones: empty if no node is live.
     Entry without_deleted(const Entry& now)
     {
         Entry next = now;
         if (is_deleted(now.root)) {
-            // Nodes may have been added meanwhile. They are looked for after `now` was read: what is added later replaces
-            // the entry itself.
+            // Nodes may have been added meanwhile. Look for them after `now` was read: an insert
+            // that comes later meets no live node, and replaces the entry itself.
             if (live_node_ == no_slot)
                 look_for_live_node();
             next.root = live_node_;
@@ -260,8 +269,8 @@ class Removal {
         for_each_node(store_, [&](SlotId id) { live_node_ = id; });
     }
 
-    // A path through deleted nodes goes on, after the last of them, from a node to which that one links. So it is enough if
-    // these nodes are reached.
+    // A path through deleted nodes continues, after the last of them, at a node to which that one
+    // links. So it is enough to make these nodes reachable.
     bool ensure_reachable_from(SlotId root)
     {
         size_t suspects = 0;
@@ -293,7 +302,7 @@ class Removal {
                 for (uint32_t i = 0; i < slots.count(); i++) {
                     if (links_to_deleted(slots[i]))
                         todo.push_back(slots.id(i));
-                    // An insert may have met it alive, and may link to it yet.
+                    // An insert may have met the node alive, and may still link to it.
                     if (slots[i].header().state == SlotState::deleted &&
                         slots[i].stamp() > horizon_)
                         retained_.set(slots.id(i));
@@ -308,7 +317,8 @@ class Removal {
         return slot.header().state == SlotState::live &&
                any_link(slot, [&](SlotId n) { return is_deleted(n); });
     }
-    // A search comes down from a node's upper slots to its lower ones. So a slot is retained as long as the one above it.
+    // A search comes down from a node's upper slots to its lower ones. So a slot must be retained
+    // as long as the slot above it.
     void retain_lower_slots()
     {
         if (retained_.count() == 0)
@@ -318,7 +328,8 @@ class Removal {
                 retained_.set(upper_[i].down);
     }
 
-    // A node that few others link to may be hard to find, as these may be far away: then it gets another link.
+    // A node with few links to it may be hard to find, because they may come from far away. If a
+    // search does not find it, it gets another link.
     void ensure_found()
     {
         linked_from_deleted_.for_each([&](size_t i) {
@@ -333,8 +344,9 @@ class Removal {
 
     // ---- 6. sweep ----
 
-    // Removes the links from deleted nodes that are retained to those that are freed. Such a link would lead to whatever
-    // node uses the slot next, and the insert of that node would meet it and believe that it can be reached.
+    // Removes the links from retained deleted nodes to the nodes that are freed. Otherwise such a
+    // link would link to the node that uses the slot next. The insert of that node would meet its
+    // own node, and conclude that it can be reached.
     void unlink_freed()
     {
         const auto is_freed = [&](SlotId n) { return is_sweepable(n); };
@@ -350,9 +362,9 @@ class Removal {
 
     void sweep()
     {
-        // Nothing links to these slots any more: whoever could hold an id holds it now.
+        // No node links to these slots any more. So no further process can learn their ids.
         const uint64_t stamp = store_.free_stamp();
-        // Overflow slots go first: without their owner they would never be found.
+        // Free overflow slots first: without their owner, no vacuum would find them again.
         overflow_pages_.for_each([&](size_t page) {
             sweep_page(static_cast<uint32_t>(page), stamp, [&](const Slot& slot, SlotId) {
                 return slot.header().state == SlotState::overflow &&
@@ -365,7 +377,7 @@ class Removal {
                     return slot.header().state == SlotState::deleted && is_sweepable(id);
                 });
     }
-    // Frees the slots of which which(slot, id) is true. Returns how many.
+    // Frees the slots for which which(slot, id) is true. Returns how many.
     template <class Which>
     uint32_t sweep_page(uint32_t page, uint64_t stamp, Which&& which)
     {
@@ -385,7 +397,8 @@ class Removal {
         const size_t per_page = store_.slots_per_page();
         return slots.any_in(page * per_page, (page + 1) * per_page);
     }
-    // Calls change(slot) for each slot of the page of which which(slot, id) is true. A page without such is not written.
+    // Calls change(slot) for each slot of the page for which which(slot, id) is true. If there is
+    // none, the page is not written.
     template <class Which, class Change>
     void change_slots(uint32_t page, Which&& which, Change&& change)
     {
@@ -405,16 +418,16 @@ class Removal {
     RemovalResult result_;
     uint64_t horizon_ = 0;
     Marks deleted_;               // slots of all layers
-    Marks retained_;              // those of them that this vacuum may not free
+    Marks retained_;              // deleted slots that this vacuum may not free
     Marks linked_from_deleted_;   // slots of layer 0
     Vec<SlotId>
-        linked_on_new_pages_;   // such slots on pages that were added since pages were counted
+        linked_on_new_pages_;   // the same, on pages that were added since they were counted
     Marks overflow_pages_;      // pages that have overflow slots
     SmallCounts
         in_degree_;   // of each slot of layer 0: the links from live nodes, before the repair
     Vec<Upper> upper_;
     SlotId live_node_ = no_slot;   // a live node's slot of layer 0
-    // Of the page that was marked last: does it have free slots, and what is their oldest stamp?
+    // Does the page that was marked last have free slots, and what is their oldest stamp?
     bool page_has_room_ = false;
     uint64_t oldest_stamp_ = 0;
 };

@@ -1,5 +1,5 @@
-// The links of one slot. A writer looks at the slot under its lock: since the writer read it, the slot may have been
-// deleted, freed, or used for another node, and its links may have changed.
+// The links of one slot. A writer checks the slot again under its lock. Since the writer read it,
+// the slot may have been deleted, freed, or used for another node, and its links may have changed.
 #pragma once
 
 #include "graph/candidates.hpp"
@@ -9,7 +9,7 @@ namespace quiver::graph {
 
 constexpr uint32_t no_place = UINT32_MAX;
 
-// Is that a live node of the layer, with a degree that can be?
+// Is this a live node of the layer, with a valid degree?
 inline bool is_live_node(const Slot& slot, int level)
 {
     const SlotHeader& h = slot.header();
@@ -42,20 +42,21 @@ void read_links(S& store, SlotId id, Vec<SlotId>& links)
     });
 }
 
-// What became of a link that was to be written.
+// The result of writing a link.
 enum class LinkResult {
     written,
     was_there,
     no_place,
-    not_live,   // the slot is no live node of that layer any more
+    not_live,   // the slot is not a live node of that layer any more
 };
 inline bool is_linked(LinkResult r)
 {
     return r == LinkResult::written || r == LinkResult::was_there;
 }
 
-// Has slot `from`, of layer `level`, link to `to`. choose_place(slot), under the lock: the place of the link, which may be
-// that of another link, or no_place.
+// Writes a link from slot `from`, of layer `level`, to `to`. choose_place(slot), called under the
+// lock, returns the place for the link, or no_place. If another link has that place, it is
+// replaced.
 template <Store S, class ChoosePlace>
 LinkResult write_link(S& store, SlotId from, int level, SlotId to, const codec::Sketch& sketch,
                       ChoosePlace&& choose_place)
@@ -82,8 +83,9 @@ LinkResult write_link(S& store, SlotId from, int level, SlotId to, const codec::
     return result;
 }
 
-// For a slot that the caller has locked, and whose code is the centre of `encoder`: appends a link to candidate i, unless
-// there is one, or there are `most` links. Returns whether it was appended.
+// Appends a link to candidate i, unless the slot has one already, or has `most` links. The caller
+// has locked the slot, and has made its code the centre of `encoder`. Returns whether the link was
+// appended.
 inline bool append_link(const MutableSlot& slot, const CodedCandidates& candidates, size_t i,
                         uint32_t most, LinkEncoder& encoder)
 {
@@ -95,7 +97,7 @@ inline bool append_link(const MutableSlot& slot, const CodedCandidates& candidat
     return true;
 }
 
-// Removes those links of a locked slot of which is_removed(id) is true.
+// Removes the links of a locked slot for which is_removed(id) is true.
 template <class IsRemoved>
 void remove_links(const MutableSlot& slot, IsRemoved&& is_removed)
 {

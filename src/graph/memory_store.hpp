@@ -1,4 +1,5 @@
-// A graph in memory: chunks of slots that never move, so it grows without a declared capacity.
+// A graph in memory, in chunks of slots. Chunks never move, so the graph can grow without a
+// capacity that is known in advance.
 #pragma once
 
 #include "core/memory.hpp"
@@ -44,7 +45,7 @@ class MemoryStore {
     {
         return id < size_ && f(slot(id));
     }
-    // A slot that was freed, or a new one.
+    // Uses a freed slot, or adds one.
     template <class F>
     SlotId create(F&& f)
     {
@@ -61,7 +62,7 @@ class MemoryStore {
         f(slot(id));
         return id;
     }
-    // One transaction is all there is.
+    // There is only one transaction.
     uint64_t stamp() const { return 0; }
     uint64_t insert_horizon() const { return 0; }
     uint64_t free_stamp() const { return 0; }
@@ -82,14 +83,14 @@ class MemoryStore {
     }
     void release() {}
     void poll() {}
-    // Nobody writes while a search is at work.
+    // Nobody writes while a search runs.
     uint64_t now() const { return 0; }
     template <class F>
     void read_written(const Vec<SlotId>&, uint64_t, F&&)
     {
     }
 
-    // ---- pages: so many slots each ----
+    // ---- pages, of per_page_ slots each ----
 
     uint32_t slots_per_page() const { return per_page_; }
     uint32_t pages() const { return (size_ + per_page_ - 1) / per_page_; }

@@ -1,5 +1,6 @@
-// The search for a node's neighbours, on each of its layers (HNSW, Malkov and Yashunin 2016, algorithm 1). An insert
-// searches for a new node; lifecycle.hpp and reachability.hpp search for nodes that are there, to see whether they are
+// The search for a node's neighbours on each of its layers (HNSW, Malkov and Yashunin 2016,
+// algorithm 1). An insert searches for the neighbours of its new node. lifecycle.hpp and
+// reachability.hpp search for the vectors of existing nodes, to find out whether the nodes are
 // found.
 #pragma once
 
@@ -8,10 +9,10 @@
 
 namespace quiver::graph {
 
-// The node that is being inserted, or looked after.
+// The node that is being inserted or checked.
 struct OwnNode {
     Code code{};
-    Vec<SlotId> slots;   // from layer 0 up, as far as they are written
+    Vec<SlotId> slots;   // from layer 0 up, those written so far
 
     bool has_slot(SlotId id) const
     {
@@ -29,12 +30,13 @@ class NeighbourSearch {
     {
     }
 
-    // The node's own vector.
+    // Sets the node's own vector.
     void set_query(const Value& x) { query_.set(x); }
 
-    // Searches from the entry for the `ef` nearest nodes on each layer up to `level`, and selects neighbours from them.
-    // With `may_join`, the search ends at a node of the same code that has room for another row: so an UPDATE that leaves
-    // the vector alone takes a fourth of an insert's time.
+    // Searches from the entry for the `ef` nearest nodes on each layer up to `level`, and selects
+    // neighbours from them. With `may_join`, the search ends at a node that has the same code and
+    // room for another row. So an UPDATE that does not change the vector takes a fourth of the time
+    // of an insert.
     void find(Entry entry, int level, bool may_join, uint32_t ef)
     {
         forget();
@@ -44,14 +46,15 @@ class NeighbourSearch {
         SlotId from = descend(search_, entry, level, counters_);
         for (int l = level; l >= 0; l--) {
             if (from == no_slot && l > 0)
-                continue;   // layer 0 has the root
+                continue;   // layer 0 is searched from the root
             from = search_layer(l, from, may_join, ef, [](SlotId) {});
             if (joinable_ != no_slot)
                 return;
             select(l);
         }
     }
-    // Searches layer 0 from `start`, without the slots `avoided`. on_visit(id) is called for each slot that is reached.
+    // Searches layer 0 from `start`, without the slots `avoided`. Calls on_visit(id) for each slot
+    // that it reaches.
     template <class OnVisit>
     void find_from(SlotId start, const Marks* avoided, uint32_t ef, OnVisit&& on_visit)
     {
@@ -65,15 +68,15 @@ class NeighbourSearch {
 
     // The neighbours that were selected on a layer.
     CodedCandidates& neighbours(int l) { return neighbours_[static_cast<size_t>(l)]; }
-    // The nearest live nodes of layer 0 but for the node itself, nearest first.
+    // The nearest live nodes of layer 0 except the node itself, nearest first.
     const CodedCandidates& near() const { return near_; }
-    // A node of the same code that has room for a row, or no_slot.
+    // A node with the same code that has room for a row, or no_slot.
     SlotId joinable() const { return joinable_; }
-    // Did it visit any node of layer 0?
+    // Did the search visit any node of layer 0?
     bool has_landed() const { return landed_; }
     // Did it visit the node itself?
     bool met_self() const { return met_self_; }
-    // Was the node among the `ef` nearest then?
+    // Was the node among the `ef` nearest when it was visited?
     bool found_self() const { return found_self_; }
 
     const Counters& counters() const { return counters_; }
@@ -88,8 +91,8 @@ class NeighbourSearch {
         landed_ = met_self_ = found_self_ = false;
     }
 
-    // Finds the `ef` nearest nodes of layer l, from slot `from` on. Returns the slot below the nearest of all that it
-    // visited.
+    // Finds the `ef` nearest nodes of layer l, starting at slot `from`. Returns the slot one layer
+    // below the nearest slot that it visited.
     template <class OnVisit>
     SlotId search_layer(int l, SlotId from, bool may_join, uint32_t ef, OnVisit&& on_visit)
     {

@@ -1,4 +1,4 @@
-// A copy of a node's slot and code, so that it can be looked at while nothing is locked.
+// A copy of a node's slot and code, which can be used while nothing is locked.
 #pragma once
 
 #include "codec/sparse_codec.hpp"
@@ -11,7 +11,8 @@ class Node {
   public:
     explicit Node(const Layout& layout) : l_(layout), slot_(layout.slot_bytes) {}
 
-    // False if `id` is not a node. A freed slot is one as long as it has its links: searches still follow them.
+    // False if `id` is not a node. A freed slot counts as a node while it has its links, because
+    // searches still follow them.
     template <ReadStore S>
     bool read(S& store, SlotId id)
     {
@@ -26,7 +27,7 @@ class Node {
         return node && (!l_.codes_vary || gather(store));
     }
 
-    // Only if it is live and on that layer.
+    // As read(), but false if the node is not live or not on this layer.
     template <ReadStore S>
     bool read_live(S& store, SlotId id, int level)
     {
@@ -44,9 +45,9 @@ class Node {
     }
 
   private:
-    // Reads the code from the slot and its overflow slots. These are written before anything links to the node, and freed
-    // with it. A search that reads them after that finds them unchanged; or they are used again, and the node has no
-    // rows that this search could see.
+    // Reads the code from the slot and its overflow slots. Overflow slots are written before any
+    // node links to this one, and freed together with it. After that, a search may find them
+    // unchanged, or used again; then the node has no rows that the search could see.
     template <ReadStore S>
     bool gather(S& store)
     {

@@ -1,21 +1,23 @@
-// The choice of a node's neighbours: the heuristic of HNSW (Malkov and Yashunin 2016, algorithm 4). It selects a
-// candidate that is nearer to the node than to every neighbour selected before it. So neighbours lie in all directions.
+// The choice of a node's neighbours: the heuristic of HNSW (Malkov and Yashunin 2016, algorithm 4).
+// It selects each candidate that is nearer to the node than to every neighbour selected before it.
+// So neighbours lie in all directions.
 #pragma once
 
 #include "graph/vectors.hpp"
 
 namespace quiver::graph {
 
-// Where a candidate is, as the node sees it.
+// Where a candidate is, relative to the node.
 struct Proximity {
     float distance;   // to the node
     bool equal;       // its code is the node's own
 };
 
-// Does the neighbour `selected` make `candidate` superfluous? It does if the candidate is not nearer to the node than to
-// that neighbour: pair_distance is the distance between the two. But a neighbour that equals the node is as far from all
-// others as the node is. It makes only further equals superfluous: otherwise equal nodes would link only to each other,
-// an island in the graph.
+// Does the neighbour `selected` make `candidate` superfluous? It does if the candidate is not
+// nearer to the node than to that neighbour; pair_distance is the distance between the two. But a
+// neighbour that equals the node is as far from all others as the node itself. So it makes only
+// further equal nodes superfluous. Otherwise equal nodes would link only to each other and be an
+// island in the graph.
 inline bool makes_superfluous(Proximity selected, Proximity candidate, float pair_distance)
 {
     return pair_distance <= candidate.distance && (!selected.equal || candidate.equal);
@@ -23,10 +25,12 @@ inline bool makes_superfluous(Proximity selected, Proximity candidate, float pai
 
 // How many neighbours to select.
 struct SelectionLimits {
-    // The first so many candidates are neighbours in any case. Only these can be in any order.
+    // This number of candidates, from the first on, are neighbours in any case. They may be in any
+    // order; the others must be sorted.
     size_t fixed = 0;
-    // Where the heuristic selects fewer, the nearest of the discarded candidates are selected, too. On 100,000 text
-    // embeddings, filling half of the places gave the best recall, and filling all cost a fifth of the speed.
+    // If the heuristic selects fewer, the nearest discarded candidates are selected as well. On
+    // 100,000 text embeddings, filling half of the places gave the best recall, and filling all of
+    // them cost a fifth of the speed.
     size_t least = 0;
     size_t most;
 };
@@ -35,10 +39,10 @@ struct SelectionLimits {
 struct Selection {
     Vec<uint32_t> selected;
     Vec<uint32_t>
-        discarded;   // nearest first; some may be selected all the same (SelectionLimits::least)
+        discarded;   // nearest first; some may be selected as well (SelectionLimits::least)
 };
 
-// Selects neighbours from `candidates`, nearest first:
+// Selects neighbours from `candidates`, which are sorted, nearest first:
 //     size()                       how many there are
 //     proximity(i)                 of candidate i
 //     float pair_distance(i, j)    between candidates i and j
@@ -53,7 +57,7 @@ void select_neighbours(const Candidates& candidates, const SelectionLimits& limi
         const Proximity candidate = candidates.proximity(i);
         for (const uint32_t s : to.selected) {
             const Proximity selected = candidates.proximity(s);
-            // A fixed neighbour that is farther away than the candidate must not keep it out.
+            // A fixed neighbour that is farther away than the candidate must not rule it out.
             if (s < limits.fixed && !(selected.distance < candidate.distance))
                 continue;
             if (makes_superfluous(selected, candidate, candidates.pair_distance(i, s)))
@@ -68,8 +72,8 @@ void select_neighbours(const Candidates& candidates, const SelectionLimits& limi
         to.selected.push_back(to.discarded[i]);
 }
 
-// The candidate, of `count`, that a node can best do without: the farthest discarded one, or else the farthest of all.
-// is_exempt(i) rules out one candidate.
+// The least useful of `count` candidates: the farthest discarded one, or if there is none, the
+// farthest of all. is_exempt(i) is true for at most one candidate, which is not returned.
 template <class IsExempt>
 uint32_t least_useful(const Selection& selection, uint32_t count, IsExempt&& is_exempt)
 {
@@ -87,9 +91,9 @@ class SketchedNeighbours {
     {
     }
 
-    // Which link of the slot would a link to the new node replace? `encoder` has encoded the new node last, relative to
-    // the slot's own. Returns the link's place, or the degree if the new node is the least useful one itself. `force`:
-    // the new node is not given up.
+    // Which link of the slot would a link to the new node replace? `encoder` has just encoded the
+    // new node relative to the slot's node. Returns the link's place, or the degree if the new node
+    // itself is the least useful one. With `force`, the new node is never chosen.
     uint32_t place_for_new(const Slot& slot, const LinkEncoder& encoder, bool force)
     {
         const uint32_t degree = slot.layout().degree, count = degree + 1;

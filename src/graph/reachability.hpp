@@ -1,22 +1,25 @@
-// Whether each node can be reached from the root on layer 0, and links to those that cannot. After a build, ensure_all()
-// looks after all nodes. A vacuum looks after those to which deleted nodes link (lifecycle.hpp).
+// Checks whether nodes can be reached from the root on layer 0, and adds links to those that
+// cannot. After a build, ensure_all() does this for all nodes. A vacuum does it for the nodes to
+// which deleted nodes link (lifecycle.hpp).
 #pragma once
 
 #include "graph/insert.hpp"
 
 namespace quiver::graph {
 
-// All that can be reached from some slots on layer 0. It reads pages in their order, each of them as often as links lead
-// back to it: two to four times, on graphs of real data.
+// The set of all slots that can be reached from some slots on layer 0. It reads pages in their
+// order, and reads a page again when links from later pages reach it: two to four times on graphs
+// of real data.
 template <PagedStore S>
 class Flood {
   public:
-    // Does not follow the links of the slots `avoided`, which may be null. Follows those of deleted nodes.
+    // The flood does not follow the links of the slots `avoided`, which may be null. It follows the
+    // links of deleted nodes.
     Flood(S& store, const Marks* avoided) : store_(store), avoided_(avoided) {}
 
     bool reached(SlotId id) const { return reached_.test(id); }
 
-    // Adds `id` and all that can be reached from it.
+    // Adds `id` and all slots that can be reached from it.
     void from(SlotId id)
     {
         if (id == no_slot)
@@ -38,7 +41,8 @@ class Flood {
             pages_.set(page);
         }
     }
-    // Follows the links of the page's slots, also those that they reach on the same page.
+    // Follows the links of the page's slots, including those that are only reached from the same
+    // page.
     void visit(uint32_t page)
     {
         pages_.clear(page);
@@ -67,15 +71,16 @@ class Flood {
     const Marks* avoided_;
     Marks reached_;
     Marks todo_;    // slots that are reached, and whose links are not followed yet
-    Marks pages_;   // those that hold such slots
+    Marks pages_;   // pages that hold such slots
 };
 
-// Nodes of layer 0 that are linked from fewer than `enough_links` others are searched for by their own vector: the few
-// links may come from far away, as a new node adopts whatever loses a link for it. (Of sparse rows that came and went, at
-// m 6, a search for 200 missed 2.6 % without this, and 0.7 % with it.)
+// If fewer than `enough_links` nodes of layer 0 link to a node, a search for its vector checks that
+// it is found. The few links may come from far away, because a new node adopts the target of any
+// link that is replaced for it. (In a test that inserts and deletes sparse rows, at m 6, a search
+// for 200 missed 2.6 % without this, and 0.7 % with it.)
 constexpr unsigned enough_links = SmallCounts::most;
 
-// Counts the links of layer 0 to each slot, but for those from slots `without`.
+// Counts the links of layer 0 to each slot, except those from slots `without`.
 inline void count_links(const Slots& slots, const Marks& without, SmallCounts& in_degree)
 {
     for (uint32_t i = 0; i < slots.count(); i++) {
@@ -87,7 +92,8 @@ inline void count_links(const Slots& slots, const Marks& without, SmallCounts& i
     }
 }
 
-// Can a search start there? Not while an insert has yet to write what of a sparse code is in other slots.
+// Can a search start at this slot? It cannot while an insert has not written the overflow slots of
+// a sparse code yet.
 inline bool is_complete(const Slot& slot)
 {
     const SlotHeader& h = slot.header();
@@ -115,12 +121,12 @@ void for_each_node(S& store, F&& f)
     }
 }
 
-// Adds links to nodes that cannot be reached from a root without deleted ones.
+// Adds links to nodes that cannot be reached from a root without deleted nodes.
 template <PagedStore S>
 class Attacher {
   public:
-    // A search costs about a hundred visits, and a flood two to four reads of each page: by_flood pays if many nodes are to
-    // be looked after.
+    // A search costs about a hundred visits, a flood two to four reads of each page. So by_flood is
+    // faster if many nodes are to be checked.
     Attacher(S& store, Inserter<S>& inserter, SlotId root, const Marks& deleted, bool by_flood)
         : store_(store), inserter_(inserter), root_(root), deleted_(deleted), by_flood_(by_flood),
           flood_(store, &deleted)
@@ -129,14 +135,16 @@ class Attacher {
             flood_.from(root);
     }
 
-    // Makes the node reachable, if that costs no link that may be needed. Returns whether it is reached now.
+    // Makes the node reachable, if no link that may be needed is lost for it. Returns whether it is
+    // reached now.
     bool attach(SlotId id)
     {
         return attach(id, [&] { return inserter_.ensure_reachable(false); });
     }
-    // For nodes of which attach() failed, when it has looked after all others. This may cost a link to a deleted node, as what
-    // that links to can be reached otherwise by now, or a link of the node's own that nobody needs. If neither is there, the
-    // nodes to which this one links are attached first: then it need not link to them.
+    // For nodes for which attach() failed, after it was tried for all others. This may overwrite a
+    // link to a deleted node, because the nodes to which that one links can be reached otherwise by
+    // now, or one of the node's own links that nobody needs. If there is neither, it attaches the
+    // nodes to which this one links first: then this one need not link to them.
     bool attach_at_a_price(SlotId id, int depth = 2)
     {
         const auto ensure = [&] {
@@ -156,7 +164,7 @@ class Attacher {
 
   private:
     bool is_reached(SlotId id) const { return by_flood_ ? flood_.reached(id) : visited_.test(id); }
-    // ensure(): has another node link to this one, if it cannot be reached.
+    // Calls ensure(), which adds a link from another node, if this node cannot be reached.
     template <class Ensure>
     bool attach(SlotId id, Ensure&& ensure)
     {
@@ -168,7 +176,7 @@ class Attacher {
                 visited_.set(n);
         };
         if (!inserter_.load(id))
-            return true;   // it is no node, or its own insert will see to it
+            return true;   // it is not a node, or its own insert will link it
         if (!inserter_.is_reached(root_, &deleted_, on_visit)) {
             const bool ensured = ensure();
             inserter_.look_after_orphans();
@@ -186,8 +194,8 @@ class Attacher {
         read_links(store_, id, links);
         return links;
     }
-    // A link of node `id` that nobody needs, or no_slot. As long as an insert may be at work on the node, only a link to a
-    // deleted node.
+    // The target of a link of node `id` that nobody needs, or no_slot. While an insert may be
+    // changing the node, only links to deleted nodes count.
     SlotId unneeded_link(SlotId id)
     {
         const Vec<SlotId> links = links_from(id);
@@ -199,7 +207,7 @@ class Attacher {
         for (const SlotId n : links)
             if (is_reached(n))
                 return n;
-        // One that can be reached by the node's other links, too.
+        // A node that can also be reached by the node's other links.
         Marks avoided = deleted_;
         avoided.set(id);
         for (const SlotId n : links) {
@@ -222,7 +230,8 @@ class Attacher {
     Marks visited_;   // by searches, if not by_flood_
 };
 
-// After a build: has each node reached from the root, and found by its own vector.
+// To be called after a build: makes each node reachable from the root, and makes searches for its
+// vector find it.
 template <PagedStore S>
 void ensure_all(S& store, Inserter<S>& inserter)
 {
@@ -232,7 +241,8 @@ void ensure_all(S& store, Inserter<S>& inserter)
         if (!attacher.attach(id))
             attacher.attach_at_a_price(id);
     });
-    // A new link may replace another node's, so that this one is not found: several rounds.
+    // A new link may replace a link to another node, which is then not found. So there are several
+    // rounds.
     for (int round = 0; round < 5; round++) {
         SmallCounts in_degree;
         for (uint32_t page = 0; page < store.pages(); page++) {

@@ -1,7 +1,8 @@
-// Repairs the links of one live node that links to deleted ones. It drops those links, and takes in their place some of the
-// deleted nodes' own neighbours (as FreshDiskANN consolidates deletes, arXiv 2105.09613, section 4.2). The sketches that a
-// deleted node still holds tell which of them are near, so only these are read. Where few neighbours are left, others are
-// searched for, as for an insert. Vacuum calls this (lifecycle.hpp).
+// Repairs the links of one live node that links to deleted nodes. It drops those links, and adds
+// links to some of the deleted nodes' own neighbours in their place (as FreshDiskANN consolidates
+// deletes, arXiv 2105.09613, section 4.2). The sketches in a deleted node still tell which of its
+// neighbours are near, so only these are read. If few neighbours are left, it searches for others,
+// as an insert does. Vacuum calls this (lifecycle.hpp).
 #pragma once
 
 #include "graph/links.hpp"
@@ -19,7 +20,7 @@ class Repairer {
     {
     }
 
-    // is_deleted(id): is that slot about to be freed? Returns whether slot `id` had links to such.
+    // is_deleted(id): is this slot deleted? Returns whether slot `id` had links to deleted slots.
     template <class IsDeleted>
     bool repair(SlotId id, IsDeleted&& is_deleted)
     {
@@ -38,19 +39,21 @@ class Repairer {
             search_neighbours(is_deleted);
         candidates_.measure(own_.code());
         candidates_.sort(kept);
-        // Where the heuristic leaves places of lost links free, the nearest of the others take them.
+        // If the heuristic leaves places of lost links free, the nearest discarded candidates take
+        // them.
         const size_t most = std::min<size_t>(l_.degree, kept_.size() + lost_.size());
         select_neighbours(candidates_, {.fixed = kept, .least = most, .most = most}, selection_);
         write_links(kept, is_deleted);
-        // The new neighbours link back where they have room: links to a node are lost with its neighbours, and a node
-        // that is no other's nearest would become hard to find.
+        // The new neighbours link back if they have room. When a node's neighbours are deleted, it
+        // also loses their links to it, and a node that is no other node's nearest would become
+        // hard to find.
         for (const SlotId n : added_)
             link_back(n);
         return true;
     }
 
   private:
-    // Reads the node, and which of its links it keeps and loses. False: there is nothing to repair.
+    // Reads the node, and sorts its links into kept_ and lost_. False: there is nothing to repair.
     template <class IsDeleted>
     bool read_node(SlotId id, IsDeleted&& is_deleted)
     {
@@ -68,8 +71,9 @@ class Repairer {
         return true;
     }
 
-    // Finds the nearest neighbours of each lost one, by estimate. Of each the same number: a link that led far away is
-    // replaced by others that do, or the parts of the graph would drift apart.
+    // Finds the nearest neighbours of each lost neighbour, by estimate. It takes the same number
+    // from each, so that links to far nodes replace a link to a far node. Otherwise the parts of
+    // the graph would drift apart.
     template <class IsDeleted>
     void find_neighbours_of_lost(IsDeleted&& is_deleted)
     {
@@ -90,7 +94,7 @@ class Repairer {
             }
             if (estimate)
                 std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
-            // Without estimates the first are as good as any, so more of them are read.
+            // Without estimates nothing tells which are near, so more of them are read.
             found_.resize(std::min(found_.size(), before + (estimate ? share : 2 * share)));
         }
     }
@@ -99,7 +103,7 @@ class Repairer {
         if (node_.read_live(store_, id, level_))
             candidates_.add(id, 0, node_.code());
     }
-    // Adds what a search for the node's vector finds.
+    // Adds the nodes that a search for the node's vector finds.
     template <class IsDeleted>
     void search_neighbours(IsDeleted&& is_deleted)
     {
@@ -118,8 +122,8 @@ class Repairer {
                     });
     }
 
-    // Drops the links to deleted nodes, and appends the selected ones. An insert may have changed the others since they
-    // were read: those stay as they are.
+    // Drops the links to deleted nodes, and appends links to the selected ones. An insert may have
+    // changed the other links since they were read; they stay as they are.
     template <class IsDeleted>
     void write_links(size_t kept, IsDeleted&& is_deleted)
     {
@@ -138,7 +142,7 @@ class Repairer {
     }
     void link_back(SlotId neighbour)
     {
-        // Most are full, which a look without a writer's lock tells.
+        // Most are full. A look under a shared lock is enough to find that out.
         if (!node_.read_live(store_, neighbour, level_) || node_.degree() >= l_.degree)
             return;
         encoder_.set_centre(node_.code());
@@ -158,9 +162,9 @@ class Repairer {
     int level_ = 0;
     CodeCopy own_;
     Vec<float> decoded_;
-    Vec<SlotId> kept_, lost_;      // those to which it links
+    Vec<SlotId> kept_, lost_;      // the nodes to which it links
     Vec<Candidate> found_;         // neighbours of lost_
-    CodedCandidates candidates_;   // first those of kept_
+    CodedCandidates candidates_;   // the nodes of kept_ come first
     Selection selection_;
     Vec<SlotId> added_;
 };

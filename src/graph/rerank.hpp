@@ -1,8 +1,8 @@
 // The third layer of a scan: it returns rows in the order of their exact distances.
 //
-// Rows come from below in the order of their lower bounds. A row whose place is certain passes. For the
-// others the exact distance is computed, and they wait in a heap until the lower bound of the next row
-// says that no other row can be nearer.
+// Rows come from the second layer in the order of their lower bounds. A row whose place is certain
+// is returned at once. For other rows the exact distance is computed, and they wait in a heap until
+// the lower bound of the next row shows that no further row can be nearer.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +13,18 @@
 
 namespace quiver::graph {
 
-// Who knows the rows.
+// Access to the rows of the table.
 class Rows {
   public:
-    // The exact distance of a row, in the units of the operator; false if the scan does not see it.
+    // Computes the exact distance of a row, as the operator does. False if the row is not visible
+    // to the scan.
     virtual bool distance(Tid tid, double* to) = 0;
 
   protected:
     ~Rows() = default;
 };
 
-// Source: what hands out rows by lower bounds (Certify).
+// Source hands out rows in the order of their lower bounds (Certify).
 template <class Source>
 class Rerank {
   public:
@@ -39,8 +40,8 @@ class Rerank {
         last_returned_ = -INFINITY;
     }
 
-    // The next row, and its distance, or for a row whose place is certain, a lower bound of it.
-    // on_row(tid) sees each row before it is asked for.
+    // The next row and its distance. For a row whose place is certain, it is a lower bound of the
+    // distance. on_row(tid) is called for each row before its exact distance is computed.
     template <class OnRow>
     bool next(Tid* tid, double* distance, OnRow&& on_row)
     {
@@ -80,8 +81,8 @@ class Rerank {
     };
     enum class Next : uint8_t { unknown, row, end };
 
-    // Probabilistic bounds are so loose that rows would always wait for another batch. So those of a batch that
-    // was read go before the next batch is searched for.
+    // Probabilistic bounds are so loose that rows would always wait for another batch. So the rows
+    // of a batch that is used up are returned before the next batch is searched for.
     bool waiting_may_go_first() const
     {
         return source_.bounds_are_probabilistic() && source_.batch_is_read() && !waiting_.empty() &&
@@ -98,7 +99,7 @@ class Rerank {
             next_is_ = Next::end;
     }
 
-    // Is no row that is still to come nearer than the nearest that waits?
+    // Can no row that is still to come be nearer than the nearest waiting row?
     bool nearest_waits() const
     {
         return !waiting_.empty() &&
@@ -120,13 +121,13 @@ class Rerank {
         source_.returned(distance);
     }
 
-    // Computes the exact distance of a row, which then waits. In strict order a row that is nearer
-    // than the one returned last is dropped.
+    // Computes the exact distance of a row and adds the row to the heap. In strict order, a row
+    // that is nearer than the one returned last is dropped.
     void add(Tid tid)
     {
         RankedRow row{0, tid};
         const bool visible = rows_->distance(tid, &row.distance);
-        // PostgreSQL sorts NaN, from sums that overflow, behind all other numbers.
+        // Sums that overflow can be NaN, which PostgreSQL sorts after all other numbers.
         if (std::isnan(row.distance))
             row.distance = INFINITY;
         if (visible && !(strict_ && row.distance < last_returned_)) {
@@ -136,7 +137,7 @@ class Rerank {
         source_.poll();
     }
 
-    // Starts the next batch before the present one is read. The rows of a node stay together.
+    // Starts the next batch before the current one is used up. The rows of a node stay together.
     void look_further()
     {
         if (next_is_ == Next::row)

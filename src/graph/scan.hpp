@@ -1,5 +1,5 @@
-// A scan: rows in the order of their distances, as many as are asked for. It has three layers, each of
-// which asks the one below it: Rerank, Certify, Search (src/graph/README.md, "The scan").
+// A scan: it returns rows one by one in the order of their distances. It has three layers, each of
+// which calls the one below it: Rerank, Certify, Search (src/graph/README.md, "The scan").
 #pragma once
 
 #include "graph/rerank.hpp"
@@ -17,7 +17,7 @@ class Scan {
     Scan(const Scan&) = delete;
     Scan& operator=(const Scan&) = delete;
 
-    // Without `rows`, rows come in the order of lower bounds.
+    // Without `rows`, rows are returned in the order of their lower bounds.
     void start(const Value& query, const ScanLimits& limits, Rows* rows = nullptr)
     {
         const bool strict = limits.iterate == Iterate::strict;
@@ -27,18 +27,19 @@ class Scan {
         rerank_.start(rows, strict);
     }
 
-    // The next row, and its distance, or for a row whose place is certain, a lower bound of it.
-    // on_row(tid) sees each row before it is asked for.
+    // The next row and its distance. For a row whose place is certain, it is a lower bound of the
+    // distance. on_row(tid) is called for each row before its exact distance is computed.
     template <class OnRow>
     bool next(Tid* tid, double* distance, OnRow&& on_row)
     {
         return rerank_.next(tid, distance, on_row);
     }
 
-    // The same without exact distances, for who computes those himself. A scan has either this called or next().
+    // The same without exact distances, for callers that compute them. Use either this or next()
+    // for a scan, not both.
     bool next_by_bound(BoundedRow* row) { return certify_.next(row); }
 
-    // Calls f with up to `count` rows that next() will probably return next, unless it knows them.
+    // Calls f with up to `count` rows that next() will probably read next.
     template <class F>
     void coming(size_t count, F&& f) const
     {

@@ -1,20 +1,25 @@
 // Search of one layer, and the descent through the layers above it (HNSW, Malkov and Yashunin 2016,
 // algorithms 2 and 5; neighbours by estimate as in SymphonyQG, arXiv 2411.12229).
 //
-// Candidates wait in a heap by their estimated distance. Visiting one reads its slot: that gives its
-// own distance, nearly exact, and estimates for all of its neighbours. W keeps the `ef` nearest
-// visited nodes; the search ends when the best candidate's estimate is beyond the worst of a full W.
-// Without sketches a visit reads the neighbours too, and their own distances are the estimates.
+// Candidates wait in a heap, sorted by their estimated distance. Visiting a candidate reads its
+// slot: this gives its own distance, which is nearly exact, and estimates for all of its
+// neighbours. W (the dynamic list of the HNSW paper) keeps the `ef` nearest visited nodes. The
+// search ends when W is full and the best candidate's estimate is farther than the worst node of W.
+// Without sketches, a visit also reads the neighbours, and their own distances take the place of
+// estimates.
 //
-// On layer 0 a search that runs out of candidates goes on from the root, from which every node can be
-// reached: where a search came down may lead to a part of the graph only.
+// From the slot where a search comes down to layer 0, it may reach only a part of the graph. So a
+// search that runs out of candidates on layer 0 continues from the root, from which every node can
+// be reached.
 //
-// A search that has run out of nodes may have missed one: a node that was visited came to lead to it, and then the
-// way that the search had yet to go was taken away. So the slots that were written meanwhile are looked at again.
+// A search that has run out of nodes may have missed one: after the search visited a node X, X got
+// a link to a node V, and then the other link to V, which the search had not followed yet, was
+// replaced. So the search reads the slots again that were written meanwhile.
 //
-// A search that was about to visit a slot may find it freed, or used again. A freed slot still has its links,
-// so it leads on as before. One that is another node now is scored by its own vector like any other, if
-// it is on the same layer. So the search goes on correctly (src/graph/README.md, "Races").
+// When a search visits a slot, the slot may have been freed, or used again. A freed slot still has
+// its links, so the search follows them as before. A slot that is used by another node is scored by
+// its own vector like any other, if it is on the same layer. So the search continues correctly
+// (src/graph/README.md, "Races").
 #pragma once
 
 #include "core/error.hpp"
@@ -24,14 +29,15 @@
 
 namespace quiver::graph {
 
-// Of a search; they add up.
+// Counters of a search. Further searches add to them.
 struct Counters {
     uint64_t visited = 0;     // slots read
     uint64_t estimated = 0;   // neighbours scored
 };
 
-// Searches layer `level`. `on_visit(id, slot, code, distance, in_w)` sees each visited node while it
-// can't change: in_w says whether it is among the ef nearest so far.
+// Searches layer `level`. `on_visit(id, slot, code, distance, in_w)` is called for each visited
+// node, which cannot change during the call. in_w tells whether the node is among the `ef` nearest
+// so far.
 template <ReadStore S>
 class LayerSearch {
   public:
@@ -52,7 +58,7 @@ class LayerSearch {
         later_ids_.clear();
     }
 
-    // An entry point. Its distance is learnt when it is visited.
+    // Adds an entry point. Its distance is computed when it is visited.
     void add(SlotId id, float estimate)
     {
         if (!l_.sketched())
@@ -60,13 +66,15 @@ class LayerSearch {
         candidates_.push(Candidate(estimate, id));
     }
 
-    // Runs until the stop rule holds. `keep`: candidates beyond W's worst are kept for resume().
+    // Runs until the stop rule holds. `keep`: candidates farther than the worst node of W are kept
+    // for resume().
     template <class OnVisit>
     void run(Counters& counters, bool keep, OnVisit&& on_visit)
     {
-        // Some candidates ahead: while a slot is scored, the next ones are on their way from memory.
-        // They were the best before the present one's neighbours were known, and are visited anyway.
-        // Not in a descent: there, each step makes the others vain.
+        // The next candidates are prefetched, so that they come from memory while a slot is scored.
+        // They were the best before the neighbours of the current slot were known, and are visited
+        // in any case. In a descent nothing is prefetched, because each step makes the other
+        // candidates useless.
         const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
         SlotId ahead[lookahead] = {};
         size_t count = 0;
@@ -100,17 +108,18 @@ class LayerSearch {
         store_.release();
     }
 
-    // For on_visit(): run() ends here.
+    // To be called by on_visit(): ends run().
     void stop() { stopped_ = true; }
 
-    // The nearest visited so far; not in order.
+    // The nearest visited nodes so far, not sorted.
     BoundedMaxHeap& w() { return w_; }
 
-    // Goes on after run(keep = true) with an empty W of size ef.
+    // Continues after run(keep = true) with an empty W of size `ef`.
     void resume(size_t ef)
     {
         w_.reset(ef);
-        // Those with sketches are there whether they were near or not, and may have been visited.
+        // With sketches, all neighbours were kept, whether near or not, and may have been visited
+        // since.
         for (size_t i = 0; i < later_.size(); i++)
             if (!l_.sketched() || !seen_.contains(later_ids_[i]))
                 candidates_.append(Candidate(later_[i], later_ids_[i]));
@@ -118,7 +127,9 @@ class LayerSearch {
         later_.clear();
         later_ids_.clear();
     }
-    // After the search ran out: has run() visit what the visited slots that were written since lead to now. False: none was.
+    // To be called when the search has run out of nodes. Adds the current neighbours of those
+    // visited slots that were written since then, so that run() visits them. False: no slot was
+    // written.
     bool expand_written(uint64_t since)
     {
         bool any = false;
@@ -145,19 +156,20 @@ class LayerSearch {
     {
         return candidates_.empty() && later_.empty() && (rooted_ || level_ > 0);
     }
-    // Has it met a node since restart()? If not, what it was given as a start is none any more.
+    // Has the search met a node since restart()? If not, its start is not a node any more.
     bool landed() const { return landed_; }
-    // Slots that are not to be visited, or null.
+    // Sets the slots that are not to be visited; may be null.
     void avoid(const Marks* slots) { avoided_ = slots; }
-    // What this search takes, not the room that an earlier one left.
+    // The memory that this search needs. Unused capacity from earlier searches does not count.
     size_t bytes() const
     {
         return candidates_.bytes() + seen_.bytes() + later_.size() * 2 * sizeof(float);
     }
 
   private:
-    // The best candidate that was not visited; no_slot when the stop rule holds. `seen` are, with
-    // sketches, the visited; without, those with a distance, each of which is a candidate once.
+    // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
+    // seen_ has the visited nodes. Without sketches, it has the nodes whose distance was computed,
+    // each of which is a candidate once.
     SlotId take()
     {
         while (!candidates_.empty()) {
@@ -170,7 +182,8 @@ class LayerSearch {
         return no_slot;
     }
 
-    // All that the start leads to was seen and more is wanted: on layer 0 the root leads to the rest.
+    // The search has seen all nodes that it can reach from its start, and W is not full. On layer 0
+    // it can reach the rest from the root.
     bool go_on_from_root()
     {
         if (level_ > 0 || rooted_ || w_.full() || !candidates_.empty())
@@ -183,7 +196,7 @@ class LayerSearch {
         return true;
     }
 
-    // False: a stale link.
+    // Scores a slot. False: the link to it was stale.
     template <class OnVisit>
     bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters,
                 OnVisit&& on_visit)
@@ -266,13 +279,14 @@ class LayerSearch {
     BoundedMaxHeap w_;
     IdSet seen_;
     MinHeap candidates_;
-    Vec<float> later_;   // distances of neighbours that are kept for resume(), and their ids
+    Vec<float> later_;   // distances of the neighbours kept for resume(); later_ids_ has their ids
     Vec<SlotId> later_ids_, visited_;
     Node node_, neighbour_;   // without sketches
     Vec<SlotId> fresh_;
 };
 
-// Nothing was met from `entry`, which was read before: it was moved meanwhile, or the index is damaged.
+// To be called when a search from `entry` met no node. Either the entry has moved since it was
+// read, or the index is damaged, which is an error.
 template <ReadStore S>
 void expect_moved(S& store, const Entry& entry)
 {
@@ -282,8 +296,8 @@ void expect_moved(S& store, const Entry& entry)
                     entry.root);
 }
 
-// From the entry down to the layer above `level`: the slot on `level` from which to go on; no_slot if
-// what led there is gone.
+// Descends from the entry to `level`. Returns the slot on that layer where the search continues;
+// no_slot if the nodes on the way no longer exist.
 template <ReadStore S>
 SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters)
 {
@@ -293,7 +307,7 @@ SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters
         float best = 0;
         search.restart(l, 1);
         search.add(at, 0);
-        // Deleted nodes never enter W but lead on as well as others.
+        // Deleted nodes never enter W, but their links and lower slots are as good as others.
         search.run(counters, false,
                    [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
                        if (down == no_slot || distance < best) {

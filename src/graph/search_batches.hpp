@@ -1,16 +1,16 @@
-// The first layer of a scan: it searches the graph and hands out candidates in batches. Its state is
-// kept, so that the next batch continues the search where the last one ended.
+// The first layer of a scan: it searches the graph and hands out candidates in batches. It keeps
+// its state, so that the next batch continues the search where the last one ended.
 //
 // A candidate is a visited node that has rows. The beam (ef) is the number of candidates that the
-// layer search keeps; it decides how far the search goes. Candidates that a batch has no room for
-// are pending: they compete with what the next batch finds.
+// layer search keeps; it decides how far the search goes. Candidates that do not fit into a batch
+// are pending: they compete with the candidates that the search finds for the next batch.
 #pragma once
 
 #include "graph/search.hpp"
 
 namespace quiver::graph {
 
-// What a scan does when the rows of its first batch do not suffice.
+// What a scan does when more rows are needed than its first batch has.
 enum class Iterate : uint8_t {
     off,       // ends
     relaxed,   // continues; rows that it finds late are returned late
@@ -20,11 +20,11 @@ enum class Iterate : uint8_t {
 struct ScanLimits {
     size_t ef;
     Iterate iterate;
-    size_t max_visited;   // iterating ends after so many nodes
-    size_t max_bytes;     // and when the state has grown to this
+    size_t max_visited;   // an iterating scan ends after this number of nodes
+    size_t max_bytes;     // or when its state has grown to this size
 };
 
-// A visited node with its rows. The rows and the code are copied, as the node can change later.
+// A visited node with its rows. The values are copies, because the node can change later.
 struct FoundNode {
     SlotId id;
     float norm2, error;   // of its code
@@ -38,13 +38,13 @@ class Search {
     // The query must be set before start().
     Search(S& store, Query& query) : store_(store), layer_(store, query, 0, 40) {}
 
-    // whole_batches: distances are too uncertain to tell which half of a batch is the nearer one.
+    // whole_batches: the distances are too uncertain to tell which half of a batch is nearer.
     void start(const ScanLimits& limits, bool whole_batches)
     {
         limits_ = limits;
         whole_batches_ = whole_batches;
-        // The exact order of ten rows takes a few candidates more than ten. An iterating scan with a smaller
-        // beam would only have to search again.
+        // The exact order of ten rows needs a few more candidates than ten. With a smaller beam, an
+        // iterating scan would only have to search again.
         ef_ = iterates() ? std::max(limits.ef, least_iterating_ef) : limits.ef;
         state_ = State::fresh;
         looks_ = 0;
@@ -54,8 +54,8 @@ class Search {
     }
 
     // Calls take(candidate) with each candidate of the next batch, nearest first. The id of a
-    // candidate is a number for node(). The caller may return `most_rows` rows of the batch; for more it asks
-    // for the next batch first. False: there is no further batch.
+    // candidate is the argument for node(). The caller may return `most_rows` rows of the batch;
+    // before it returns more, it must ask for the next batch. False: there is no further batch.
     template <class Take>
     bool next_batch(size_t* most_rows, Take&& take)
     {
@@ -75,7 +75,8 @@ class Search {
         return true;
     }
 
-    // Candidates (anything with a distance and a node) that the batch's owner did not use are pending again.
+    // Makes candidates that the caller did not use pending again. Their type needs members
+    // `distance` and `node`.
     template <class Iterator>
     void put_back(Iterator first, Iterator last)
     {
@@ -85,7 +86,7 @@ class Search {
     }
 
     const FoundNode& node(uint32_t i) const { return found_[i]; }
-    // True when the present batch is the last one.
+    // True if the current batch is the last one.
     bool done() const { return state_ == State::done; }
     const Counters& counters() const { return counters_; }
 
@@ -109,17 +110,18 @@ class Search {
             run_until_unchanged();
             if (layer_.landed() || entry.empty())
                 return;
-            // An entry that leads nowhere was moved after it was read.
+            // No node was met: the entry must have moved after it was read.
             expect_moved(store_, entry);
             store_.poll();
         }
     }
 
-    // Continues the search until `ef` further candidates are nearer than all that was not visited.
+    // Continues the search until `ef` further candidates are nearer than all nodes that were not
+    // visited.
     void widen()
     {
-        // In strict order each beam is twice as wide as the one before: the more rows are wanted, the
-        // fewer of them may be found too late.
+        // In strict order each beam is twice as wide as the one before: so when more rows are
+        // needed, fewer of them are found too late.
         if (limits_.iterate == Iterate::strict)
             ef_ = std::min(2 * ef_, most_ef);
         layer_.resume(ef_);
@@ -128,9 +130,9 @@ class Search {
         run_until_unchanged();
     }
 
-    // Where the search runs out of nodes, it looks again at the nodes that were written meanwhile, until
-    // none was. Then all links were at one moment as they were read, so every node that was there all
-    // the time is visited.
+    // When the search runs out of nodes, it reads the nodes again that were written meanwhile,
+    // until none was written. Then there was a moment at which all links were as the search has
+    // read them. So it has visited every node that existed all the time.
     void run_until_unchanged()
     {
         run();
@@ -157,8 +159,8 @@ class Search {
                        node.error = h.params.error;
                        node.tid_count = slot.tid_count();
                        std::copy_n(slot.tids(), node.tid_count, node.tids);
-                       // A sum that overflows says nothing of the distance. Such a candidate comes first, as the
-                       // exact distance of its row decides.
+                       // A sum that overflows tells nothing about the distance. Such a candidate
+                       // comes first, so that the exact distances of its rows decide.
                        pending_.push_back(Candidate(std::isfinite(distance) ? distance : -INFINITY,
                                                     static_cast<uint32_t>(found_.size())));
                        found_.push_back(node);
@@ -182,8 +184,8 @@ class Search {
         const size_t count = std::min(pending_.size(), ef_);
         if (limits_.iterate != Iterate::strict)
             return count;
-        // In strict order the scan has to drop what the next batch finds nearer than rows that were returned.
-        // So only the nearer half is returned before the next batch is searched for.
+        // In strict order the scan has to drop rows of the next batch that are nearer than a
+        // returned row. So only the nearer half is returned before the next batch is searched for.
         const size_t half = std::max((ef_ + 1) / 2, least_iterating_ef);
         if (!whole_batches_)
             return std::min(count, half);
@@ -191,8 +193,9 @@ class Search {
         return count;
     }
 
-    // The first `count` candidates and those as near as the last of them, as long as these have fewer than ten rows.
-    // Where the beam is narrow, equal rows come with the first of them, as many as in pgvector.
+    // The first `count` candidates, and while they have fewer than ten rows, also candidates as
+    // near as the last one. So a scan with a narrow beam returns as many equal rows as pgvector
+    // does.
     size_t with_equals(size_t count) const
     {
         constexpr size_t enough = 10;
@@ -211,12 +214,12 @@ class Search {
     ScanLimits limits_{};
     bool whole_batches_ = false;
     State state_ = State::done;
-    size_t ef_ = 0;            // the beam of the present batch
-    int looks_ = 0;            // at what was written
-    uint64_t looked_at_ = 0;   // a time: all that was written before it has been read as written
+    size_t ef_ = 0;            // the beam of the current batch
+    int looks_ = 0;            // how often written slots were read again
+    uint64_t looked_at_ = 0;   // the search has read everything that was written before this time
     Counters counters_;
     Vec<FoundNode> found_;
-    Vec<Candidate> pending_;   // ids are places in found_
+    Vec<Candidate> pending_;   // their ids are indexes of found_
 };
 
 }   // namespace quiver::graph

@@ -1,5 +1,6 @@
-// What the algorithms ask of the place where slots are. Stores: MemoryStore (CREATE INDEX builds in it),
-// SlotStore (PostgreSQL's buffers), and the unit tests' store that runs other operations at each call.
+// A store holds the slots of a graph. These concepts are what the algorithms need from it. There
+// are three stores: MemoryStore (CREATE INDEX builds in it), SlotStore (PostgreSQL's buffers), and
+// the unit tests' store, which runs other operations at each call.
 #pragma once
 
 #include <concepts>
@@ -9,12 +10,14 @@
 
 namespace quiver::graph {
 
-// Slots that a search asks for before it reads the first of them. (3 and 4 were no faster.)
+// The number of slots that a search prefetches before it reads the first of them. (3 and 4 were no
+// faster.)
 constexpr size_t lookahead = 2;
 
-// Where searches start. `id` is a slot of the top layer, `level` its layer; from there a search comes down to
-// a slot of layer 0 near the query. `root` is the slot of layer 0 from which every node can be reached: a
-// search that has visited all that it can reach from its own start goes on from there.
+// Where searches start. `id` is a slot of the top layer, `level` its layer. From there a search
+// comes down to a slot of layer 0 near the query. `root` is the slot of layer 0 from which every
+// node can be reached. A search that has visited all nodes that it can reach from its own start
+// continues from the root.
 struct Entry {
     SlotId id = no_slot;
     int level = -1;
@@ -33,46 +36,48 @@ concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
     {
         s.entry()
         } -> std::convertible_to<Entry>;
-    // Calls the function with the slot, which does not change meanwhile; false if there is none.
+    // Calls the function with the slot, which does not change during the call. False if there is no
+    // such slot.
     {
         s.read(id, [](const Slot&) {})
         } -> std::convertible_to<bool>;
-    // The slot is likely to be read next; release() when the search pauses.
+    // Prepares for reading the slot soon. release() must be called when the search pauses.
     {s.prefetch(id)};
     {s.release()};
-    // A place to be interrupted: nothing is locked.
+    // Checks for interrupts. Nothing may be locked.
     {s.poll()};
-    // A point in time.
+    // The current point in time.
     {
         s.now()
         } -> std::convertible_to<uint64_t>;
-    // Calls the function with each slot of the sorted ids that may have been written since that point.
+    // Calls the function with each slot of the sorted ids that may have been written since a point
+    // in time.
     {s.read_written(ids, uint64_t{}, [](SlotId, const Slot&) {})};
 };
 
 template <class S>
 concept Store = ReadStore<S> && requires(S& s, SlotId id, Entry e)
 {
-    // Calls the function with the slot; what it changed is kept, atomically, if it returns true.
+    // Calls the function with the slot. If it returns true, its changes are kept, atomically.
     {
         s.write(id, [](const MutableSlot&) { return true; })
         } -> std::convertible_to<bool>;
-    // A slot that nobody uses, filled by the function; its id.
+    // Takes an unused slot, lets the function fill it, and returns its id.
     {
         s.create([](const MutableSlot&) {})
         } -> std::convertible_to<SlotId>;
-    // The next transaction's id (64 bit).
+    // The next transaction id (64 bits).
     {
         s.stamp()
         } -> std::convertible_to<uint64_t>;
-    // Compare and set: makes `e` the entry if the entry is `expected`. Returns what the entry was, so the
-    // entry was replaced if that equals `expected`.
+    // Compare and set: makes `e` the entry if the entry is `expected`. Returns the old entry; it
+    // was replaced if that equals `expected`.
     {
         s.replace_entry(e, e)
         } -> std::convertible_to<Entry>;
 };
 
-// The slots of a page, whose ids follow each other.
+// The slots of a page. Their ids are consecutive.
 template <class Byte>
 class PageSlots {
   public:
@@ -93,11 +98,12 @@ class PageSlots {
 using Slots = PageSlots<const char>;
 using MutableSlots = PageSlots<char>;
 
-// What vacuum needs beyond that: pages, and who is at work.
+// What vacuum also needs: pages, and which other operations are running.
 template <class S>
 concept PagedStore = Store<S> && requires(S& s, uint32_t page)
 {
-    // The number of pages when they were counted last. Slot `id` is on page id / slots_per_page().
+    // The number of pages when count_pages() was last called. Slot `id` is on page id /
+    // slots_per_page().
     {
         s.pages()
         } -> std::convertible_to<uint32_t>;
@@ -105,20 +111,22 @@ concept PagedStore = Store<S> && requires(S& s, uint32_t page)
     {
         s.slots_per_page()
         } -> std::convertible_to<uint32_t>;
-    // Calls the function with the slots of the page, which do not change meanwhile.
+    // Calls the function with the slots of the page, which do not change during the call.
     {s.read_page(page, [](const Slots&) {})};
-    // Calls change(slots) if look(slots) returns true; what it changed is kept atomically.
+    // Calls change(slots) if look(slots) returns true. The changes are kept, atomically.
     {s.write_page(
         page, [](const Slots&) { return true; }, [](const MutableSlots&) {})};
-    // Every insert that is at work now, and has looked at the graph, has a transaction id of at least this one.
+    // The transaction id of every insert that is running now, and has read the graph, is at least
+    // this one.
     {
         s.insert_horizon()
         } -> std::convertible_to<uint64_t>;
-    // The stamp of slots that become free now, to which nothing links: 0 if nobody can hold their ids.
+    // The stamp for slots that are freed now, to which no node links: 0 if no other process can
+    // know their ids.
     {
         s.free_stamp()
         } -> std::convertible_to<uint64_t>;
-    // The page has free slots, the oldest of them with that stamp.
+    // Notes that the page has free slots, and the stamp of the oldest of them.
     {s.note_room(page, uint64_t{})};
 };
 

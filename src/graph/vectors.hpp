@@ -1,4 +1,4 @@
-// A query as the graph asks with it, and the encoder of links.
+// A query, prepared for comparisons with nodes, and the encoder of links.
 #pragma once
 
 #include "core/heap.hpp"
@@ -8,7 +8,7 @@ namespace quiver::graph {
 
 using codec::Bounds;
 
-// What a search compares with, prepared once.
+// The vector that a search compares nodes with. It is prepared once.
 class Query {
   public:
     explicit Query(const Encoding& encoding)
@@ -26,11 +26,12 @@ class Query {
             sketches_->set(*own_);
     }
 
-    // To what the code decodes to.
+    // The distance to the decoded code.
     float distance(const Code& c) const { return own_->distance(c); }
 
-    // Estimates for all neighbours of a slot to which the query has `distance`. Those of at most
-    // `limit` are near(): bit i % 64 of word i / 64. Both are good until the next call.
+    // Estimates the distances to all neighbours of a slot, to which the query has `distance`. In
+    // near(), bit i % 64 of word i / 64 tells whether estimate i is at most `limit`. Both are valid
+    // until the next call.
     const float* estimates(const Slot& slot, float distance, float limit)
     {
         sketches_->estimate(sketches_in(slot), distance, slot.header().params.norm2, limit,
@@ -57,8 +58,8 @@ class Query {
     uint64_t near_[(max_degree + 63) / 64];
 };
 
-// Makes the links of one node: ids, and sketches of the neighbours relative to it. Without sketches there is nothing to
-// encode.
+// Makes the links of one node: ids, and sketches of the neighbours relative to the node. If the
+// encoding has no sketches, there is nothing to encode.
 class LinkEncoder {
   public:
     explicit LinkEncoder(const Encoding& encoding)
@@ -71,7 +72,7 @@ class LinkEncoder {
         if (sketches_)
             sketches_->set_centre(c);
     }
-    // Encodes neighbour `x`; put() writes it. sketch() is good until the next call.
+    // Encodes neighbour `x`; put() writes it. sketch() is valid until the next call.
     void encode(const Code& x)
     {
         if (sketches_)
@@ -80,7 +81,7 @@ class LinkEncoder {
     codec::Sketch sketch() const { return sketches_ ? sketches_->sketch() : codec::Sketch{}; }
     const codec::SketchEncoder& sketches() const { return *sketches_; }
 
-    // Makes what was encoded last, node `id`, neighbour i of the centre's slot.
+    // Makes the node that was encoded last, node `id`, neighbour i of the centre's slot.
     void put(SlotId id, const MutableSlot& slot, uint32_t i) const
     {
         put_neighbour(id, sketch(), slot, i);
