@@ -32,7 +32,8 @@ BufferHints::BufferHints(Relation rel)
     }
     hints_ = table;
     mask_ = table_mask;
-    // The blocks of a relation follow each other, so they do not get into each other's way.
+    // Consecutive blocks of a relation use consecutive places, so they do not overwrite each
+    // other's hints.
     offset_ = hash_bytes_uint32(static_cast<uint32>(pg::file_of(rel)));
 }
 

@@ -1,8 +1,9 @@
-// Which buffer a block was in when this backend read it last. The buffer manager's hash table costs a few
-// cache misses for each page of a search; a hint that still holds costs none of them.
+// Hints: the buffer that a block was in when this backend last read it. The buffer manager's hash
+// table costs a few cache misses for each page of a search. A hint that is still right avoids them.
 //
-// There is one table for all relations, of 4 bytes for each shared buffer and 4 MiB at most. A place may hold the hint of
-// another page: the buffer says which page it holds, so that costs a look-up and nothing else.
+// There is one table for all relations. It has 4 bytes for each shared buffer, and at most 4 MiB. A
+// place may hold the hint of another page. The buffer tells which page it holds, so a wrong hint
+// costs only a look-up.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -11,10 +12,11 @@ namespace quiver::page {
 
 class BufferHints {
   public:
-    // Of a relation; none for temporary ones, whose pages lie in the backend's own memory.
+    // The hints of a relation. Temporary relations have none: their pages are in the backend's own
+    // memory.
     explicit BufferHints(Relation rel);
 
-    // As ReadBuffer().
+    // Like ReadBuffer().
     Buffer read(Relation rel, BlockNumber block) const
     {
         if (!hints_)
@@ -24,11 +26,12 @@ class BufferHints {
             return hint;
         return hint = ReadBuffer(rel, block);
     }
-    // As read(), but of a page that is in no buffer the kernel is asked to read it ahead, and the
-    // result is InvalidBuffer.
+    // Like read(). But if the page is in no buffer, asks the kernel to read it ahead, and returns
+    // InvalidBuffer.
     Buffer read_ahead(Relation rel, BlockNumber block) const;
 
-    // The page where the block was last; by now it may be another's. Null if there is no hint.
+    // The buffer's page where the block was last. By now it may hold another block. Null if there
+    // is no hint.
     const char* page(BlockNumber block) const
     {
         const Buffer hint = hints_ ? place_of(block) : InvalidBuffer;

@@ -1,4 +1,5 @@
-// Writes the pages of a new relation in one pass: each is logged whole and goes to its file past the shared buffers.
+// Writes the pages of a new relation in one pass. It logs each page whole and writes it to the
+// file, bypassing the shared buffers.
 #pragma once
 
 #include "page/page.hpp"
@@ -7,7 +8,7 @@ namespace quiver::page {
 
 class BulkWriter {
   public:
-    // log: as far as the relation needs it. Without, the caller logs all of its pages later.
+    // log: log the pages, if the relation needs WAL. Without it, the caller logs all pages later.
     BulkWriter(Relation rel, ForkNumber fork, bool log);
     BulkWriter(const BulkWriter&) = delete;
 
@@ -15,7 +16,8 @@ class BulkWriter {
     Page next();
     // The block of the page that next() returned last.
     BlockNumber block() const { return count_ - 1; }
-    // To be called once; after an error, the relation's file goes with the transaction.
+    // To be called once. After an error it need not be called: the transaction's abort removes the
+    // file.
     void finish();
 
   private:

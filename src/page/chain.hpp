@@ -1,4 +1,5 @@
-// Values of any length in pages of their own, one leading to the next.
+// Chains: values of any length, stored in pages of their own. Each page has the number of the next
+// one.
 #pragma once
 
 #include "page/bulk_writer.hpp"
@@ -11,7 +12,7 @@ constexpr BlockNumber chain_pages(Size bytes)
 }
 // Writes the bytes into the next pages.
 void write_chain(BulkWriter& writer, const char* bytes, Size length);
-// Reads a value of that length; an error if the chain is another.
+// Reads a value of this length. An error if the chain is not as expected.
 void read_chain(Relation rel, BlockNumber first, char* to, Size length);
 
 }   // namespace quiver::page

@@ -1,5 +1,5 @@
-// The form of a page: a header, records of fixed size one after the other (or the bytes of a chain), and a tail that says
-// what the page is.
+// The form of a page: a header, records of a fixed size one after the other (or the bytes of a
+// chain), and a tail that tells the kind of the page.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -12,9 +12,9 @@ enum class Kind : uint16 {
     chain = 3,   // part of a value that is longer than a page (chain.hpp)
 };
 
-// Ends every page. The id tells tools such as pg_filedump whose page it is.
+// The end of every page. The id lets tools such as pg_filedump recognize the page.
 struct Tail {
-    BlockNumber next;   // chain: the page that goes on, or InvalidBlockNumber
+    BlockNumber next;   // chain: the next page, or InvalidBlockNumber
     Kind kind;
     uint16 id;
 };
@@ -31,7 +31,7 @@ inline void init(Page page, Kind kind)
     PageInit(page, BLCKSZ, sizeof(Tail));
     *tail_of(page) = {InvalidBlockNumber, kind, tail_id};
 }
-// What lies behind the used bytes is neither logged nor kept.
+// Bytes after the used ones are neither logged nor kept.
 inline void set_used(Page page, Size bytes)
 {
     reinterpret_cast<PageHeader>(page)->pd_lower =
@@ -47,7 +47,7 @@ inline bool is_of(Page page, Kind kind)
     return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(Tail)) &&
            tail_of(page)->id == tail_id && tail_of(page)->kind == kind;
 }
-// An error unless the page is of that kind and ours.
+// Raises an error unless this is a page of a quiver index, of this kind.
 void check(Relation rel, BlockNumber block, Page page, Kind kind);
 
 }   // namespace quiver::page

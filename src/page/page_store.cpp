@@ -17,7 +17,8 @@ int crash_after_writes;
 
 void crash_for_a_test()
 {
-    // The end of the last record of this backend. Where the next one would be is not it at the start of a page of WAL.
+    // Flush up to the end of this backend's last record. The current insert position would be wrong
+    // at the start of a WAL page.
     XLogFlush(XactLastRecEnd);
     kill(getpid(), SIGKILL);
 }

@@ -1,17 +1,20 @@
-// Records of one fixed size in the pages of a relation. A record's id says where it is by arithmetic. What is in a record is
-// the caller's affair, and so is which records are free; the store finds pages that have some.
+// Records of a fixed size in the pages of a relation. A record's place follows from its id by
+// arithmetic. The caller knows what is in a record, and which records are free; the store finds
+// pages with free records.
 //
-// Changes go to the WAL as generic records. A page that was never written is logged whole: replay may meet it
-// for the first time, and what it holds then is not what it held here (full_page_writes = off).
+// Changes are logged as generic WAL records. The first change of a page logs it whole: during
+// replay the page may have other contents than it had here, to which a difference cannot be applied
+// (full_page_writes = off).
 //
-// Free space. The free space map has a page's room as one of three values:
+// Free space. The free space map has one of three values for each page:
 //   usable   has a free record that anybody may use
-//   later    has free records, but all of them too young when it was looked at last
+//   later    has free records, but when they were last checked, all had been freed too recently
 //   none
-// create() looks at the page that this backend used last, at some pages of the map, at one that was too young a while
-// ago, and then extends the relation; while it waits for the extension lock others may have done that, so it looks at the
-// map once more. A vacuum enters every page that has free records. The map is not logged: after a crash it may say
-// anything, and whoever follows it looks.
+// create() looks at the page that this backend used last, at some usable pages of the map, and at
+// one of the value `later`. Then it extends the relation. While it waits for the extension lock,
+// another process may have extended the relation, so it looks at the map again. A vacuum enters
+// every page that has free records. The map is not logged. After a crash it may be wrong, so
+// create() checks each page.
 #pragma once
 
 #include "core/assert.hpp"
@@ -25,8 +28,8 @@ namespace quiver::page {
 
 enum class Room : uint8 { none, later, usable };
 
-// For tests of recovery, in libraries that are built with FAILURE_POINTS: changes of pages till this process is killed,
-// or 0.
+// For tests of recovery, in libraries built with FAILURE_POINTS: the number of page changes until
+// this process is killed, or 0.
 #ifdef QUIVER_FAILURE_POINTS
 extern int crash_after_writes;
 void crash_for_a_test();
@@ -34,10 +37,10 @@ void crash_for_a_test();
 
 class PageStore;
 
-// Has the kernel read the pages ahead that are read one after the other.
+// Asks the kernel to read pages ahead when pages are read one after the other.
 class SequentialReadAhead {
   public:
-    // Before block `block` is read.
+    // To be called before block `block` is read.
     inline void want(const PageStore& store, BlockNumber block);
 
   private:
@@ -46,7 +49,8 @@ class SequentialReadAhead {
 
 class PageStore {
   public:
-    // building: the relation is new, nobody else sees it, and its pages are logged when it is done.
+    // building: the relation is new, nobody else sees it, and its pages are logged when the build
+    // is done.
     PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes, bool building)
         : rel_(rel), hints_(rel), first_block_(first_block), record_bytes_(record_bytes),
           per_page_(usable_bytes / record_bytes), building_(building),
@@ -54,10 +58,10 @@ class PageStore {
     {
     }
 
-    // The relation may have grown, or its relcache entry be another.
+    // To be called when the relation may have grown, or its relcache entry may have changed.
     void refresh(Relation rel)
     {
-        // A pin from before an error is long gone.
+        // If there was an error, it has released the pins.
         std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
         rel_ = rel;
         blocks_ = RelationGetNumberOfBlocks(rel);
@@ -67,12 +71,12 @@ class PageStore {
     uint32 records_per_page() const { return per_page_; }
     BlockNumber first_block() const { return first_block_; }
     BlockNumber blocks() const { return blocks_; }
-    // As of now.
+    // The current number.
     BlockNumber count_blocks() { return blocks_ = RelationGetNumberOfBlocks(rel_); }
     BlockNumber block_of(uint32 id) const { return first_block_ + id / per_page_; }
     uint32 first_id(BlockNumber block) const { return (block - first_block_) * per_page_; }
 
-    // Calls f(record) while it does not change. False: there is no such record.
+    // Calls f(record). The record does not change during the call. False: there is no such record.
     template <class F>
     bool read(uint32 id, F&& f)
     {
@@ -97,7 +101,7 @@ class PageStore {
         return ok;
     }
 
-    // Calls f(record); what it changed is kept and logged if it returns true.
+    // Calls f(record). If it returns true, its changes are kept and logged.
     template <class F>
     bool write(uint32 id, F&& f)
     {
@@ -115,12 +119,13 @@ class PageStore {
         return changed;
     }
 
-    // A point in time: what is written from now on gets a higher LSN. What others are writing now may get it, too.
+    // The current point in time: later changes get a higher LSN. Changes that others are making
+    // right now may get a higher LSN as well.
     XLogRecPtr now() const
     {
         return is_permanent() ? pg::wal_position() : GetFakeLSNForUnloggedRel();
     }
-    // Calls f(id, record) for each record of the sorted ids whose page was written since.
+    // Calls f(id, record) for each record of the sorted ids whose page was written since that time.
     template <class F>
     void read_written(const Vec<uint32>& ids, XLogRecPtr since, F&& f)
     {
@@ -143,8 +148,8 @@ class PageStore {
         }
     }
 
-    // The records of a page, for f(first record). (A page that was added and never written, as a crash
-    // leaves it, has none.)
+    // Calls f(first record) for the records of a page. (A crash can leave a page that was added but
+    // never written; it has no records.)
     template <class F>
     void read_page(BlockNumber block, BufferAccessStrategy strategy, F&& f)
     {
@@ -175,8 +180,8 @@ class PageStore {
         UnlockReleaseBuffer(buffer);
     }
 
-    // Calls look(page, block) for each page of records, also for those that come meanwhile, with a reader's lock,
-    // then after() without. Pages are read ahead.
+    // Calls look(page, block) for each page of records, under a shared lock, and then after()
+    // without a lock. This includes pages that are added meanwhile. Pages are read ahead.
     template <class Look, class After>
     void for_each_page(BufferAccessStrategy strategy, Look&& look, After&& after)
     {
@@ -192,8 +197,9 @@ class PageStore {
         ahead.end();
     }
 
-    // A free record, or a new one, zeroed; its id. fill(record) is to set it, while others wait.
-    //     Room room_of(record): may it be used, now or later?
+    // Takes a free record, or adds a zeroed one, and returns its id. fill(record) sets its contents
+    // while the page is locked.
+    //     Room room_of(record): may the record be used, now or later?
     template <class RoomOf, class Fill>
     uint32 create(RoomOf&& room_of, Fill&& fill)
     {
@@ -225,7 +231,8 @@ class PageStore {
         RecordPageWithFreeSpace(rel_, block, recorded(room));
     }
 
-    // Changes a page whose buffer is locked exclusively; logged and kept if f(page) returns true.
+    // Changes a page whose buffer is locked exclusively. If f(page) returns true, the change is
+    // kept and logged.
     template <class F>
     bool change(Buffer buffer, F&& f)
     {
@@ -253,9 +260,9 @@ class PageStore {
         return true;
     }
 
-    // Pins the page of a record that is likely to be read next, and has the CPU fetch the record while the
-    // present one is worked on: a slot is some 30 cache lines that are in no cache. Where the page is in no
-    // buffer, the kernel is asked to read it.
+    // Pins the page of a record that is likely to be read next, and makes the CPU fetch the record
+    // while the current one is being processed: a slot has about 30 cache lines, which are in no
+    // cache. If the page is in no buffer, asks the kernel to read it.
     void prefetch(uint32 id)
     {
         const BlockNumber block = block_of(id);
@@ -273,7 +280,7 @@ class PageStore {
         __builtin_prefetch(page + BLCKSZ - sizeof(Tail), 0, 2);
         quiver::prefetch(record_in(BufferGetPage(a.buffer), id), record_bytes_);
     }
-    // Lets go of what prefetch() pinned: to be called when work pauses.
+    // Releases the pins of prefetch(). To be called when work pauses.
     void release()
     {
         for (Ahead& a : ahead_) {
@@ -306,7 +313,8 @@ class PageStore {
     }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
 
-    // Fills a free record of the page, if there is one. The map learns what it did not know.
+    // Fills a free record of the page, if there is one. Corrects the free space map if it was
+    // wrong.
     template <class RoomOf, class Fill>
     bool use(BlockNumber block, RoomOf&& room_of, Fill&& fill, uint32* id)
     {
@@ -316,13 +324,13 @@ class PageStore {
         }
         const Buffer buffer = hints_.read(rel_, block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-        // Look before anything is copied for the log.
+        // Check the page before GenericXLogStart() copies it.
         const Page now = BufferGetPage(buffer);
         const bool fresh = PageIsNew(now);
         if (!fresh)
             check(rel_, block, now, Kind::records);
         uint32 found = fresh ? 0 : per_page_;
-        Room room = fresh && per_page_ > 1 ? Room::usable : Room::none;   // besides that one
+        Room room = fresh && per_page_ > 1 ? Room::usable : Room::none;   // of the other records
         for (uint32 i = 0; !fresh && i < per_page_; i++) {
             const Room of_this = room_of(static_cast<const char*>(record_in(now, i)));
             if (of_this == Room::usable && found == per_page_)
@@ -353,7 +361,8 @@ class PageStore {
         return true;
     }
 
-    // A page with room at the end of the relation, or one that others added while this process waited.
+    // Returns a new page at the end of the relation, or one that another process added while this
+    // one waited.
     BlockNumber extend()
     {
         const bool shared = !building_ && !RELATION_IS_LOCAL(rel_);
@@ -394,8 +403,8 @@ class PageStore {
     BlockNumber first_block_;
     uint32 record_bytes_, per_page_;
     bool building_;
-    BlockNumber blocks_;   // at least so many
-    // Pinned by prefetch(), the last ones, in turn.
+    BlockNumber blocks_;   // a lower bound of the current number
+    // The pages that prefetch() pinned last.
     struct Ahead {
         BlockNumber block = InvalidBlockNumber;
         Buffer buffer = InvalidBuffer;
