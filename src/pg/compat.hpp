@@ -57,7 +57,7 @@ extern "C" {
 
 namespace quiver::pg {
 
-// Settings of ours that nobody defined are typing mistakes: say so.
+// Makes PostgreSQL report settings with our prefix that are not defined: they are typing mistakes.
 inline void reserve_guc_prefix(const char* prefix)
 {
 #if PG_VERSION_NUM >= 150000
@@ -67,20 +67,21 @@ inline void reserve_guc_prefix(const char* prefix)
 #endif
 }
 
-// Knows whether somebody may still see what was removed from an index.
+// Tells whether a snapshot may still see what was removed from an index.
 class Horizon {
   public:
     explicit Horizon([[maybe_unused]] Relation index)
     {
 #if PG_VERSION_NUM >= 140000
-        // PostgreSQL asserts that nobody asks for the horizon of an index. Whoever works on one has its table
-        // open, so this is a look-up only.
+        // PostgreSQL has an assertion against asking for the horizon of an index, so ask for its
+        // table's. A process that uses an index has the table open, so this is only a look-up.
         const Relation table = RelationIdGetRelation(index->rd_index->indrelid);
         state_ = GlobalVisTestFor(table);
         RelationClose(table);
 #endif
     }
-    // Can nobody, in any snapshot, have seen what was removed as of that transaction? Under any lock.
+    // True if no snapshot can see any more what was removed before this transaction id. May be
+    // called under any lock.
     bool removable(uint64 full_xid) const
     {
         const FullTransactionId xid = FullTransactionIdFromU64(full_xid);
@@ -99,7 +100,7 @@ class Horizon {
 #endif
 };
 
-// Where the WAL ends; on a standby, up to where it was replayed.
+// The end of the WAL; on a standby, the end of the part that was replayed.
 inline XLogRecPtr wal_position()
 {
     return RecoveryInProgress() ? GetXLogReplayRecPtr(nullptr) : GetXLogInsertRecPtr();
@@ -107,7 +108,7 @@ inline XLogRecPtr wal_position()
 
 inline FullTransactionId next_full_xid() { return ReadNextFullTransactionId(); }
 
-// For code that calls what others wrote: no search_path of the caller's.
+// For code that calls functions of other users: does not use the caller's search_path.
 inline void restrict_search_path()
 {
 #if PG_VERSION_NUM >= 170000
@@ -132,8 +133,8 @@ inline void count_index_search(IndexScanDesc scan)
 #endif
 }
 
-// A path that must not run. Its cost alone does not say so any more since 18, where a path that a
-// setting (enable_seqscan) disables comes after all others, whatever they cost.
+// Marks a path that must not run. Since PostgreSQL 18 an infinite cost alone is not enough: a path
+// that a setting such as enable_seqscan disables comes after all other paths, whatever they cost.
 inline void never_choose([[maybe_unused]] Path* path)
 {
 #if PG_VERSION_NUM >= 180000
@@ -162,8 +163,9 @@ inline IndexFetchTableData* begin_index_fetch(Relation table)
 #endif
 }
 
-// Makes `fetch`, of a heap, hold the page of `block`, as heapam_index_fetch_tuple() would, but with a pin
-// that read() got. A version that is not known here gets its own.
+// Makes `fetch`, of a heap, hold the page of `block`, as heapam_index_fetch_tuple() would, but with
+// the pin that read() returns. In a version that is not known here, this does nothing, and the heap
+// pins the page itself.
 template <class Read>
 void hold_heap_block([[maybe_unused]] IndexFetchTableData* fetch,
                      [[maybe_unused]] BlockNumber block, [[maybe_unused]] Read read)
@@ -177,7 +179,7 @@ void hold_heap_block([[maybe_unused]] IndexFetchTableData* fetch,
         held->xs_cbuf = InvalidBuffer;
     }
 #if PG_VERSION_NUM >= 190000
-    // The heap looks only at this, so it must never name another block than the buffer's.
+    // The heap checks only xs_blk, so it must never differ from the buffer's block.
     held->xs_blk = InvalidBlockNumber;
     held->xs_cbuf = read();
     held->xs_blk = block;
@@ -190,8 +192,8 @@ void hold_heap_block([[maybe_unused]] IndexFetchTableData* fetch,
 #endif
 }
 
-// What an access method's handler returns. PostgreSQL keeps the pointer since 19; before, it copies what it
-// gets and frees it.
+// The return value of an access method's handler. PostgreSQL 19 and later keep the pointer. Earlier
+// versions copy the routine and free it.
 inline const IndexAmRoutine* index_am_routine(const IndexAmRoutine& routine)
 {
 #if PG_VERSION_NUM >= 190000
@@ -201,7 +203,7 @@ inline const IndexAmRoutine* index_am_routine(const IndexAmRoutine& routine)
 #endif
 }
 
-// BUFFER_LOCK_SHARE and its like.
+// The type of BUFFER_LOCK_SHARE and the other modes.
 #if PG_VERSION_NUM >= 190000
 using BufferLock = BufferLockMode;
 #else
@@ -217,7 +219,8 @@ inline bool owns_relation(Oid rel)
 #endif
 }
 
-// Adds up to `count` blocks to the relation, which nobody else extends now; the first one, and how many.
+// Adds up to `count` blocks to the relation, which no other process may extend at the same time.
+// Returns the first block, and in `added` their number.
 inline BlockNumber extend_relation(Relation rel, uint32 count, uint32* added)
 {
     constexpr uint32 most = 16;
@@ -259,10 +262,12 @@ inline Oid file_of(Relation rel)
 #endif
 }
 
-// Pins `buffer` if it still holds that block. Before 19 that does not raise its usage count: pages that are read
-// so and in no other way would be evicted as if nobody read them. So there it is false, for ReadBuffer() to raise
-// the count, until the page outlasts some turns of the clock sweep: pages that are read again and again stay. (With a
-// count of 2 and buffers as large as the index and a half, searches between other work read three times as many pages.)
+// Pins `buffer` if it still holds this block. Before PostgreSQL 19, this does not raise the
+// buffer's usage count, so pages that are read only in this way would be evicted as if nobody read
+// them. Therefore those versions return false while the usage count is low, and the caller's
+// ReadBuffer() raises it. Then the page survives several turns of the clock sweep, and pages that
+// are read again and again stay. (With a limit of 2 instead of 4, and buffers of one and a half
+// times the size of the index, searches between other work read three times as many pages.)
 inline bool read_recent_buffer([[maybe_unused]] Relation rel, [[maybe_unused]] BlockNumber block,
                                [[maybe_unused]] Buffer buffer)
 {
@@ -306,7 +311,8 @@ inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
     return result;
 }
 
-// aminsert has had one more argument since 14: whether the UPDATE left the indexed columns alone.
+// Since PostgreSQL 14, aminsert has one more argument: whether the UPDATE did not change the
+// indexed columns.
 #if PG_VERSION_NUM >= 140000
 #define QUIVER_AMINSERT_ARGS                                                                       \
     Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation, IndexUniqueCheck,      \
@@ -317,7 +323,7 @@ inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
         IndexInfo *info
 #endif
 
-// Writes pages of a new relation past the shared buffers, logged whole.
+// Writes pages of a new relation, bypassing the shared buffers, and logs them whole.
 class BulkWrite {
   public:
     BulkWrite(Relation rel, ForkNumber fork, bool log)
@@ -341,7 +347,7 @@ class BulkWrite {
         std::memset(p, 0, BLCKSZ);
         return p;
     }
-    // The page that page() returned last becomes that block: they come in order.
+    // Writes the page that page() returned last as this block. Blocks must come in order.
     void write(BlockNumber block, [[maybe_unused]] Page page)
     {
 #if PG_VERSION_NUM >= 170000
@@ -360,7 +366,7 @@ class BulkWrite {
         flush();
         for (Page p : pages_)
             pfree(p);
-        // A checkpoint that has begun since would not know of the file.
+        // A checkpoint that began meanwhile would not sync the file.
         if (log_)
             smgrimmedsync(smgr(), fork_);
 #endif
@@ -396,7 +402,7 @@ class BulkWrite {
         }
         used_ = 0;
     }
-    Page pages_[32];   // as many as a record of log_newpages() takes
+    Page pages_[32];   // as many as fit into one record of log_newpages()
     BlockNumber blocks_[32];
     size_t used_ = 0;
 #else
@@ -407,7 +413,7 @@ class BulkWrite {
     bool log_;
 };
 
-// Reads the blocks of a relation one after the other, and ahead.
+// Reads the blocks of a relation one after the other, with read-ahead.
 class ReadAhead {
   public:
     ReadAhead(Relation rel, BlockNumber from, BlockNumber to, BufferAccessStrategy strategy)
@@ -420,7 +426,8 @@ class ReadAhead {
     }
     ReadAhead(const ReadAhead&) = delete;
 
-    // Each block in turn, pinned. Those that came since are read, too.
+    // Returns each block in turn, pinned. Blocks from `to` on, which were added later, may be read
+    // as well.
     Buffer next(BlockNumber block)
     {
 #if PG_VERSION_NUM >= 170000
@@ -455,10 +462,11 @@ class ReadAhead {
     BlockNumber next_, to_;
 };
 
-// ---- who is at work on a relation ----
+// ---- other processes that use a relation ----
 
 // Calls f(transaction id, or 0) for each other process that has a lock on the relation which conflicts with
-// `mode`. Prepared transactions are not at work. Nor are those that vacuum it together with this process.
+// `mode`. Prepared transactions do not count, and neither do workers that vacuum the relation
+// together with this process.
 template <class F>
 void for_each_locker(Relation rel, LOCKMODE mode, F&& f)
 {
@@ -494,9 +502,9 @@ void for_each_locker(Relation rel, LOCKMODE mode, F&& f)
     pfree(lockers);
 }
 
-// Every other transaction that has the relation open to write to it, and has an id, has at least this one. (A
-// transaction that ends between two of the calls here, and another that its process begins then, do no harm: the
-// one that is met began later.)
+// The transaction id of every other transaction that has the relation open to write to it, and has
+// an id, is at least this one. (It does no harm if a transaction ends between two of the calls
+// here, and its process begins another one: this function then sees the later one.)
 inline uint64 oldest_writer(Relation rel)
 {
     const uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
@@ -509,7 +517,7 @@ inline uint64 oldest_writer(Relation rel)
     });
     return oldest;
 }
-// Does anybody else have it open, to read or write?
+// Does another process have the relation open, to read or write?
 inline bool is_open_elsewhere(Relation rel)
 {
     bool open = false;

@@ -1,6 +1,7 @@
-// The border: every call from PostgreSQL into C++ passes guarded(), which turns exceptions into
-// ereport. PostgreSQL's own errors pass through C++ frames by longjmp, which skips destructors:
-// what such a frame owns must be something that transaction abort frees (palloc, pins, locks).
+// The border between PostgreSQL and C++. Every call from PostgreSQL into C++ runs in guarded(),
+// which turns exceptions into ereport. PostgreSQL's own errors leave C++ frames by longjmp, which
+// skips destructors. So such a frame may own only what transaction abort frees (palloc, pins,
+// locks).
 #pragma once
 
 #include "pg/pg.hpp"
@@ -22,8 +23,8 @@ inline int sqlstate(Errc code) noexcept
     return ERRCODE_INTERNAL_ERROR;
 }
 
-// Runs body(); an exception becomes an ERROR. The text is copied out and the handler left before
-// ereport jumps: a longjmp out of a handler would leak the exception.
+// Runs body(). An exception becomes an ERROR. The handlers only copy the text, and ereport comes
+// after them: a longjmp out of a handler would leak the exception.
 template <class Body>
 auto guarded(Body&& body) -> decltype(body())
 {
@@ -50,7 +51,7 @@ auto guarded(Body&& body) -> decltype(body())
     pg_unreachable();
 }
 
-// A place to be interrupted. Under a lock it would be none: nothing is locked here.
+// Checks for interrupts. Under a lock they would be ignored, so nothing may be locked here.
 inline void poll()
 {
     QUIVER_ASSERT(InterruptHoldoffCount == 0 && CritSectionCount == 0);

@@ -1,5 +1,6 @@
-// The one way to PostgreSQL's headers for the rooms above: C++ first, then C linkage, then away
-// with the macros that break C++. Include it before anything else.
+// All rooms that use PostgreSQL include its headers through this file: first the C++ headers, then
+// PostgreSQL's with C linkage; then it undefines the macros that break C++. Include it before
+// anything else.
 #pragma once
 
 #include <algorithm>

@@ -31,7 +31,8 @@ class ResultRow {
         check(desc);
         return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values_, nulls_));
     }
-    // Adds the row to the result of a function that returns many; the next row can follow.
+    // Adds the row to the result of a function that returns many rows. Then the next row can be
+    // built.
     void put(ReturnSetInfo* result)
     {
         check(result->setDesc);
