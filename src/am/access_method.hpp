@@ -1,4 +1,4 @@
-// The access methods of this extension, as far as the code that they share must know them.
+// The access methods of this extension: what the code that they share must know about them.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -8,10 +8,10 @@ namespace quiver::am {
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
     const char* name;                        // in pg_am and in messages
-    amcostestimate_function estimate_cost;   // tells the planner's paths apart
-    uint32 meta_magic;                       // begins the meta page of its indexes
+    amcostestimate_function estimate_cost;   // identifies its paths in the planner
+    uint32 meta_magic;                       // the first value in the meta page of its indexes
     uint32 format_version;                   // of its indexes' pages
-    size_t max_nonzero;                      // elements of an indexed sparsevec
+    size_t max_nonzero;                      // most elements of an indexed sparsevec
 };
 
 // Called once for each access method, when the library is loaded.

@@ -25,7 +25,7 @@ bool HeapRows::distance(graph::Tid tid, double* to)
     check_tid(tid);
     if (!fetch_)
         begin_fetch();
-    ItemPointerData at = from_tid(tid);   // becomes that of the version in the row's chain
+    ItemPointerData at = from_tid(tid);   // becomes the visible version's in the HOT chain
     pin(fetch_, &at);
     bool again = false, all_dead = false;
     if (!table_index_fetch_tuple(fetch_, &at, scan_->xs_snapshot, slot_, &again, &all_dead))

@@ -1,9 +1,11 @@
-// The rows of the table that an index scan reads: the scan itself, to put them in exact order, and then the executor.
+// The rows of the table that an index scan needs. The scan reads them to put them in exact order,
+// and then the executor reads them.
 //
-// Reading a row costs four cache misses, one after the other: the buffer manager's hash table, the page's header, the
-// line pointer, the row. The last three are prefetched, for many rows at once. The first is avoided: the page
-// is pinned in the buffer where it was found last time (page/buffer_hints.hpp), and handed to the table's access method, which
-// does not look up a page that it holds.
+// Reading a row costs four cache misses, one after the other: the buffer manager's hash table, the
+// page's header, the line pointer, the row. The last three are prefetched, for many rows at once.
+// The first is avoided: this class pins the page in the buffer where it was last found
+// (page/buffer_hints.hpp), and hands it to the table's access method, which does not look up a page
+// that it holds already.
 #pragma once
 
 #include <optional>
@@ -20,7 +22,7 @@ class HeapRows : public graph::Rows {
     HeapRows() = default;
     HeapRows(const HeapRows&) = delete;
 
-    // Begins a scan, or begins it again.
+    // Begins a scan, or restarts it.
     void start(IndexScanDesc scan);
 
     // To be called for each row that the index returns. scan.coming() tells which rows are likely to follow.
@@ -30,13 +32,14 @@ class HeapRows : public graph::Rows {
         check_tid(tid);
         if (left_ > 0)
             left_--;
-        else if (hints_ && scan_->xs_heapfetch) {   // or nobody looks at its rows
+        else if (hints_ && scan_->xs_heapfetch) {   // else nobody reads the rows
             prefetch_rows(tid, scan);
             left_ = at_once - 1;
         }
     }
 
-    // The exact distance, as the executor would compute it. False if the scan's snapshot does not see the row.
+    // The exact distance, as the executor would compute it. False if the row is not visible to the
+    // scan's snapshot.
     bool distance(graph::Tid tid, double* to) override;
 
     // Makes the row the scan's current one, which the executor reads next.
@@ -47,7 +50,8 @@ class HeapRows : public graph::Rows {
             pin(scan_->xs_heapfetch, &scan_->xs_heaptid);
     }
 
-    // Releases the row that was read last, and its page, which the heap keeps pinned since PostgreSQL 19.
+    // Releases the row that was read last, and its page, which the heap keeps pinned in PostgreSQL
+    // 19 and later.
     void pause();
     // Ends the scan. True if another scan of the same index can use this object.
     bool end();
@@ -83,8 +87,8 @@ class HeapRows : public graph::Rows {
         };
         look(tid);
         scan.coming(at_once - 1, look);
-        // Nothing is pinned or locked, so the line pointers may be wrong: they are used for nothing but prefetching
-        // within the page.
+        // Nothing is pinned or locked, so the line pointers may be wrong. They are used only for
+        // prefetching within the page.
         for (size_t i = 0; i < count; i++) {
             ItemIdData id;
             std::memcpy(&id, line[i], sizeof id);
@@ -94,7 +98,7 @@ class HeapRows : public graph::Rows {
         }
     }
 
-    // Pins the row's page for the table's access method, as that would do.
+    // Pins the row's page for the table's access method, which would do it otherwise.
     void pin(IndexFetchTableData* fetch, ItemPointer row)
     {
         if (!hints_)   // not a heap, or a temporary one
@@ -104,9 +108,9 @@ class HeapRows : public graph::Rows {
     }
 
     IndexScanDesc scan_ = nullptr;
-    BlockNumber heap_blocks_ = 0;   // the table has at least so many
+    BlockNumber heap_blocks_ = 0;   // a lower bound of the table's size
     std::optional<page::BufferHints> hints_;
-    size_t left_ = 0;   // rows until the next are prefetched
+    size_t left_ = 0;   // rows until the next prefetch
     IndexFetchTableData* fetch_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
     IndexInfo* info_ = nullptr;    // only for an index on an expression

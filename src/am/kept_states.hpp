@@ -1,5 +1,5 @@
-// Keeps the states of finished scans for later scans. Making a state and getting its memory from the kernel takes a tenth
-// of the time of a short query.
+// Keeps the states of finished scans for later scans. Making a state and getting its memory from
+// the kernel takes a tenth of the time of a short query.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -25,8 +25,9 @@ concept Keepable = requires(State& s)
         } -> std::convertible_to<bool>;
 };
 
-// A state is taken by the next scan of the same build of the same index. A state in use belongs to its query and is freed
-// with it. Together the kept states take no more than work_mem, or 1 MiB if that is more.
+// The next scan of the same build of the same index takes a kept state. A state in use belongs to
+// its query, and is freed with it. Together the kept states use at most work_mem, or 1 MiB if that
+// is more.
 template <Keepable State>
 class KeptStates {
   public:

@@ -22,7 +22,7 @@ MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Si
     if (PageIsNew(page))
         state = MetaState::empty;
     else if (!page::is_of(page, page::Kind::meta) &&
-             // What lies there in format 2 and before: four bytes for the kind, 1.
+             // Format 2 and earlier formats have a kind of four bytes there, with the value 1.
              !(page::tail_of(page)->id == page::tail_id && page::tail_of(page)->next == 1))
         state = MetaState::foreign;
     else

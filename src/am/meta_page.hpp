@@ -1,4 +1,5 @@
-// Block 0 of an index. Every access method's meta page begins with the same head; the rest is its own.
+// Block 0 of an index, the meta page. It begins with the same head for all access methods. The rest
+// depends on the access method.
 #pragma once
 
 #include "am/access_method.hpp"
@@ -11,8 +12,9 @@ constexpr BlockNumber meta_block = 0;
 struct MetaHead {
     uint32 magic;     // of the access method
     uint32 version;   // of the format
-    // Random, new with each build, so that a backend does not use what it kept of an earlier build. (The file is no such
-    // sign: TRUNCATE builds an index anew in the same file, if the transaction created it.)
+    // A random number, new with each build, so that a backend does not use what it has kept from an
+    // earlier build. (The file number cannot tell: if the transaction created the index, TRUNCATE
+    // builds it again in the same file.)
     uint64 build_id;
 };
 static_assert(sizeof(MetaHead) == 16);
@@ -27,8 +29,8 @@ enum class MetaState : uint8 {
     damaged,         // its values contradict each other or the table's column
 };
 
-// Copies the contents of the meta page and checks the head. The access method checks the rest, and what it finds is
-// `damaged`.
+// Copies the contents of the meta page and checks the head. The access method checks the rest, and
+// returns `damaged` if that is wrong.
 MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Size bytes);
 // Raises the error for a meta page that is not good.
 [[noreturn]] void report_bad_meta(Relation index, const AccessMethod& method, MetaState state,

@@ -1,4 +1,4 @@
-// What an operator class tells the access method: the metric, the type, limits.
+// The properties of an operator class that the access method needs: the metric, the type, limits.
 #pragma once
 
 #include "am/access_method.hpp"
@@ -25,7 +25,8 @@ struct Opclass {
     }
 };
 const Opclass& opclass_of(Relation index);
-// amvalidate. Support function 1 is the distance, support function 3 the Opclass, operator 1 the order.
+// amvalidate. Support function 1 is the distance, support function 3 returns the Opclass, and
+// operator 1 is the ordering operator.
 bool validate_opclass(Oid opclass, const AccessMethod& method);
 
 }   // namespace quiver::am

@@ -1,4 +1,5 @@
-// Index options, WITH (name = value): an access method has a struct of them and a table with a row for each.
+// Index options, WITH (name = value). An access method has a struct of options and a table with a
+// row for each.
 #pragma once
 
 #include "pg/pg.hpp"

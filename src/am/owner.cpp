@@ -13,7 +13,7 @@ extern "C" {
 
 namespace quiver::am {
 
-// To be called before the index is locked: a user without the right must not make others wait.
+// To be called before the index is locked: a user who may not use it must not make others wait.
 static void check_owner(Oid oid, const AccessMethod& method)
 {
     const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));

@@ -1,7 +1,8 @@
-// Removes the distance from plans that do not need it. A query with ORDER BY distance that does not select
-// the distance has it as a hidden column of the index scan, computed for every row. The scan returns the
-// rows in exact order, so nothing reads that column if there is only a LIMIT above the scan. To compute it
-// means to read the row's vector, out of line (TOAST) where it is wide: a third of such a query's time.
+// Removes the distance from plans that do not need it. If a query has ORDER BY distance but does
+// not select the distance, the index scan has it as a hidden column, and computes it for every row.
+// The scan returns the rows in exact order, so if there is only a LIMIT above the scan, nothing
+// reads that column. Computing it reads the row's vector, from the TOAST table if it is wide: a
+// third of the time of such a query.
 #include "pg/pg.hpp"
 
 #include "am/plan.hpp"
@@ -24,7 +25,7 @@ namespace {
 
 create_upper_paths_hook_type next_hook;
 
-// Is the column there only to be sorted by?
+// Is the column used only for sorting?
 bool is_hidden(PlannerInfo* root, Index ref)
 {
     ListCell* cell;
@@ -53,9 +54,9 @@ PathTarget* without_hidden_columns(PlannerInfo* root, const PathTarget* target)
     return result;
 }
 
-// A path that does without the hidden columns, if `path` is one of our index scans whose rows are returned
-// as they come; else null. WITH TIES, row locks and merges of several scans read the hidden columns; their paths
-// look different.
+// If `path` is one of our index scans, and its rows are returned as they come, returns a path
+// without the hidden columns; otherwise null. WITH TIES, row locks and merges of several scans read
+// the hidden columns; their paths look different.
 Path* without_distance(PlannerInfo* root, Path* path)
 {
     Path* scan =
@@ -88,7 +89,7 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
                     limit->subpath = scan;
                     limit->path.pathtarget = scan->pathtarget;
                 }
-            } else if (!root->parent_root) {   // as a cursor reads it
+            } else if (!root->parent_root) {   // a cursor without a LIMIT
                 if (Path* scan = without_distance(root, path))
                     lfirst(cell) = scan;
             }

@@ -1,4 +1,4 @@
-// Rows of the table: their TIDs, and those that an index should hold.
+// Rows of the table: conversion of their TIDs, and the rows that an index should hold.
 #pragma once
 
 #include "graph/layout.hpp"
@@ -24,8 +24,8 @@ inline ItemPointerData from_tid(graph::Tid t)
     return p;
 }
 
-// Calls f(tid, value) for each row that the snapshot sees and the index should hold: not those that its predicate excludes, nor
-// NULLs.
+// Calls f(tid, value) for each row that is visible to the snapshot and that the index should hold.
+// The index holds no rows that its predicate excludes, and no NULLs.
 template <class F>
 void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& f)
 {

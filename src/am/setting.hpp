@@ -1,4 +1,4 @@
-// Settings (GUCs) that every user may change with SET: each is defined by one call.
+// Settings (GUCs) that every user may change with SET. One call defines one setting.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -17,7 +17,7 @@ inline void define_setting(const char* name, double* variable, double default_va
     DefineCustomRealVariable(name, summary, detail, variable, default_value, min, max, PGC_USERSET,
                              0, nullptr, nullptr, nullptr);
 }
-// One of named values.
+// A setting with named values.
 inline void define_setting(const char* name, int* variable, int default_value,
                            const config_enum_entry* values, const char* summary,
                            const char* detail = nullptr)

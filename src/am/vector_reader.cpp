@@ -71,7 +71,7 @@ bool VectorReader::read_dense(struct varlena* value, graph::Value* to)
         codec_.prepare(rotated_.data());
         x = rotated_.data();
     } else if (x != plain_.data()) {
-        std::copy(x, x + n, plain_.begin());   // what pads it stays 0
+        std::copy(x, x + n, plain_.begin());   // the padding stays 0
         x = plain_.data();
     }
     to->dense = x;

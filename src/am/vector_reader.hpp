@@ -1,4 +1,4 @@
-// Turns the values of an indexed column, and queries, into what the graph compares.
+// Converts the values of an indexed column, and queries, into vectors as the graph compares them.
 #pragma once
 
 #include "am/operator_class.hpp"
@@ -18,12 +18,12 @@ class VectorReader {
           rotated_(codec.traits.rotated ? codec.traits.padded : 0)
     {
     }
-    // The value is valid until the next call. False for what is not indexed: the zero vector under cosine
-    // distance. An error for a sparsevec with too many elements.
+    // The value is valid until the next call. False if the value is not indexed: the zero vector
+    // under cosine distance. Raises an error for a sparsevec with too many elements.
     bool read(Datum value, graph::Value* to);
-    // As read(), but a query may be a sparsevec with any number of elements.
+    // Like read(), but a query may be a sparsevec with any number of elements.
     bool read_query(Datum value, graph::Value* to);
-    // The origin, which stands for a query without a direction.
+    // The origin, used for a query without a direction.
     graph::Value zero();
 
   private:
