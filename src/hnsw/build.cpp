@@ -1,7 +1,7 @@
-// CREATE INDEX. The build scans the table once and makes the graph in memory, in slots
-// of the same bytes as on disk; then its pages are written and logged in one pass. When the graph outgrows
-// maintenance_work_mem it is written early, the rest of the rows are inserted into the pages, and all of
-// them are logged at the end.
+// CREATE INDEX. The build scans the table once and makes the graph in memory, in slots with the
+// same bytes as on disk. Then it writes and logs the pages in one pass. If the graph outgrows
+// maintenance_work_mem, the build writes the pages early, inserts the rest of the rows into them,
+// and logs all pages at the end.
 #include "pg/pg.hpp"
 
 #include "am/operator_class.hpp"
@@ -28,7 +28,7 @@ extern "C" {
 
 namespace quiver::hnsw {
 
-// The meta page, and what the codec has learnt behind it.
+// Writes the meta page, and after it the codec's learnt parameters.
 static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& parameters)
 {
     const Page page = writer.next();
@@ -47,18 +47,18 @@ struct BuildState {
     IndexEncoding encoding;
     LevelDraw levels;
     am::VectorReader reader;
-    Owned<codec::Training> training;   // while rows are collected for the codec to learn from
+    Owned<codec::Training> training;   // set while the codec collects rows to learn from
     struct Waiting {
         ItemPointerData tid;
         float* x;   // rotated, CodecTraits::padded
     };
     Vec<Waiting> waiting;
     Vec<half> parameters;          // of the codec
-    MemoryContext context;         // of this, and of the reader's scratch memory
+    MemoryContext context;         // of this state, and of the reader's scratch memory
     MemoryContext graph_context;   // of the memory graph
-    graph::MemoryStore* memory;    // null once written
+    graph::MemoryStore* memory;    // null once it is written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
-    SlotStore* relation = nullptr;   // then
+    SlotStore* relation = nullptr;   // set from then on
     graph::Inserter<SlotStore>* relation_inserter = nullptr;
     double tuples = 0;
 
@@ -78,7 +78,7 @@ struct BuildState {
     }
 };
 
-// Writes the index with the graph as it is in memory, in the order of the ids.
+// Writes the index with the graph in memory, in the order of the ids.
 void write_graph(BuildState& b, bool log)
 {
     const graph::MemoryStore& store = *b.memory;
@@ -130,7 +130,7 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
     CHECK_FOR_INTERRUPTS();
 }
 
-// The codec learns from the rows that wait for that; then they are inserted.
+// Lets the codec learn from the waiting rows, then inserts them.
 void train(BuildState& b)
 {
     codec::Codec& codec = b.encoding.codec();
@@ -208,7 +208,7 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     return result;
 }
 
-// The init fork of an unlogged index: what it is after a crash.
+// Writes the init fork of an unlogged index. After a crash, PostgreSQL resets the index to it.
 void build_empty(Relation index)
 {
     const MetaData meta = new_meta(index);

@@ -1,4 +1,4 @@
-// hnsw_check(): verifies an index, and that it has the rows of its table.
+// hnsw_check(): verifies an index, and checks that it has the rows of its table.
 #include "pg/pg.hpp"
 
 #include "am/operator_class.hpp"
@@ -106,7 +106,8 @@ class Check {
         return good;
     }
 
-    // Reports rows that a new snapshot sees but the index lacks, or has in a node of another vector.
+    // Reports rows that are visible to a new snapshot, but that the index lacks, or has in a node
+    // with another vector.
     void table_to_index()
     {
         const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -183,13 +184,14 @@ QUIVER_FUNCTION(hnsw_check)
 {
     const Oid oid = PG_GETARG_OID(0);
     const bool heap_check = PG_GETARG_BOOL(1);
-    // Writers would make it see half of what they do. A standby can't lock them out: there, stop replay.
+    // The check would see half of a concurrent insert's changes, so it locks writers out. A standby
+    // cannot do that; there the user must pause replay.
     const LOCKMODE mode = RecoveryInProgress() ? AccessShareLock : ShareLock;
     const am::TableOfIndex t(oid, hnsw::access_method, mode);
     if (heap_check)
         t.need_valid();
 
-    // What an expression or predicate calls, it calls as the table's owner.
+    // Functions in the index's expression or predicate run as the table's owner.
     const am::AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
     (new (palloc(sizeof(hnsw::Check))) hnsw::Check(result, t.heap, t.index))->run(heap_check);

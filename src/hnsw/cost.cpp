@@ -1,6 +1,7 @@
-// What an index scan costs. A search visits about as many slots as it keeps, plus a few for each
-// layer; every slot is a page read at random and some arithmetic. The first ef_search rows are startup
-// cost, as they are found before the first of them is returned. Each further row costs further visits.
+// The cost of an index scan. A search visits about as many slots as it keeps, plus a few for each
+// layer. Each visit reads a page at random and does some arithmetic. Finding the first ef_search
+// rows is the startup cost, because the search finds them before it returns one. Each further row
+// costs further visits.
 #include "pg/pg.hpp"
 
 #include "graph/scan.hpp"
@@ -22,8 +23,8 @@ namespace quiver::hnsw {
 
 namespace {
 
-// False for an index that cannot be used, such as one of another format: a query of its table can be planned
-// without it. A warning says so to a query that would use it.
+// False for an index that cannot be used, such as one of another format. Queries of its table can
+// be planned without it. If a query would use the index, this raises a warning.
 bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
 {
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
@@ -37,8 +38,8 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
     return readable;
 }
 
-// Of reading a page at random. Neighbours are on pages of their own, and often cached: a search's pages are a small
-// part of the index that every search begins with.
+// The cost of reading a page at random. Neighbours are on different pages. Those are often cached,
+// because all searches begin in the same small part of the index.
 double cost_of_page(const IndexOptInfo* index)
 {
     double random_page_cost, sequential_page_cost;
@@ -47,20 +48,22 @@ double cost_of_page(const IndexOptInfo* index)
                     sequential_page_cost + (random_page_cost - sequential_page_cost) / 4);
 }
 
-// Of visiting a node: its page, its own distance, and one bit-sliced estimate for each neighbour.
+// The cost of visiting a node: its page, its own distance, and one bit-sliced estimate for each
+// neighbour.
 double cost_of_visit(const MetaData& meta, double page)
 {
     const double cpu =
         cpu_index_tuple_cost + cpu_operator_cost * (meta.dims / 64.0 + meta.degree / 4.0);
     double visit = page + cpu;
-    if (!meta.layout().sketched())   // reads the neighbours, of which the search met half before
+    if (!meta.layout().sketched())   // reads the neighbours; half of them were met before
         visit += meta.degree / 2.0 *
                  (page / 4 + cpu_index_tuple_cost +
                   cpu_operator_cost * meta.layout().code_bytes / 256.0);
     return visit;
 }
 
-// Of reading a row of the table to put it in order. Coarse codes leave that to do for most rows that a scan keeps.
+// The cost of reading a row of the table to put it in order. With coarse codes a scan must do that
+// for most of the rows that it keeps.
 double cost_of_rerank(const MetaData& meta, double page)
 {
     const bool most_rows =
@@ -75,7 +78,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
 {
     MetaData meta{};
     const bool readable = read_meta_for_planner(path, &meta);
-    // The index gives an order by one distance, and nothing else.
+    // The index can only return rows ordered by one distance.
     if (list_length(path->indexorderbys) != 1 || !readable) {
         *startup = *total = get_float8_infinity();
         *selectivity = 0;
@@ -90,7 +93,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const double rows = std::max(1.0, path->indexinfo->tuples);
     const double layers = std::max(0, meta.entry_level);
     const double ef = settings.ef_search;
-    // Visits beyond ef shrink as the graph does; at the end there is nothing left to visit.
+    // In a small graph there are fewer nodes to visit beyond ef: no more than there are rows.
     const double first = std::min(rows, 2 * ef) + layers * 3;
     const double most = settings.iterative_scan == static_cast<int>(graph::Iterate::off)
                             ? std::min(rows, ef)

@@ -10,7 +10,7 @@ extern const am::AccessMethod access_method;
 // Defines options and settings, and registers the access method. To be called once, when the library is loaded.
 void load();
 
-// Callbacks, as IndexAmRoutine has them.
+// The callbacks of IndexAmRoutine.
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);   // build.cpp
 void build_empty(Relation index);
@@ -25,7 +25,8 @@ void rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int n
 bool get_tuple(IndexScanDesc scan, ScanDirection direction);
 void end_scan(IndexScanDesc scan);
 
-// Phases of a build, for pg_stat_progress_create_index. (1 is PostgreSQL's own, "initializing".)
+// Phases of a build, for pg_stat_progress_create_index. (PostgreSQL defines phase 1,
+// "initializing".)
 constexpr int phase_load = 2;
 constexpr int phase_write = 3;
 

@@ -1,4 +1,4 @@
-// INSERT, and UPDATE: one row into an index that others use.
+// INSERT and UPDATE: inserts one row into an index that other processes use.
 #include "pg/pg.hpp"
 
 #include "am/operator_class.hpp"
@@ -18,7 +18,7 @@ namespace quiver::hnsw {
 
 namespace {
 
-// What a statement that inserts keeps from row to row.
+// The state that a statement keeps between the rows that it inserts.
 struct InsertState {
     MemoryContext context;
     MetaData meta;

@@ -84,7 +84,7 @@ SlotCounts count_slots(Relation index, const MetaData& meta, page::PageStore& st
     return counts;
 }
 
-// Bytes of the index per row: in all, in vectors, in neighbours' ids, in sketches.
+// Adds the bytes of the index per row: in total, in vectors, in neighbours' ids, and in sketches.
 void add_row_bytes(pg::ResultRow& row, const graph::Layout& layout, const SlotCounts& c,
                    int64 pages)
 {
@@ -209,8 +209,8 @@ QUIVER_FUNCTION(hnsw_stats)
     return row.tuple(fcinfo);
 }
 
-// hnsw_page_items(index, page): the slots of a raw page (from pageinspect's get_raw_page). A page does not describe the
-// form of its slots, so the index is an argument, too.
+// hnsw_page_items(index, page): the slots of a raw page (from pageinspect's get_raw_page). A page
+// does not describe the layout of its slots, so the index is an argument, too.
 QUIVER_FUNCTION(hnsw_page_items)
 {
     const MetaData meta = meta_for_owner(PG_GETARG_OID(0));

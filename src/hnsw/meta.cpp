@@ -14,7 +14,7 @@ extern "C" {
 
 namespace quiver::hnsw {
 
-// ---- of a new index ----
+// ---- a new index ----
 
 namespace {
 
@@ -36,13 +36,14 @@ uint32 dimensions_of_column(Relation index, const am::Opclass& opclass)
     return static_cast<uint32>(dims);
 }
 
-// Is there a codec of so many bits a dimension?
+// Is there a codec with this number of bits per dimension?
 bool is_vector_bits(int bits)
 {
     return codec::find_codec({codec::Form::dense, codec::Metric::l2, 1, static_cast<uint32>(bits)});
 }
 
-// What PostgreSQL cannot know: which options exclude each other, and what the operator class excludes.
+// Checks what PostgreSQL cannot check: options that exclude each other, or that the operator class
+// excludes.
 void check_options(const Options& options, const am::Opclass& opclass)
 {
     if (options.ef_construction < 2 * options.m)
@@ -119,11 +120,11 @@ MetaData new_meta(Relation index)
     return meta;
 }
 
-// ---- of an index that exists ----
+// ---- an existing index ----
 
 namespace {
 
-// Is there an encoding of these values? The checks that follow compute with it.
+// Is there an encoding with these values? The checks that follow compute with it.
 bool has_encoding(const MetaData& meta)
 {
     return codec::is_metric(meta.metric) && meta.form >= codec::Form::dense &&
@@ -133,7 +134,7 @@ bool has_encoding(const MetaData& meta)
            meta.degree % 4 == 0 && meta.tids >= 2 && meta.tids <= graph::Layout::max_tids;
 }
 
-// Are the slots where the encoding has them?
+// Does the slot layout match the encoding?
 bool fits_layout(const MetaData& meta)
 {
     const graph::Layout l = meta.layout();
@@ -154,7 +155,7 @@ bool has_known_graph(const MetaData& meta)
 bool fits_column(const MetaData& meta, Relation index)
 {
     const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
-    // Unknown where the column's type lost them after the index was built.
+    // The dimensions are unknown if the column's type lost them after the index was built.
     return dims <= 0 || meta.dims == static_cast<uint32>(dims);
 }
 
@@ -185,7 +186,7 @@ bool try_read_meta(Relation index, MetaData* to)
            look_at_meta(index, to) == am::MetaState::good;
 }
 
-// ---- the encoding, with what the codec has learnt ----
+// ---- the encoding, with the codec's learnt parameters ----
 
 IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncoding(meta)
 {

@@ -1,4 +1,4 @@
-// The meta page of an hnsw index: what the graph is, and where searches start. Format 3.
+// The meta page of an hnsw index: the parameters of the graph, and where searches start. Format 3.
 #pragma once
 
 #include "am/meta_page.hpp"
@@ -12,7 +12,7 @@ namespace quiver::hnsw {
 struct MetaData : am::MetaHead {
     codec::Metric metric;
     codec::Form form;
-    uint8 bits;   // of a dimension of a node's own vector
+    uint8 bits;   // per dimension of a node's own vector
     uint8 unused_byte;
     uint32 dims;
     uint32 m;
@@ -22,19 +22,19 @@ struct MetaData : am::MetaHead {
     uint32 slot_bytes;
     uint32 slots_per_page;
     uint64 rotation_seed;
-    uint32 tids;                    // that a node has room for
-    BlockNumber first_slot_block;   // behind the codec's parameters
+    uint32 tids;                    // most rows of a node
+    BlockNumber first_slot_block;   // after the codec's parameters
     graph::SlotId entry;
     int32 entry_level;
     graph::SlotId root;
-    uint32 deleted;   // slots that the last vacuum left deleted
+    uint32 deleted;   // slots that were deleted, but not freed, after the last vacuum
     // Chains of pages, or InvalidBlockNumber.
-    BlockNumber codec_parameters;   // what the codec has learnt
+    BlockNumber codec_parameters;   // learnt by the codec
     BlockNumber pending;            // for rows that wait to be inserted: none in this version
     // For filter columns: none in this version.
     uint32 filter_columns;
     BlockNumber filter_codes;
-    uint32 features;   // that a reader must know: none in this version
+    uint32 features;   // features that a reader must know: none in this version
     uint32 unused[8];
 
     graph::EncodingShape encoding() const
@@ -57,19 +57,20 @@ inline Size parameter_bytes(const codec::Codec& codec)
     return codec.parameter_count() * sizeof(half);
 }
 
-// The encoding of an index, with what its codec has learnt.
+// The encoding of an index, with the codec's learnt parameters.
 class IndexEncoding : public graph::Encoding {
   public:
-    // Of an index that is being built: the codec has learnt nothing yet.
+    // For an index that is being built: the codec has not learnt anything yet.
     explicit IndexEncoding(const MetaData& meta) : graph::Encoding(meta.encoding()) {}
     IndexEncoding(Relation index, const MetaData& meta);
 };
 
-// The meta data of an index that is to be built; an error if its column or its options do not allow that.
+// The meta data of an index that is to be built. Raises an error if its column or its options do
+// not allow it.
 MetaData new_meta(Relation index);
-// The meta data of an index, checked; an error unless this version can use it.
+// The meta data of an index, checked. Raises an error unless this version can use it.
 MetaData read_meta(Relation index);
-// For the planner, which must not fail: false if this version cannot use the index.
+// The same for the planner, which must not fail: false if this version cannot use the index.
 bool try_read_meta(Relation index, MetaData* to);
 
 }   // namespace quiver::hnsw

@@ -1,4 +1,5 @@
-// The options of an hnsw index, named as pgvector's. A new one is a member of Options and a row of the table.
+// The options of an hnsw index, with pgvector's names. Each is a member of Options and a row of the
+// table.
 #pragma once
 
 #include "am/option_table.hpp"

@@ -34,8 +34,9 @@ class Recall {
         of_row_ = AllocSetContextCreate(context_, "hnsw_recall", ALLOCSET_DEFAULT_SIZES);
     }
 
-    // Takes rows of the table as queries. Such a row is its own nearest row, which is easy to find. So one more is asked for,
-    // and the row itself is not counted. (Under inner product, others may be nearer.)
+    // Takes rows of the table as queries. Such a row is its own nearest row, which is easy to find.
+    // So each query asks for one more row, and the row itself is not counted. (Under inner product,
+    // other rows may be nearer.)
     void sample(int count)
     {
         sample_ = static_cast<size_t>(count);
@@ -95,10 +96,10 @@ class Recall {
     {
         return codec::traits_of(am::opclass_of(index_).metric);
     }
-    // The zero vector has no direction, so no row is nearer to it than another by cosine.
+    // The zero vector has no direction, so under cosine distance all rows are equally near to it.
     bool directed(Datum value) { return !metric().prepare || !std::isnan(distance(value, value)); }
 
-    // Calls f(value) for each row that belongs into the index, as the snapshot sees it.
+    // Calls f(value) for each row that is visible to the snapshot and belongs into the index.
     template <class F>
     void for_each_row(F&& f)
     {
@@ -131,8 +132,8 @@ class Recall {
         MemoryContextSwitchTo(old);
     }
 
-    // Runs all queries with this ef_search, as the executor does for LIMIT k. Returns how many of the nearest rows
-    // were found.
+    // Runs all queries with this ef_search, as the executor does for LIMIT k. Returns how many of
+    // the nearest rows it found.
     size_t search(int ef)
     {
         set_config_option("hnsw.ef_search", psprintf("%d", ef), PGC_USERSET, PGC_S_SESSION,
@@ -170,7 +171,7 @@ class Recall {
         key.sk_func = distance_;
         return key;
     }
-    // Takes rows until the k nearest of them are nearer than any that can still come.
+    // Takes rows until the k nearest of them are nearer than any row that can still come.
     void take_nearest(IndexScanDesc scan, Datum query)
     {
         ExprContext* of_row = GetPerTupleExprContext(executor_);
@@ -218,7 +219,7 @@ class Recall {
     uint64 seen_ = 0;
     Vec<Datum> queries_;
     Vec<KNearest<double>> exact_;
-    // Of one search().
+    // The state of one search().
     IndexInfo* info_ = nullptr;
     EState* executor_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
@@ -241,7 +242,7 @@ Datum recall(FunctionCallInfo fcinfo, bool given)
     const am::TableOfIndex t(oid, access_method, AccessShareLock);
     t.need_valid();
 
-    // What an expression or predicate calls, it calls as the table's owner.
+    // Functions in the index's expression or predicate run as the table's owner.
     const am::AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
     auto* r = new (palloc(sizeof(Recall))) Recall(result, t.heap, t.index, k);

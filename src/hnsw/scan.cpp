@@ -1,5 +1,5 @@
-// Index scans: rows in the order of their exact distances, which are computed from the table's rows
-// but for those whose place is certain by their bounds.
+// Index scans. They return rows in the order of their exact distances, which are computed from the
+// table's rows, except for rows whose place is certain from their bounds.
 #include "pg/pg.hpp"
 
 #include "hnsw/scan.hpp"
@@ -58,8 +58,8 @@ void start(IndexScanDesc scan, ScanState& s)
     pg::count_index_search(scan);
 
     graph::Value x;
-    // A query without a direction (NULL, the zero vector under cosine distance) is as near to one
-    // row as to any other.
+    // A query without a direction (NULL, or the zero vector under cosine distance) is equally near
+    // to all rows.
     s.null_query = (scan->orderByData->sk_flags & SK_ISNULL) ||
                    !s.reader.read_query(scan->orderByData->sk_argument, &x);
     if (s.null_query)
@@ -125,8 +125,8 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
         return false;
     last_scan.rows++;
     s.rows.give(tid);
-    // Rows come in exact order. The executor, which could put them in order, loses their ctid where it
-    // does, before the releases of late 2026 (so FOR UPDATE fails).
+    // Rows come in exact order. The executor could reorder them instead, but before the releases of
+    // late 2026 it loses the ctid of the rows that it reorders (so FOR UPDATE fails).
     scan->xs_recheck = scan->xs_recheckorderby = false;
     scan->xs_orderbynulls[0] = s.null_query;
     scan->xs_orderbyvals[0] = Float8GetDatum(distance);

@@ -1,4 +1,5 @@
-// The settings hnsw.*, named as pgvector's. A new one is a member of Settings and a row in settings.cpp.
+// The settings hnsw.*, with pgvector's names. Each is a member of Settings and a row in
+// settings.cpp.
 #pragma once
 
 namespace quiver::hnsw {

@@ -1,4 +1,4 @@
-// The store of the graph in an index: slots on a PageStore, the entry in the meta page.
+// The store of the graph in an index. A PageStore has the slots, and the meta page has the entry.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,8 @@ namespace quiver::hnsw {
 
 class SlotStore {
   public:
-    // building: the relation is new and nobody else sees it; its pages are logged when it is done.
+    // building: the relation is new, nobody else sees it, and its pages are logged when the build
+    // is done.
     SlotStore(Relation index, const MetaData& meta, const graph::Encoding& encoding,
               bool building = false)
         : encoding_(encoding), l_(encoding.layout()), pages_(index, meta.first_slot_block, meta.slot_bytes, building)
@@ -20,7 +21,7 @@ class SlotStore {
 
     const graph::Encoding& encoding() const { return encoding_; }
     page::PageStore& page_store() { return pages_; }
-    // A rescan or another insert.
+    // To be called before a rescan or another insert.
     void refresh(Relation index) { pages_.refresh(index); }
 
     // ---- graph::Store ----
@@ -70,8 +71,8 @@ class SlotStore {
         return pages_.create(
             [&](const char* record) { return room_of(graph::Slot(l_, record)); },
             [&](char* record) {
-                // Of a slot used before only the header is cleared: what lies beyond its degree is never
-                // looked at, and clearing it would be logged.
+                // If the slot was used before, clear only its header. Nobody reads links beyond the
+                // degree, and clearing them would make the WAL record larger.
                 std::memset(record, 0, sizeof(graph::SlotHeader));
                 f(graph::MutableSlot(l_, record));
             });
@@ -97,7 +98,8 @@ class SlotStore {
 
     // ---- graph::PagedStore, for VACUUM ----
 
-    // Pages that are read one after the other go through the strategy's ring; poll() is where VACUUM sleeps.
+    // From here on, pages that are read one after the other use the strategy's ring of buffers, and
+    // VACUUM sleeps in poll().
     void start_vacuum(BufferAccessStrategy strategy)
     {
         strategy_ = strategy;
@@ -138,7 +140,7 @@ class SlotStore {
                          is_usable(stamp) ? page::Room::usable : page::Room::later);
     }
 
-    // Calls the function with the meta data; what it changed is kept if it returns true.
+    // Calls the function with the meta data. If it returns true, its changes are kept.
     template <class F>
     bool change_meta(F&& f)
     {
@@ -155,7 +157,7 @@ class SlotStore {
   private:
     Relation index() const { return pages_.relation(); }
 
-    // ask_horizon() was called.
+    // May a slot with this stamp be used? ask_horizon() must have been called.
     bool is_usable(uint64_t stamp) const { return stamp == 0 || horizon_->removable(stamp); }
     void ask_horizon()
     {

@@ -1,4 +1,4 @@
-// VACUUM: its callbacks. What it does to the graph is in graph/lifecycle.hpp.
+// The callbacks of VACUUM. graph/lifecycle.hpp has the changes of the graph.
 #include "pg/pg.hpp"
 
 #include "am/rows.hpp"
@@ -15,10 +15,11 @@ namespace quiver::hnsw {
 
 namespace {
 
-// Marking deleted nodes takes one pass over the index; removing them from the graph takes two to five. A few deleted nodes
-// do not slow down searches, so a large index keeps them until there are more.
+// Marking deleted nodes takes one pass over the index; removing them from the graph takes two to
+// five. A few deleted nodes do not slow down searches, so a large index keeps them until there are
+// more.
 constexpr uint32 small_index = 1024;   // pages
-constexpr uint64 few = 128;            // fewer than one slot in so many
+constexpr uint64 few = 128;            // few: fewer than one slot in this number
 bool worth_while(SlotStore& store, uint64 deleted)
 {
     const uint64 slots = uint64{store.pages()} * store.slots_per_page();
@@ -80,7 +81,7 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
         const IndexEncoding encoding(meta);
         SlotStore store(info->index, meta, encoding);
         if (meta.deleted == 0 || !worth_while(store, meta.deleted))
-            return stats;   // nothing to report that ANALYZE does not know
+            return stats;   // ANALYZE knows all that could be reported
         stats = vacuum(info, stats, [](graph::Tid) { return false; });
     }
     stats->num_pages = RelationGetNumberOfBlocks(info->index);
