@@ -1,4 +1,5 @@
-// The layer of a scan that orders rows by bounds, alone: candidates and their bounds are made up.
+// Tests of Certify, the layer of a scan that orders rows by bounds, alone. Candidates and their
+// bounds are made up.
 #include <gtest/gtest.h>
 
 #include "graph/certify.hpp"
@@ -19,20 +20,20 @@ struct Node {
     bool deleted = false;   // since the search visited it
 };
 
-// What Certify stands on. Row r of node n is {n, r}.
+// The source and the bounder of a Certify. Row r of node n is {n, r}.
 struct World {
     BoundsKind kind{.refinable = false, .precise = true, .probabilistic = false};
     std::vector<Node> nodes;
     std::vector<std::vector<uint32_t>> batches;
     std::vector<size_t> most_rows;   // of each batch; if there is no number, there is no limit
     size_t batch = 0;                // the next one
-    bool ends = true;                // with the last batch, for sure
+    bool ends = true;                // is it known that the last batch is the last one?
     std::vector<FoundNode> found;
     std::vector<uint32_t> put_back_nodes, refined;
     std::vector<float> put_back_distances;
     int released = 0;
 
-    // ---- what hands out candidates ----
+    // ---- the source of candidates ----
 
     template <class Take>
     bool next_batch(size_t* most, Take&& take)
@@ -74,7 +75,7 @@ struct MadeUpBounds {
         k.probabilistic = k.probabilistic && reranked;
         return k;
     }
-    // Probabilistic ones are half as wide.
+    // Probabilistic bounds are half as wide.
     Bounds bounds(const FoundNode& node, float distance, bool probabilistic) const
     {
         EXPECT_EQ(distance, static_cast<float>(node.id) + 0.5f);
@@ -94,7 +95,7 @@ struct MadeUpBounds {
     void poll() const {}
 };
 
-// Rows as node * 10 + row, negative where the place is not certain.
+// Rows as node * 10 + row, negative if the place is not certain.
 using Rows = std::vector<int>;
 using Numbers = std::vector<uint32_t>;   // of nodes
 
@@ -128,7 +129,7 @@ struct Fixture : World {
     }
 };
 
-// Nodes are numbered from 1, as a 0 has no sign.
+// Nodes are numbered from 1, because 0 has no sign.
 const Node nobody{{1000, 1000}};
 
 TEST(Certify, RowsComeInTheOrderOfLowerBounds)
@@ -147,7 +148,7 @@ TEST(Certify, RowsAreCertainWhoseBoundsOverlapNoOther)
     // Bounds that touch do not overlap.
     Fixture touch({nobody, {{1, 2}}, {{2, 3}}, {{3, 3}}, {{3, 4}}});
     EXPECT_EQ(touch.all(), (Rows{10, 20, 30, 40, 0}));
-    // The wide bounds of one row reach over the rows behind its neighbour.
+    // The wide bounds of one row overlap the bounds of several rows after it.
     Fixture wide({nobody, {{1, 9}}, {{2, 3}}, {{4, 5}}, {{8, 8.5}}, {{9, 10}}});
     EXPECT_EQ(wide.all(), (Rows{-10, -20, -30, -40, 50, 0}));
     Fixture lost({nobody, {unknown}, {{2, 3}}});
@@ -171,7 +172,7 @@ TEST(Certify, LooseBoundsMakeNoRowCertain)
     EXPECT_EQ(f.all(), (Rows{-10, -20, 0}));
 }
 
-// Rows of one node can differ a little, as their code is the same.
+// Rows of one node have the same code, but can differ a little.
 TEST(Certify, RowsOfOneNodeAreNotCertain)
 {
     Fixture f({nobody, {{1, 2}, unknown, 3}, {{3, 5}}, {{5, 7}}});
@@ -187,7 +188,7 @@ TEST(Certify, RowsOfOneNodeAreNotCertain)
     EXPECT_TRUE(f.certify.batch_is_read());
 }
 
-// Nobody knows what the next batch has.
+// The next batch may have a row that overlaps it.
 TEST(Certify, TheLastRowOfABatchIsNotCertain)
 {
     Fixture f({nobody, {{1, 2}}, {{3, 4}}, {{5, 6}}, {{7, 8}}});
@@ -197,7 +198,7 @@ TEST(Certify, TheLastRowOfABatchIsNotCertain)
     EXPECT_EQ(f.all(), (Rows{10, -20, 30, -40}));
 }
 
-// What was not certain in one batch may be as far as rows of the next.
+// A row that was not certain in one batch may be as far as rows of the next batch.
 TEST(Certify, RowsOfTheBatchBeforeCanMakeARowUncertain)
 {
     Fixture f({nobody, {{1, 2}}, {{3, 6}}, {{5, 5.5}}, {{6, 8}}});
@@ -228,7 +229,7 @@ TEST(Certify, FineCodesAreReadOnlyAsFarAsBoundsOverlap)
     f.kind.refinable = true;
     f.certify.start(false, false);
     EXPECT_EQ(f.take(1), Rows{10});
-    EXPECT_EQ(f.refined, Numbers{1});   // by its fine code it does not overlap 2
+    EXPECT_EQ(f.refined, Numbers{1});   // with its fine bounds it does not overlap 2
     EXPECT_EQ(f.take(1), Rows{20});
     EXPECT_EQ(f.refined, (Numbers{1, 2}));
 }
@@ -240,7 +241,7 @@ TEST(Certify, FineCodesThatOverlapAreNotCertain)
     EXPECT_EQ(f.all(), (Rows{-10, -20, 30, 0}));
 }
 
-// Both bounds hold, so the narrower of each side does.
+// Both the coarse and the fine bounds hold, so the narrower one of each side holds.
 TEST(Certify, FineBoundsWidenNothing)
 {
     Fixture f({nobody, {{3, 5}, {1, 4}}, {{4, 6}, {5, 9}}, {{6, 7}, {6, 7}}});
@@ -273,7 +274,7 @@ TEST(Certify, StrictOrderLeavesTheRestToExactDistances)
     f.kind.precise = false;
     EXPECT_EQ(f.all(true, true), (Rows{-10, -20, -30}));
     EXPECT_EQ(f.all(true, false), Rows{-10});
-    // Precise bounds decide themselves, if they are there.
+    // Precise bounds decide by themselves, if they are finite.
     f.kind.precise = true;
     EXPECT_EQ(f.all(true, true), Rows{-10});
     f.nodes[2].bounds = unknown;
@@ -292,7 +293,7 @@ TEST(Certify, StrictOrderLeavesTheRestToFineCodes)
     f.batches = {{1}, {2, 3, 4, 5}};
     f.kind.refinable = true;
     EXPECT_EQ(f.all(true), (Rows{-10, 40, 30}));
-    EXPECT_EQ(f.refined, (Numbers{1, 2, 3, 4}));   // 5 is too late for sure
+    EXPECT_EQ(f.refined, (Numbers{1, 2, 3, 4}));   // 5 is certainly too late
 }
 
 TEST(Certify, ProbabilisticBoundsNeedExactDistances)
@@ -308,7 +309,8 @@ TEST(Certify, ProbabilisticBoundsNeedExactDistances)
     EXPECT_EQ(f.lows, (std::vector<double>{0, 3, 1000}));
 }
 
-// Their lower bounds say little: only the distances of rows that were returned make others late.
+// Probabilistic lower bounds tell little. So only distances of returned rows make other rows too
+// late.
 TEST(Certify, ProbabilisticBoundsAreComparedWithReturnedDistances)
 {
     Fixture f({nobody, {{6, 6}}, {{2, 2}}, {{3, 3}}, {{4, 4}}});
@@ -320,7 +322,7 @@ TEST(Certify, ProbabilisticBoundsAreComparedWithReturnedDistances)
     EXPECT_EQ(f.take(1), Rows{-10});
     f.certify.returned(3);
     EXPECT_EQ(f.take(9), (Rows{-30, -40}));
-    // Certain ones are not.
+    // Certain bounds are not compared with them.
     f.kind.probabilistic = false;
     f.batch = 0;
     f.certify.start(true, true);
@@ -355,7 +357,7 @@ TEST(Certify, WhatABatchHasLeftIsPutBack)
     EXPECT_EQ(f.take(1), Rows{10});
     EXPECT_TRUE(f.certify.next_batch());
     EXPECT_EQ(f.put_back_nodes, (Numbers{3, 2}));
-    EXPECT_EQ(f.put_back_distances, (std::vector<float>{3.5f, 2.5f}));   // the search's
+    EXPECT_EQ(f.put_back_distances, (std::vector<float>{3.5f, 2.5f}));   // from the search
     EXPECT_EQ(f.take(9), (Rows{30, 20, 40}));
     EXPECT_FALSE(f.certify.next_batch());
     EXPECT_EQ(f.put_back_nodes.size(), 2u);

@@ -39,7 +39,7 @@ struct Fixture : Rows {
     Inserter<MemoryStore> inserter;
     Scan<MemoryStore> scan;
     std::vector<std::vector<float>> rows;
-    std::vector<bool> certain;   // of the last search: is a row's place?
+    std::vector<bool> certain;   // of the last search: is the row's place certain?
     LevelDraw levels{3};
     Vec<float> floats;
     Vec<uint8_t> bits;
@@ -64,7 +64,8 @@ struct Fixture : Rows {
         *to = exact(asked, row_of(tid));
         return true;
     }
-    // Of a bit string, the signs are bits; of a sparse vector, what is far enough from 0 is there.
+    // Is the coordinate set? In a bit string, positive ones are. In a sparse vector, those far
+    // enough from 0.
     bool there(float x) const
     {
         return spec.form == Form::bits     ? x > 0
@@ -139,7 +140,7 @@ struct Fixture : Rows {
                : spec.metric == Metric::l2 ? std::sqrt(l2)
                                              : l2 / 2;
     }
-    // Rows and bounds, before exact distances are asked for.
+    // Rows and bounds, before exact distances are computed.
     std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef,
                                                   size_t limit, Iterate iterate = Iterate::strict)
     {
@@ -154,7 +155,7 @@ struct Fixture : Rows {
         }
         return got;
     }
-    // Checks the graph: what is wrong first, or "".
+    // Checks the graph. Returns the first problem, or "".
     std::string check()
     {
         std::string first;
@@ -173,7 +174,7 @@ struct Fixture : Rows {
         double good = 0;
         for (size_t n = 0; n < queries; n++) {
             std::vector<float> q = rows[rng() % rows.size()];
-            // Beside a row, not on it.
+            // Near a row, but not equal to it.
             double norm2 = 0;
             for (const float v : q)
                 norm2 += static_cast<double>(v) * v;
@@ -213,7 +214,7 @@ std::vector<float> gaussian(std::mt19937& rng, size_t dims, bool unit, float shi
     return x;
 }
 
-// Clustered, as embeddings are.
+// A clustered vector, like embeddings.
 std::vector<float> clustered(std::mt19937& rng, const std::vector<std::vector<float>>& centres,
                              bool unit)
 {
@@ -252,14 +253,14 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
     for (int i = 0; i < 2000; i++)
         f.add(clustered(rng, centres, unit));
     EXPECT_GE(f.recall(50, 100), c.m < 4 ? 0.9 : 0.99);
-    size_t nearer = 0, all = 0;   // than their likely bounds, of coarse codes
+    size_t nearer = 0, all = 0;   // rows nearer than their likely bounds; all rows
     for (int n = 0; n < 20; n++) {
         const auto q = clustered(rng, centres, unit);
         double last = -INFINITY, farthest = -INFINITY;
         std::set<size_t> seen;
         size_t i = 0, certain = 0;
         const auto got = f.search(q, 40, 2000);
-        // Of each, and the nearest of those from i on
+        // The exact distance of each row, and the least one from row i on
         std::vector<double> exact(got.size()), nearest(got.size() + 1, INFINITY);
         for (size_t j = got.size(); j-- > 0;) {
             exact[j] = f.exact(q, got[j].first);
@@ -276,8 +277,8 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
             }
             ASSERT_TRUE(seen.insert(row).second);
             last = bound;
-            // A row whose place is certain is not nearer than any before it, nor is one after it
-            // nearer than it is.
+            // If a row's place is certain, no row before it is farther, and no row after it is
+            // nearer.
             if (f.certain[i++]) {
                 certain++;
                 ASSERT_GE(distance, farthest);
@@ -288,7 +289,7 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
             } else
                 farthest = std::max(farthest, distance);
         }
-        // Of 12 bits the bounds of many overlap.
+        // With 12 bits, the bounds of many rows overlap.
         if (f.is_precise())
             EXPECT_GT(static_cast<double>(certain),
                       f.spec.bits == 12
@@ -296,12 +297,12 @@ TEST_P(Graph, FindsTheNearestInOrderOfTrueBounds)
                           : 0.8 * static_cast<double>(std::min<size_t>(got.size(), 20)));
         else
             EXPECT_EQ(certain, 0u);
-        EXPECT_GT(seen.size(), 100u);   // it went on beyond ef
+        EXPECT_GT(seen.size(), 100u);   // it continued beyond ef
         all += seen.size();
     }
-    // Three deviations: 1 of 741
+    // Three standard deviations: 1 in 741
     EXPECT_LE(nearer, all / 200) << all;
-    // Without strict order nothing is left out.
+    // Without strict order no row is dropped.
     EXPECT_EQ(f.search(clustered(rng, centres, unit), 40, 2001, Iterate::relaxed).size(), 2000u);
     EXPECT_EQ(f.search(clustered(rng, centres, unit), 40, 2000, Iterate::off).size(), 40u);
 }
@@ -368,14 +369,14 @@ TEST_P(Graph, TheCheckerFindsDamage)
     EXPECT_NE(f.check(), "");
 }
 
-// Rows whose nearest are all the same few: who comes late must still be found.
+// All rows have the same few nearest rows. Rows that are inserted late must still be found.
 TEST(Graph, HubsHideNobody)
 {
     Fixture f(Metric::l2, 600, 8, choose_fold, 64, Form::sparse);
     for (int i = 0; i < 600; i++) {
         std::vector<float> x(600);
         x[static_cast<size_t>(i)] =
-            static_cast<float>(i + 1);   // orthogonal, and longer and longer
+            static_cast<float>(i + 1);   // orthogonal, each longer than the one before
         f.add(x);
     }
     EXPECT_EQ(f.check(), "");
@@ -484,8 +485,8 @@ size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
     return lost;
 }
 
-// Small degrees, and ever new rows for old ones: the links to a row may be replaced again and again, until only nodes far
-// away link to it.
+// Degrees are small, and rows are replaced all the time. The links to a row may be replaced again
+// and again, until only nodes far away link to it.
 TEST(Graph, ChurnHidesNobody)
 {
     for (const bool sparse : {false, true}) {
@@ -518,7 +519,7 @@ TEST(Graph, ChurnHidesNobody)
     }
 }
 
-// Three rounds of deleting half and inserting as many.
+// Three rounds of deleting half of the rows and inserting as many.
 TEST(Graph, RepairKeepsRecall)
 {
     Fixture f(Metric::cosine, 96);
@@ -543,11 +544,11 @@ TEST(Graph, RepairKeepsRecall)
     const double churned = f.recall(400, 20, dead), built = fresh.recall(400, 20);
     EXPECT_GE(churned, built - 0.005);
     EXPECT_GE(churned, 0.95);
-    // Queries as far from the rows as these are long.
+    // The queries are as far from the rows as the rows are long.
     EXPECT_GE(f.recall(400, 20, dead, 1.0), fresh.recall(400, 20, none, 1.0) - 0.01);
 }
 
-// Nearly all at once, so that hardly a neighbour of a neighbour is left.
+// Nearly all rows are deleted at once, so that few neighbours of neighbours are left.
 TEST(Graph, RepairSurvivesDecimation)
 {
     for (const uint32_t m : {4u, 16u}) {
@@ -573,8 +574,8 @@ TEST(Graph, RepairSurvivesDecimation)
     }
 }
 
-// Where bounds overlap, exact distances are asked for: rows come in their order, each once, and a row
-// that is surely in its place is not asked for.
+// If bounds overlap, exact distances are computed: each row comes once, in exact order. The
+// distance of a row whose place is certain is not computed.
 TEST(Graph, RowsComeInExactOrder)
 {
     for (const Metric metric : {Metric::l2, Metric::cosine, Metric::ip, Metric::l1})
@@ -609,7 +610,7 @@ TEST(Graph, RowsComeInExactOrder)
                     EXPECT_TRUE(seen.insert(row).second);
                     EXPECT_TRUE(met.count(row));
                     const double exact = f.exact(f.asked, row);
-                    // As far as the exact sum here and the bounds of floats can tell.
+                    // Within the rounding errors of the exact sum here and of float bounds.
                     EXPECT_GE(exact, before - 1e-5 * std::fabs(exact) - 1e-5);
                     EXPECT_LE(distance, exact + 1e-5 * std::fabs(exact) + 1e-5);
                     before = std::max(before, exact);
@@ -617,12 +618,14 @@ TEST(Graph, RowsComeInExactOrder)
                 }
                 EXPECT_EQ(seen.size(), 100u);
             }
-            // Few of the nearest come too late to be in order, though ef is less than what is asked for.
+            // Few of the nearest rows are found too late, although ef is less than the number of
+            // rows.
             EXPECT_GE(good, 95u * queries) << static_cast<int>(metric) << " " << bits;
         }
 }
 
-// What a scan may take is its own affair: one that took all of it leaves the next one as much.
+// The limits hold for each scan alone: after a scan that reached its limits, the next one has the
+// same limits.
 TEST(Graph, ScansAreBoundedEachForItself)
 {
     Fixture f(Metric::l2, 16);
@@ -644,7 +647,8 @@ TEST(Graph, ScansAreBoundedEachForItself)
     EXPECT_EQ(rows(200000), bounded);
 }
 
-// With few links a node, all of them in use: what lost the last way to it still gets one.
+// Each node has few links, all of them in use. A node that lost the last link to it still gets
+// another one.
 TEST(Graph, SmallDegreesLoseNothing)
 {
     for (const int fold : {no_sketches, choose_fold})
@@ -663,7 +667,7 @@ TEST(Graph, SmallDegreesLoseNothing)
             }
 }
 
-// Random bytes in slots: searches and inserts end, and read nothing outside.
+// With random bytes in slots, searches and inserts end, and read nothing outside of the slots.
 TEST(Graph, DamagedSlotsDoNoHarm)
 {
     std::mt19937 rng(10);
@@ -701,7 +705,7 @@ TEST(Rotation, KeepsDistances)
         for (size_t i = 0; i < rx.size(); i++)
             after += (rx[i] - ry[i]) * (rx[i] - ry[i]);
         EXPECT_NEAR(after, before, 1e-5 * before) << dims;
-        // A single coordinate spreads over all.
+        // The rotation spreads a single coordinate over all of them.
         std::vector<float> e(dims, 0);
         e[0] = 1;
         r.apply(e.data(), rx.data());

@@ -1,6 +1,7 @@
-// A graph in memory on which several operations work at once, one call of the store at a time: before each call a
-// test may let another operation go on, or kill this one. Transactions have ids and snapshots as in PostgreSQL, and
-// a freed slot is used again as early as those permit. So each run is a possible run of PostgreSQL, but repeatable.
+// A graph in memory for tests with several operations at once. They take turns, one call of the
+// store at a time: before each call, a test may let another operation continue, or kill this one.
+// Transactions have ids and snapshots as in PostgreSQL, and a freed slot is used again as early as
+// these permit. So each run is a possible run of PostgreSQL, but repeatable.
 #pragma once
 
 #include <algorithm>
@@ -18,10 +19,11 @@
 
 namespace quiver::graph::test {
 
-// Thrown out of a call of the store: the operation's process is gone.
+// Thrown by a call of the store: the operation's process has crashed.
 struct Crash {};
 
-// A thread that runs one operation after another, each only while resume() waits for it.
+// A thread that runs one operation after another. An operation runs only while resume() waits for
+// it.
 class Fiber {
   public:
     Fiber() : thread_([this] { loop(); }) {}
@@ -42,7 +44,7 @@ class Fiber {
         killed_ = false;
     }
     bool running() const { return running_; }
-    // Lets the operation make so many more calls, unless it ends before. False: it has ended.
+    // Lets the operation make this number of further calls, or end before. False: it has ended.
     bool resume(uint64_t calls)
     {
         if (running_) {
@@ -52,14 +54,14 @@ class Fiber {
         }
         return running_;
     }
-    // Its next call does not take place, and it ends.
+    // Ends the operation in place of its next call.
     void kill()
     {
         killed_ = true;
         resume(0);
     }
 
-    // By the operation, before each call.
+    // The operation calls this before each call of the store.
     void step()
     {
         if (left_ == 0 && !killed_) {
@@ -94,15 +96,15 @@ class Fiber {
 // The pages, the entry, the transactions.
 class SharedGraph {
   public:
-    // What lasts, so that a test can go back to it.
+    // The permanent state, so that a test can restore it.
     struct State {
         std::vector<uint64_t> words;
         SlotId size = 0;
         Entry entry;
         uint64_t next_id = 10;
-        std::vector<bool> room;   // pages that a free slot is looked for in
+        std::vector<bool> room;   // pages that are searched for a free slot
     };
-    // id 0: it only reads.
+    // id 0: the transaction only reads.
     struct Transaction {
         uint64_t id, xmin;
     };
@@ -122,7 +124,7 @@ class SharedGraph {
     uint32_t slots_per_page() const { return per_page_; }
     uint32_t pages() const { return s_.size / per_page_; }
 
-    // When the slot was written last.
+    // Notes the time at which the slot was written.
     void note_written(SlotId id)
     {
         written_.resize(std::max<size_t>(written_.size(), s_.size));
@@ -146,7 +148,7 @@ class SharedGraph {
     }
     void end(InFlight t) { running_.erase(t); }
     bool idle() const { return running_.empty(); }
-    // The least id in flight, or the next one.
+    // The least id of a running transaction, or the next id.
     uint64_t oldest_id() const
     {
         uint64_t id = s_.next_id;
@@ -155,7 +157,7 @@ class SharedGraph {
                 id = std::min(id, t.id);
         return id;
     }
-    // Who has this id or a later one is seen by no snapshot.
+    // No snapshot sees transactions with this id or a later one.
     uint64_t horizon() const
     {
         uint64_t id = oldest_id();
@@ -185,7 +187,7 @@ class SharedGraph {
         if (usable.empty()) {
             usable.push_back(s_.size);
             s_.size += per_page_;
-            // Moved, so that the sanitizer sees who still looks at the old place.
+            // Moves the slots, so that the sanitizer reports code that still uses the old place.
             std::vector<uint64_t> words(size_t{s_.size} * l_.slot_bytes / sizeof(uint64_t));
             std::copy(s_.words.begin(), s_.words.end(), words.begin());
             s_.words.swap(words);
@@ -197,8 +199,8 @@ class SharedGraph {
         return id;
     }
 
-    Rng* pick = nullptr;   // which of the free slots is taken; null: the first
-    uint64_t reused = 0;   // slots that were used before
+    Rng* pick = nullptr;   // chooses the free slot; null: the first
+    uint64_t reused = 0;   // slots that were used again
 
   private:
     const Encoding& encoding_;
@@ -210,7 +212,8 @@ class SharedGraph {
     uint64_t clock_ = 0;
 };
 
-// What one operation sees of it, as a backend its relation. Without a fiber nobody comes between.
+// One operation's view of the graph, like a backend's relation. Without a fiber nothing interrupts
+// it.
 class InterleavingStore {
   public:
     explicit InterleavingStore(SharedGraph& graph, Fiber* fiber = nullptr)
@@ -270,7 +273,7 @@ class InterleavingStore {
             return was;
         });
     }
-    // None of these does anything that others could see.
+    // These calls do nothing that other operations could see.
     void prefetch(SlotId) {}
     void release() {}
     void poll() {}
@@ -326,10 +329,11 @@ class InterleavingStore {
         call("note_room", page, [&] { g_.state().room[page] = true; });
     }
 
-    // If set, told of each call: its name, and the slot or page; and of a slot that was written: before and after.
+    // If set, these are called for each call, with its name and the slot or page, and for each
+    // written slot, with its old and new contents.
     std::function<void(const char*, uint32_t)> on_call;
     std::function<void(const Slot&, const Slot&)> on_write;
-    // Operations that never end are found by this.
+    // The number of calls, to find operations that never end.
     uint64_t calls = 0;
     static constexpr uint64_t most_calls = 200000;
 
@@ -339,7 +343,7 @@ class InterleavingStore {
     {
         return call(name, no_slot, f);
     }
-    // Calls within a call, as of stamp() while a slot is locked, are part of it.
+    // A call within a call, such as stamp() while a slot is locked, is part of the outer call.
     template <class F>
     std::invoke_result_t<F&> call(const char* name, uint32_t about, F&& f)
     {
@@ -359,7 +363,7 @@ class InterleavingStore {
         const Depth depth(depth_);
         return f();
     }
-    // A change is kept only if the function says so.
+    // A change is kept only if the function returns true.
     template <class F>
     bool keep_if(SlotId id, F&& f)
     {

@@ -1,8 +1,10 @@
-// Inserts, scans and vacuums of one graph at the same time, and their crashes (graph/lifecycle.hpp). On a store that
-// lets other operations run before any call: all pairs of operations on small graphs, and random runs.
+// Tests of inserts, scans and vacuums of one graph at the same time, and of their crashes
+// (graph/lifecycle.hpp). They use a store that lets other operations run before any call: all pairs
+// of operations on small graphs, and random runs.
 //
-// QUIVER_INTERLEAVINGS: random runs of each shape, QUIVER_SEED: the first of them. QUIVER_PAIRS: of each pair of
-// operations, so many schedules in which both are interrupted. QUIVER_TRACE: every call is printed.
+// QUIVER_INTERLEAVINGS is the number of random runs of each shape, and QUIVER_SEED the first of
+// them. QUIVER_PAIRS is the number of schedules of each pair of operations in which both are
+// interrupted. With QUIVER_TRACE every call is printed.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +24,7 @@ uint64_t setting(const char* name, uint64_t otherwise)
     return value ? std::strtoull(value, nullptr, 10) : otherwise;
 }
 
-// Sanitizers take some ten times as long.
+// With sanitizers the tests take about ten times as long.
 #ifdef QUIVER_ASSERTIONS
 constexpr uint64_t share = 5;
 #else
@@ -47,7 +49,7 @@ enum class What {
     scan,
     vacuum_one,
     vacuum_half,
-    vacuum_entry,   // its node, and that of the root
+    vacuum_entry,   // deletes the node of the entry and that of the root
     vacuum_all,
     put_off,        // a vacuum of half that finds it is not worth while yet
 };
@@ -135,7 +137,7 @@ struct SmallGraph {
     Geometry geometry;
     size_t rows;
     uint32_t seed;
-    enum { different, equal, half_marked } kind;   // half_marked: as deleted, but nothing more was done
+    enum { different, equal, half_marked } kind;   // half_marked: vacuum ended after marking half
 };
 const SmallGraph small_graphs[] = {
     {"an empty index", {2, 2, 1, 8}, 0, 1, SmallGraph::different},
@@ -155,7 +157,7 @@ class Lifecycle : public testing::TestWithParam<Shape> {
     {
         for (const SmallGraph& g : small_graphs) {
             if (g.rows > 7 && GetParam().form == Form::sparse)
-                continue;   // the other form without sketches does
+                continue;   // the other form without sketches is enough
             World w(GetParam(), g.geometry);
             std::mt19937 rng(g.seed);
             const Vector same = w.random_vector(rng);
@@ -171,13 +173,13 @@ class Lifecycle : public testing::TestWithParam<Shape> {
             f(w, w.keep());
         }
         EXPECT_GT(runs_, 0u);
-        // Only where an insert had no other choice, or a vacuum overtook a scan
+        // Excused: an insert had no other choice, or a vacuum overtook a scan.
         EXPECT_LE(excused_, runs_ / 2000);
         EXPECT_LE(gave_up_, runs_ / 40);
     }
 
-    // Runs operations in turns, those that are left to their ends, and checks the graph. False: one of them ended
-    // before its turn did.
+    // Runs operations in turns, then runs those that are left to their ends, and checks the graph.
+    // False: an operation ended before its turn did.
     bool run(World& w, const World::Base& base, const std::vector<What>& whats,
              const std::vector<Turn>& turns)
     {
@@ -202,7 +204,7 @@ class Lifecycle : public testing::TestWithParam<Shape> {
             report(w.error, whats, turns);
         return all;
     }
-    // Of an operation that runs alone
+    // The number of calls of an operation that runs alone.
     uint64_t calls_of(World& w, const World::Base& base, What what)
     {
         w.restore(base);
@@ -212,7 +214,7 @@ class Lifecycle : public testing::TestWithParam<Shape> {
     }
 
   private:
-    // Of each kind the first only
+    // Reports only the first error of each kind.
     void report(const std::string& error, const std::vector<What>& whats,
                 const std::vector<Turn>& turns)
     {
@@ -234,7 +236,7 @@ class Lifecycle : public testing::TestWithParam<Shape> {
     std::set<std::string> seen_;
 };
 
-// An operation runs for i calls, another one to its end, for each i.
+// For each i: one operation makes i calls, then another one runs to its end.
 TEST_P(Lifecycle, OneOperationInsideAnother)
 {
     on_small_graphs([&](World& w, const World::Base& base) {
@@ -246,8 +248,8 @@ TEST_P(Lifecycle, OneOperationInsideAnother)
     });
 }
 
-// A vacuum, and then an insert, while an insert or a scan waits that has seen what was there before. The second
-// insert ends, or it waits, too, and crashes at last.
+// A vacuum and then an insert run while an insert or a scan waits that has seen the graph before
+// them. The second insert ends, or it also waits, and crashes in the end.
 TEST_P(Lifecycle, VacuumAndReuseInsideAnother)
 {
     on_small_graphs([&](World& w, const World::Base& base) {
@@ -260,7 +262,8 @@ TEST_P(Lifecycle, VacuumAndReuseInsideAnother)
                     for (uint64_t i = 0;; i += share) {
                         if (!run(w, base, {a, b, c}, {{0, i}, {1, to_the_end}, {2, to_the_end}}))
                             break;
-                        // In an empty graph it has a slot after three calls, and is the entry after four.
+                        // In an empty graph it has a slot after three calls, and is the entry after
+                        // four.
                         const uint64_t j = rng() % 2 ? 3 : 1 + rng() % 16;
                         run(w, base, {a, b, c},
                             {{0, i}, {1, to_the_end}, {2, j}, {0, to_the_end}, {2, 0, true}});
@@ -281,7 +284,7 @@ TEST_P(Lifecycle, CrashesLoseNothing)
     });
 }
 
-// Both are interrupted, and one of them may crash: all schedules, or so many of them.
+// Both are interrupted, and one of them may crash: all schedules, or QUIVER_PAIRS of them.
 TEST_P(Lifecycle, TwoOperationsTakeTurns)
 {
     const uint64_t most = setting("QUIVER_PAIRS", 25 / share);
@@ -321,7 +324,7 @@ class RandomRun {
             w_.insert(w_.add_row(vector(), level()));
     }
 
-    // Some operations at once, till all have ended.
+    // Runs some operations at once, until all have ended.
     void round()
     {
         std::vector<std::unique_ptr<Operation>> operations;
@@ -330,7 +333,7 @@ class RandomRun {
             operations.push_back(operation());
             speed.push_back(rng_() % 2 ? 8 : 1);
         }
-        const uint32_t crashes = rng_() % 3 == 0 ? 10 + rng_() % 100 : 0;   // one in so many turns
+        const uint32_t crashes = rng_() % 3 == 0 ? 10 + rng_() % 100 : 0;   // mean turns per crash
         const uint32_t longest = rng_() % 2 ? 8 : 120;
         const Operation* vacuum = nullptr;   // there is only one at a time
         while (w_.error.empty()) {
@@ -411,7 +414,7 @@ class RandomRun {
 TEST_P(Lifecycle, RandomInterleavings)
 {
     const uint64_t first = setting("QUIVER_SEED", 1), count = setting("QUIVER_INTERLEAVINGS", 500 / share);
-    std::map<std::string, std::pair<size_t, std::string>> failures;   // of each kind, and the first
+    std::map<std::string, std::pair<size_t, std::string>> failures;   // number and first, by kind
     size_t excused = 0, reused = 0, gave_up = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
         std::mt19937 rng(static_cast<uint32_t>(seed));
@@ -458,7 +461,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Lifecycle, testing::ValuesIn(shapes),
 
 constexpr Shape sketches = {"sketches", Form::dense, Metric::l2, 6, 1};
 
-// Two sessions saw an empty index, whatever the levels of their nodes.
+// Two sessions see an empty index. Their nodes have any levels.
 TEST(LifecycleCases, FirstInsertsMeet)
 {
     for (const int a : {0, 2})
@@ -479,7 +482,7 @@ TEST(LifecycleCases, FirstInsertsMeet)
                 }
 }
 
-// The entry was read, and is no node any more when it is visited.
+// The entry is no longer a node when it is visited.
 TEST(LifecycleCases, StaleEntriesAreReadAgain)
 {
     for (const bool scans : {true, false})
@@ -501,7 +504,8 @@ TEST(LifecycleCases, StaleEntriesAreReadAgain)
         }
 }
 
-// Each row is found as soon as it is there, wherever the vacuum that deletes all others is, and if it crashes.
+// Each row is found as soon as it is inserted, at whatever step the vacuum is that deletes all
+// others, even if that vacuum crashes.
 TEST(LifecycleCases, RowsAreFoundThatComeWhileAllAreDeleted)
 {
     for (const bool crashes : {false, true})
@@ -528,7 +532,7 @@ TEST(LifecycleCases, RowsAreFoundThatComeWhileAllAreDeleted)
         }
 }
 
-// Nodes of equal rows do not link only to each other, also when rows come and go.
+// Nodes of equal rows do not link only to each other, even after rows are inserted and deleted.
 TEST(LifecycleCases, EqualRowsAreNoIsland)
 {
     for (const uint32_t rows : {60u, 1000u})
@@ -549,7 +553,7 @@ TEST(LifecycleCases, EqualRowsAreNoIsland)
             const auto is_same = [&](SlotId id) {
                 return w.rows[*w.rows_of(id).begin()].x == same;
             };
-            size_t nodes = 0, islands = 0;   // that link to equal ones only
+            size_t nodes = 0, islands = 0;   // nodes that link only to equal ones
             for (SlotId id = 0; id < w.graph.state().size; id++) {
                 const Slot slot = w.graph.slot(id);
                 const SlotHeader& h = slot.header();
@@ -565,12 +569,12 @@ TEST(LifecycleCases, EqualRowsAreNoIsland)
         }
 }
 
-// Inserts compete for the few places of few nodes. Each ends.
+// Inserts compete for the few places of few nodes. Each insert ends.
 TEST(LifecycleCases, InsertsThatCompeteEnd)
 {
     constexpr Shape few[] = {{"sketches", Form::dense, Metric::l2, 2, 1},
                              {"bits", Form::bits, Metric::hamming, 64, 1}};
-    uint64_t most = 0;   // calls of one
+    uint64_t most = 0;   // calls of one insert
     for (const Shape& shape : few)
         for (uint32_t seed = 1; seed <= 220 / share; seed++) {
             std::mt19937 rng(seed);
@@ -607,7 +611,7 @@ TEST(LifecycleCases, InsertsThatCompeteEnd)
     EXPECT_LT(most, 1000u);
 }
 
-// The next vacuum takes out what one was not worth while for.
+// If a vacuum leaves deleted nodes because they are too few, the next one frees them.
 TEST(LifecycleCases, DeletionsThatArePutOffAreMadeUpFor)
 {
     World w(sketches, {4, 4, 1, 16});
@@ -634,7 +638,8 @@ TEST(LifecycleCases, DeletionsThatArePutOffAreMadeUpFor)
     EXPECT_EQ(w.error, "");
 }
 
-// Beside transactions that overlap each other all the time, a vacuum frees what was deleted before they began.
+// While transactions run that overlap each other all the time, a vacuum frees nodes that were
+// deleted before they began.
 TEST(LifecycleCases, VacuumFreesBesideOverlappingTransactions)
 {
     World w(sketches, {4, 4, 1, 16});
@@ -665,7 +670,7 @@ TEST(LifecycleCases, VacuumFreesBesideOverlappingTransactions)
     EXPECT_EQ(w.error, "");
 }
 
-// What is freed while nobody is at work can be used at once.
+// Slots that are freed while no other operation runs can be used at once.
 TEST(LifecycleCases, FreedSlotsAreUsedByTheNextTransaction)
 {
     World w(sketches, {4, 4, 1, 16});
@@ -680,8 +685,8 @@ TEST(LifecycleCases, FreedSlotsAreUsedByTheNextTransaction)
     EXPECT_EQ(w.graph.state().size, size);
 }
 
-// While a scan is at work, a node that it may have visited gets a link to another, and then the only other link to that is
-// removed.
+// While a scan runs, a node that it may have visited gets a link to another node. Then the only
+// other link to that node is removed.
 TEST(LifecycleCases, ScansFindNodesThatOthersLinkToMeanwhile)
 {
     for (const Shape& shape : shapes) {
@@ -713,7 +718,7 @@ TEST(LifecycleCases, ScansFindNodesThatOthersLinkToMeanwhile)
     }
 }
 
-// A scan that met a link to a node before that was freed still follows the node's links.
+// A scan that met a link to a node before the node was freed still follows the node's links.
 TEST(LifecycleCases, LinksOfFreedNodesAreFollowed)
 {
     for (const Shape& shape : shapes) {
@@ -750,8 +755,8 @@ TEST(LifecycleCases, LinksOfFreedNodesAreFollowed)
     }
 }
 
-// A vacuum crashes before it has marked a node's upper slots; the next one has to keep those, as an insert may have
-// met them alive, and also the slots below them.
+// A vacuum crashes before it has marked a node's upper slots. The next vacuum has to retain these
+// slots, because an insert may have met them alive, and also the slots below them.
 TEST(LifecycleCases, UpperSlotsKeepLowerOnes)
 {
     for (uint64_t i = 0;; i++) {
@@ -787,7 +792,7 @@ struct Crafted : World {
         return craft(x);
     }
     void start_at(SlotId id) { quiet.replace_entry({}, {id, 0, id}); }
-    // All link to each other.
+    // Nodes that all link to each other.
     std::vector<SlotId> group(const Vector& x)
     {
         std::vector<SlotId> ids;
@@ -800,7 +805,8 @@ struct Crafted : World {
         return ids;
     }
     void unlink_last(SlotId id) { graph.slot(id).header().degree--; }
-    // A vacuum of that node's row, with all rows found before each call and in the end, if it crashes, too.
+    // Vacuums that node's row. Checks that all rows are found before each call and in the end, also
+    // if the vacuum crashes.
     void vacuum_step_by_step(SlotId id)
     {
         const Base base = keep();
@@ -834,8 +840,9 @@ TEST(LifecycleCases, TheRootMovesWhenAllIsReached)
     w.vacuum_step_by_step(root);
 }
 
-// Only a deleted node links from one group of nodes to the other, and no node has room for more links. In the second group
-// all nodes link to each other; or, with `star`, one node links to all others, and they link only to it.
+// Only a deleted node links from one group of nodes to the other, and no node has room for more
+// links. In the second group all nodes link to each other. With `star`, one node links to all
+// others, and they link only to it.
 void separate_groups(bool star, bool by_searches)
 {
     Crafted w;
@@ -849,7 +856,7 @@ void separate_groups(bool star, bool by_searches)
             w.link(b[static_cast<size_t>(i)], {b[0]});
     } else
         b = w.group(w.there);
-    const SlotId bridge = w.craft(w.rows[0].x);   // so near that its link is not the one to give up
+    const SlotId bridge = w.craft(w.rows[0].x);   // so near that the link to it is not given up
     w.unlink_last(a[0]);
     w.link(a[0], {bridge});
     w.link(bridge, {b[0], a[4]});   // the repair of a[0] takes the nearer one
@@ -862,7 +869,8 @@ void separate_groups(bool star, bool by_searches)
             });
     w.check_rows();
     ASSERT_EQ(w.error, "");
-    // Marked before an insert began, it could be freed; but the insert may be that of a node of the second group.
+    // The node was marked before an insert began, so it could be freed. But the insert may be that
+    // of a node of the second group.
     const World::Base base = w.keep();
     w.delete_rows(w.rows_of(bridge));
     w.vacuum(false);
@@ -883,7 +891,8 @@ TEST(LifecycleCases, NodesWithoutRoomAreReached)
             separate_groups(star, by_searches);
 }
 
-// While a vacuum is at work, an insert adds a page. Only a node that is deleted then links to the new node on it.
+// While a vacuum runs, an insert adds a page. Only a node that is then deleted links to the new
+// node on that page.
 TEST(LifecycleCases, NodesOnNewPagesAreReached)
 {
     for (uint64_t i = 1;; i++) {

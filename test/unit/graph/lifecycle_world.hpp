@@ -1,5 +1,6 @@
-// A table of vectors and its graph on the interleaving store: the operations of sessions, each of which stops at any
-// call of the store, and what must hold whenever nobody is at work.
+// A table of vectors and its graph on the interleaving store: the operations of sessions, which can
+// be stopped at any call of the store, and the conditions that hold whenever no operation is
+// running.
 #pragma once
 
 #include <cstdlib>
@@ -46,7 +47,7 @@ struct Geometry {
 
 using Vector = std::vector<float>;
 
-// A vector as the graph takes it.
+// A vector as the graph expects it.
 struct Converted {
     std::vector<float> floats;
     std::vector<int32_t> indices;
@@ -76,7 +77,8 @@ struct Converted {
     }
 };
 
-// aborted: its insert crashed. Dead rows, those and deleted ones, are in the graph till a vacuum removes them.
+// aborted: the row's insert crashed. Aborted and deleted rows are dead. They are in the graph until
+// a vacuum removes them.
 enum class RowState { planned, inserting, committed, aborted, deleted };
 
 struct Row {
@@ -110,7 +112,7 @@ class World {
         given_up = excused = 0;
         gave_up = false;
     }
-    // What went wrong first is kept.
+    // Keeps the first error.
     void fail(const std::string& what)
     {
         if (error.empty() && traces()) {
@@ -173,7 +175,7 @@ class World {
     {
         return rows_that([](const Row& r) { return r.is_dead() && !r.removed; });
     }
-    // Of the node that has slot `id`
+    // The rows of the node that has slot `id`.
     std::set<size_t> rows_of(SlotId id)
     {
         std::set<size_t> some;
@@ -215,7 +217,7 @@ class World {
         given_up = 0;
         return result;
     }
-    // All rows that a scan returns which reads on till the end.
+    // All rows that a scan returns if it is read to the end.
     std::set<size_t> scan_all(Scan<InterleavingStore>& by, const Vector& q)
     {
         std::set<size_t> got;
@@ -231,7 +233,7 @@ class World {
         return got;
     }
 
-    // A node as the test wants it, of a new row that is committed: without links.
+    // Makes a node without links for a new, committed row.
     SlotId craft(Vector x)
     {
         const size_t row = add_row(std::move(x));
@@ -264,10 +266,11 @@ class World {
         graph.note_written(from);
     }
 
-    // ---- what must hold ----
+    // ---- conditions that must hold ----
 
-    // A row is not found, or a node not reached. An insert that has no other choice replaces a link to a deleted node:
-    // what only that node links to is lost until the next vacuum.
+    // Reports that a row is not found, or a node not reached. This is excused if an insert that had
+    // no other choice replaced a link to a deleted node: nodes to which only that node links are
+    // lost until the next vacuum.
     void lose(const std::string& what)
     {
         if (given_up > 0)
@@ -275,7 +278,8 @@ class World {
         else
             fail(what);
     }
-    // Are all committed rows found, from far away and from the vectors of some of them? Others may be at work.
+    // Are all committed rows found, by a query far away and by the vectors of some of the rows?
+    // Other operations may be running.
     void check_rows(size_t most_scans = 12)
     {
         const std::set<size_t> all = committed();
@@ -294,7 +298,8 @@ class World {
                 check(rows[row].x, "row " + std::to_string(row));
     }
 
-    // Does the checker find nothing? Before a vacuum it may find nodes of crashed inserts to which nothing links.
+    // Does the verifier find nothing? Before a vacuum it may find nodes of crashed inserts to which
+    // no node links.
     void check_graph(bool before_vacuum)
     {
         quiet.count_pages();
@@ -332,8 +337,8 @@ class World {
         return shape.form == Form::sparse && slot.header().length > layout.code_bytes;
     }
 
-    // Nodes that can be reached, also deleted ones, do not link to free slots: an insert that uses such a slot next would
-    // believe that another node links to its own.
+    // Nodes that can be reached, including deleted ones, do not link to free slots. An insert that
+    // uses such a slot next would conclude that another node links to its own.
     void check_links()
     {
         std::set<SlotId> seen;
@@ -347,7 +352,7 @@ class World {
             if (const Slot slot = graph.slot(id);
                 (slot.header().state == SlotState::live && slot.header().level > 0) ||
                 (slot.header().state == SlotState::deleted && slot.stamp() > graph.oldest_id()))
-                go(id);   // an insert may yet link to such a deleted node
+                go(id);   // an insert may still link to such a deleted node
         while (!todo.empty()) {
             const Slot slot = graph.slot(todo.back());
             const std::string from = "slot " + std::to_string(todo.back());
@@ -375,7 +380,8 @@ class World {
         }
     }
 
-    // After a vacuum that nothing disturbed: is each slot known to be free, or part of a live node?
+    // After a vacuum that nothing interrupted: is each slot known to be free, or part of a live
+    // node?
     void check_slots()
     {
         std::set<SlotId> used;
@@ -408,7 +414,7 @@ class World {
                 fail("slot " + std::to_string(id) + " is used by nobody");
     }
 
-    // All of that at once, after a vacuum, and, if wanted, after all rows were deleted.
+    // Checks all conditions after a vacuum, and with delete_all also after all rows were deleted.
     void check_all(bool delete_all)
     {
         during("before the next vacuum", [&] {
@@ -448,7 +454,7 @@ class World {
                 fail("slot " + std::to_string(id) + " is not free");
         if (!graph.state().entry.empty())
             fail("there is an entry");
-        graph.end(graph.begin(true));   // who frees a slot beside others stamps it with the next id
+        graph.end(graph.begin(true));   // slots freed while others run get the next id
         std::mt19937 rng(3);
         for (int i = 0; i < 12; i++)
             insert(add_row(random_vector(rng), i % 5 == 4));
@@ -461,7 +467,7 @@ class World {
         check_graph(false);
     }
 
-    // For whoever looks for a fault
+    // For debugging.
     void print()
     {
         const auto number = [](SlotId id) { return static_cast<int>(id); };   // no_slot: -1
@@ -497,9 +503,9 @@ class World {
     codec::Rotation rotation;
     std::vector<Row> rows;
     std::string error;
-    size_t given_up = 0;      // links to deleted nodes that inserts replaced, since the last vacuum that nothing interrupted
+    size_t given_up = 0;      // links to deleted nodes, replaced since the last whole vacuum
     bool gave_up = false;     // was there ever such a link?
-    size_t excused = 0;       // rows that were not found, as they may be then
+    size_t excused = 0;       // rows that were not found for that reason
     InterleavingStore quiet;
     Scan<InterleavingStore> scan;
 };
@@ -537,7 +543,7 @@ class Operation {
     Operation& operator=(const Operation&) = delete;
 
     bool running() const { return fiber_.running(); }
-    // Goes on for so many calls. False: it has ended.
+    // Continues for this number of calls. False: it has ended.
     bool resume(uint64_t calls)
     {
         if (traces() && running())
@@ -557,7 +563,7 @@ class Operation {
 
   protected:
     virtual void work() = 0;
-    virtual void finish() = 0;   // however it ended
+    virtual void finish() = 0;   // called however the operation ended
 
     World& w_;
     Fiber& fiber_;
@@ -669,7 +675,7 @@ class ScanOperation : public Operation {
     SharedGraph::InFlight transaction_;
 };
 
-// Deletes some rows, and takes all that are dead out of the graph.
+// Deletes some rows, and removes all dead rows from the graph.
 class VacuumOperation : public Operation {
   public:
     using Choice = std::function<std::set<size_t>(World&)>;

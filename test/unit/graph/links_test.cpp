@@ -1,4 +1,4 @@
-// The choice of neighbours, candidates with their codes, and the writes of links.
+// Tests of the choice of neighbours, candidates with their codes, and writing links.
 #include "graph/links.hpp"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ using namespace quiver::graph;
 
 namespace {
 
-// Candidates on a line, on which the node is at 0.
+// Candidates on a line. The node is at 0.
 struct OnALine {
     std::vector<float> at;
     std::vector<bool> equal;
@@ -67,8 +67,9 @@ TEST(SelectNeighbours, AnEqualNodeMakesOnlyEqualsSuperfluous)
 
 TEST(SelectNeighbours, FixedOnesAreSelectedInAnyCase)
 {
-    // The candidate at 3 is nearer to the fixed one at 5 than to the node, but that one is farther from the node. The
-    // candidate at 5.5 lies behind it.
+    // The candidate at 3 is nearer to the fixed one at 5 than to the node. But the fixed one is
+    // farther from the node, so it does not rule the candidate out. The candidate at 5.5 lies
+    // behind it.
     const Selection s = select({{5, 6, 7, 3, 5.5f}, {}}, {.fixed = 3, .most = 9});
     EXPECT_EQ(numbers(s.selected), (Numbers{0, 1, 2, 3}));
     EXPECT_EQ(numbers(s.discarded), Numbers{4});
@@ -240,8 +241,9 @@ struct MeddlingStore : MemoryStore {
     std::function<void(SlotId, const Vec<SlotId>&)> on_write;
 };
 
-// A neighbour of a new node gives up its link to another node, for the new node links to that. At that very time the new
-// node's link is taken away, for the neighbour was seen to have one.
+// A neighbour of a new node gives up its link to another node, because the new node links to that
+// one. At the same time another operation replaces the new node's link, because it saw that the
+// neighbour has one.
 TEST(Inserter, NodesThatLoseTwoLinksAtOnceAreLinkedAgain)
 {
     int taken = 0;

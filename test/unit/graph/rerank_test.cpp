@@ -1,5 +1,5 @@
-// The layer of a scan that orders rows by exact distances, alone: the rows below it, their bounds and
-// their distances are made up.
+// Tests of Rerank, the layer of a scan that orders rows by exact distances, alone. The rows, their
+// bounds and their distances are made up.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -21,7 +21,7 @@ struct Row {
     bool same_node = false;   // as the row before
 };
 
-// What Rerank stands on: batches of rows by lower bound.
+// The source of a Rerank: batches of rows in the order of their lower bounds.
 struct Source {
     std::vector<std::vector<Row>> batches;
     std::vector<size_t> most_rows;   // of each batch; if there is no number, there is no limit
@@ -70,7 +70,7 @@ struct Source {
 };
 
 struct Fixture : Source, graph::Rows {
-    std::map<int, std::optional<double>> exact;   // nothing: the scan does not see the row
+    std::map<int, std::optional<double>> exact;   // nothing: the row is not visible to the scan
     std::vector<int> asked, met;
     std::vector<double> distances;
     Rerank<Source> rerank{*this};
@@ -115,14 +115,14 @@ TEST(Rerank, RowsComeInTheOrderOfExactDistances)
     EXPECT_EQ(f.take(1), Numbers{});
 }
 
-// A row waits only as long as another can be nearer.
+// A row waits only as long as another row can be nearer.
 TEST(Rerank, RowsWaitForTheLowerBoundOfTheNext)
 {
     Fixture f;
     f.batches = {{{1, 0}, {2, 3}, {3, 4}, {4, 5}}};
     f.exact = {{1, 3.0}, {2, 4.5}, {3, 6.0}, {4, 5.5}};
     f.rerank.start(&f, true);
-    EXPECT_EQ(f.take(1), Numbers{1});   // as near as the bound of row 2: that is no nearer
+    EXPECT_EQ(f.take(1), Numbers{1});   // its distance equals the bound of row 2
     EXPECT_EQ(f.asked, Numbers{1});
     EXPECT_EQ(f.met, (Numbers{1, 2}));
     EXPECT_EQ(f.take(1), Numbers{2});
@@ -197,7 +197,7 @@ TEST(Rerank, NaNComesLast)
     EXPECT_EQ(f.distances, (std::vector<double>{-INFINITY, 2, 1e300, INFINITY}));
 }
 
-// Row 3 is found after row 2 was returned, and nearer than that; row 4 is as near.
+// Row 3 is found after row 2 was returned, and is nearer than row 2. Row 4 is as near as row 2.
 TEST(Rerank, StrictOrderDropsWhatComesTooLate)
 {
     Fixture f;
@@ -210,7 +210,7 @@ TEST(Rerank, StrictOrderDropsWhatComesTooLate)
     EXPECT_EQ(g.all(false), (Numbers{1, 2, 3, 4, 5}));
 }
 
-// A certain row has a lower bound only, which is compared in place of its distance.
+// A certain row has only a lower bound, which takes the place of its distance in comparisons.
 TEST(Rerank, StrictOrderDropsWhatIsNearerThanACertainRow)
 {
     Fixture f;
@@ -219,7 +219,7 @@ TEST(Rerank, StrictOrderDropsWhatIsNearerThanACertainRow)
     EXPECT_EQ(f.all(true), (Numbers{1, 3}));
 }
 
-// Bounds that are certain let a row go only when the next batch says so.
+// With certain bounds, a row waits until the next batch shows that no other row is nearer.
 TEST(Rerank, RowsWaitForTheNextBatch)
 {
     Fixture f;
@@ -228,7 +228,7 @@ TEST(Rerank, RowsWaitForTheNextBatch)
     EXPECT_EQ(f.all(), (Numbers{3, 2, 1}));
 }
 
-// Probabilistic ones would always want another batch.
+// With probabilistic bounds, rows would always wait for another batch.
 TEST(Rerank, WithProbabilisticBoundsABatchThatIsReadIsReturnedFirst)
 {
     Fixture f;
@@ -246,8 +246,9 @@ TEST(Rerank, WithProbabilisticBoundsABatchThatIsReadIsReturnedFirst)
     EXPECT_EQ(strict.all(true), (Numbers{2, 1}));
 }
 
-// One row may be returned; then the next batch is searched for. The row that is known already, and those of its
-// node, wait for it with their distances; the rest of the batch does not.
+// One row may be returned; then the next batch is searched for. The row that was read ahead, and
+// the other rows of its node, wait for it with their exact distances. The rest of the batch is put
+// back.
 TEST(Rerank, ABatchGivesNoMoreRowsThanItMay)
 {
     Fixture f;
@@ -256,7 +257,7 @@ TEST(Rerank, ABatchGivesNoMoreRowsThanItMay)
     f.most_rows = {1};
     f.exact = {{1, 3.0}, {2, 3.5}, {3, 4.5}, {4, 4.2}, {5, 5.0}, {6, 3.2}};
     f.rerank.start(&f, true);
-    f.met = {4};   // the scan is told of the first of a node only
+    f.met = {4};   // on_row() is called only for the first row of a node
     EXPECT_EQ(f.take(1), Numbers{1});
     EXPECT_EQ(f.asked, (Numbers{1, 2}));
     EXPECT_EQ(f.take(1), Numbers{6});
@@ -265,7 +266,7 @@ TEST(Rerank, ABatchGivesNoMoreRowsThanItMay)
     EXPECT_EQ(f.take(9), (Numbers{2, 4, 3, 5}));
 }
 
-// All of a batch may be too late. The next row then is in the batch after it.
+// All rows of a batch may be too late. Then the next row is in the batch after it.
 TEST(Rerank, ABatchWithoutRowsLetsNoRowGo)
 {
     Fixture f;
@@ -276,7 +277,7 @@ TEST(Rerank, ABatchWithoutRowsLetsNoRowGo)
     EXPECT_EQ(f.all(), (Numbers{1, 3, 2}));
 }
 
-// When there is no further batch, all rows that wait go, whatever the last one allowed.
+// When there is no further batch, all waiting rows are returned, whatever the last batch allowed.
 TEST(Rerank, TheLastBatchGivesAll)
 {
     Fixture f;
@@ -293,7 +294,7 @@ TEST(Rerank, EachStartForgetsTheScanBefore)
     f.batches = {{{1, 0}, {2, 1}, {3, 9}}};
     f.exact = {{1, 5.0}, {2, 6.0}, {3, 10.0}};
     f.rerank.start(&f, true);
-    EXPECT_EQ(f.take(1), Numbers{1});   // 2 waits, and 3 is known
+    EXPECT_EQ(f.take(1), Numbers{1});   // 2 waits, and 3 was read ahead
     static_cast<Source&>(f) = Source{};
     f.batches = {{{4, 1}}};
     f.exact = {{4, 2.0}};

@@ -1,5 +1,5 @@
-// The search layer of a scan alone, on small graphs made by hand. The vectors are bit strings and the query
-// is all zeros, so a node's distance is the number of bits that are set.
+// Tests of Search, the search layer of a scan, alone, on small graphs made by hand. The vectors are
+// bit strings and the query is all zeros, so a node's distance is the number of bits that are set.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace {
 constexpr uint32_t dims = 640;
 constexpr size_t no_limit = size_t{1} << 30;
 
-// A store that tells of times, and can change while a search is at work.
+// A store with a clock, which can change while a search runs.
 struct ChangingStore : MemoryStore {
     using MemoryStore::MemoryStore;
 
@@ -92,7 +92,7 @@ struct Fixture {
         slot.ids()[slot.header().degree++] = to;
     }
     void enter_at(SlotId id) { store.set_entry({id, 0, id}); }
-    // Each node leads to the next one: distances 0, 1, 2...
+    // Each node links to the next one. The distances are 0, 1, 2...
     void chain(uint32_t nodes)
     {
         for (uint32_t i = 0; i < nodes; i++) {
@@ -102,7 +102,7 @@ struct Fixture {
         }
         enter_at(0);
     }
-    // A node at distance 9, which leads to all others.
+    // A node at distance 9, which links to all others.
     void star(const std::vector<uint32_t>& distances, uint32_t rows = 1)
     {
         const SlotId middle = add(9, rows);
@@ -116,7 +116,7 @@ struct Fixture {
     {
         search.start({ef, iterate, max_visited, max_bytes}, whole_batches);
     }
-    // The distances of the next batch; {-1}: there is none.
+    // The distances of the next batch; {-1} if there is none.
     std::vector<float> batch()
     {
         std::vector<float> distances;
@@ -228,7 +228,7 @@ TEST(Search, AnIteratingBeamIsAtLeastTwenty)
     EXPECT_EQ(f.batch().size(), 3u);
 }
 
-// The nearer half of a beam that doubles. What is pending counts towards the next beam.
+// A batch is the nearer half of a beam that doubles. Pending candidates are part of the next beam.
 TEST(Search, StrictBatchesDouble)
 {
     Fixture f;
@@ -237,10 +237,10 @@ TEST(Search, StrictBatchesDouble)
     EXPECT_EQ(f.batch(), from_to(0, 29));
     EXPECT_EQ(f.search.counters().visited, 60u);
     EXPECT_EQ(f.batch(), from_to(30, 89));
-    EXPECT_EQ(f.search.counters().visited, 150u);   // 90 beside the 30 that were pending
+    EXPECT_EQ(f.search.counters().visited, 150u);   // 90 more; 30 were pending
     EXPECT_EQ(f.batch(), from_to(90, 209));
     EXPECT_EQ(f.search.counters().visited, 330u);
-    EXPECT_EQ(f.batch(), from_to(210, 499));   // all there are
+    EXPECT_EQ(f.batch(), from_to(210, 499));   // all that remain
     EXPECT_EQ(f.batch(), no_batch);
     f.start(41, Iterate::strict);
     EXPECT_EQ(f.batch(), from_to(0, 20));   // half of it, rounded up
@@ -262,7 +262,7 @@ TEST(Search, WholeBatchesLimitTheRowsInstead)
     EXPECT_EQ(f.most_rows, SIZE_MAX);
 }
 
-// The batch that reaches the limit is the last one, and has all that is pending.
+// The batch that reaches the limit is the last one, and has all pending candidates.
 TEST(Search, LimitsEndIt)
 {
     Fixture f;
@@ -301,10 +301,11 @@ TEST(Search, WhatIsPutBackComesAgain)
     EXPECT_EQ(got[1], 28);
     EXPECT_EQ(got[2], 29);
     EXPECT_EQ(got[3], 30);
-    EXPECT_EQ(f.search.counters().visited, 57u);   // three places in the beam were taken
+    EXPECT_EQ(f.search.counters().visited, 57u);   // three places of the beam were in use
 }
 
-// More is put back than the next beam has room for: the nearest of it are in the beam.
+// More candidates are put back than the next beam has room for. The nearest of them are in the
+// beam.
 TEST(Search, TheNearestPendingAreInTheBeam)
 {
     struct Unused {
@@ -315,7 +316,7 @@ TEST(Search, TheNearestPendingAreInTheBeam)
     f.chain(100);
     f.start(20, Iterate::relaxed);
     f.batch();
-    std::vector<Unused> unused{{600, 0}};   // were it in the beam, there would be room for more
+    std::vector<Unused> unused{{600, 0}};   // not in the beam: it would leave room for more
     for (uint32_t i = 0; i < 20; i++)
         unused.push_back({static_cast<float>(19 - i), 19 - i});
     f.search.put_back(unused.begin(), unused.end());
@@ -354,7 +355,7 @@ TEST(Search, NodesWithoutRowsOnlyLeadOn)
     EXPECT_EQ(f.batch(), (std::vector<float>{0, 1, 5}));
 }
 
-// Node 3 leads to node 4 only after it was visited.
+// Node 3 links to node 4 only after node 3 was visited.
 TEST(Search, WhatWasWrittenMeanwhileIsLookedAtAgain)
 {
     for (const Iterate iterate : {Iterate::off, Iterate::relaxed}) {
@@ -371,13 +372,13 @@ TEST(Search, WhatWasWrittenMeanwhileIsLookedAtAgain)
         };
         f.start(100, iterate);
         EXPECT_EQ(f.batch(), from_to(0, 7));
-        // Since the search began, then since the first look.
+        // First since the search began, then since the slots were read again.
         EXPECT_EQ(f.store.asked_since, (std::vector<uint64_t>{1, 2}));
         EXPECT_TRUE(f.search.done());
     }
 }
 
-// Whoever writes all the time cannot keep a scan from ending.
+// A scan ends although another operation writes all the time.
 TEST(Search, ItLooksAgainAtMostEightTimes)
 {
     Fixture f;
@@ -386,13 +387,14 @@ TEST(Search, ItLooksAgainAtMostEightTimes)
     f.start(100, Iterate::relaxed);
     EXPECT_EQ(f.batch(), from_to(0, 3));
     EXPECT_EQ(f.store.asked_since.size(), 8u);
-    // A search that has found enough does not look.
+    // A search that has found enough does not look again.
     f.start(2, Iterate::off);
     f.batch();
     EXPECT_EQ(f.store.asked_since.size(), 8u);
 }
 
-// Nor whoever adds a node whenever it looks, in strict order, where each batch is wider than the one before.
+// A scan in strict order, in which each batch is wider than the one before, ends although a node is
+// added whenever it looks again.
 TEST(Search, NewNodesCannotKeepItFromEnding)
 {
     for (const int fold : {choose_fold, no_sketches}) {
@@ -423,19 +425,19 @@ TEST(Search, AnEntryThatLeadsNowhereIsReadAgain)
     f.store.set_entry({old, 0, old});
     int reads = 0;
     f.store.on_entry = [&] {
-        if (++reads == 3)   // after the search from it, and from its root
+        if (++reads == 3)   // after the searches from the entry and from its root
             f.enter_at(0);
     };
     f.start(10, Iterate::off);
     EXPECT_EQ(f.batch(), from_to(0, 4));
-    // Nobody moves it: the graph is damaged.
+    // The entry does not move: the graph is damaged.
     f.store.on_entry = nullptr;
     f.store.set_entry({old, 0, old});
     f.start(10, Iterate::off);
     EXPECT_THROW(f.batch(), Error);
 }
 
-// The distances of numbers that overflow a float are unknown: those candidates come first.
+// If a distance overflows a float, it is unknown. Such candidates come first.
 TEST(Search, UnknownDistancesComeFirst)
 {
     Fixture f(choose_encoding(codec::Form::dense, codec::Metric::l2, 64,
