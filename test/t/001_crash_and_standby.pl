@@ -1,5 +1,5 @@
-# An hnsw index after immediate stops, and on a streaming standby whose replay is compared page by
-# page (wal_consistency_checking): every committed row is found by its own vector.
+# An hnsw index after immediate stops, and on a streaming standby, whose replay is compared page by
+# page (wal_consistency_checking). A search for the vector of a committed row must find that row.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -19,7 +19,7 @@ $standby->init_from_backup($primary, 'start', has_streaming => 1);
 $standby->start;
 
 sub rows { return vectors(@_, 48) }
-# The rows that a search misses, '' if none.
+# The rows that a search misses; '' if there are none.
 sub missing { return lost_rows(shift, 'items') }
 
 $primary->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE items (id integer PRIMARY KEY, v vector(48))');
@@ -34,7 +34,7 @@ for my $round (1 .. 4)
 	$primary->safe_psql('postgres', "DELETE FROM items WHERE id % 7 = $round");
 	$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items') if $round % 2 == 0;
 	$primary->safe_psql('postgres', 'CHECKPOINT') if $round == 3;
-	# What is not committed must not come back.
+	# Rows that are not committed must not come back.
 	my $session = $primary->background_psql('postgres');
 	$session->query_safe('BEGIN');
 	$session->query_safe('INSERT INTO items ' . rows($next + 200, $next + 250));
@@ -43,7 +43,7 @@ for my $round (1 .. 4)
 	$primary->start;
 	is($primary->safe_psql('postgres', 'SELECT count(*) FROM items WHERE id >= ' . ($next + 200)), '0',
 		"round $round: uncommitted rows are gone");
-	# What the crash cut short is dead, and goes.
+	# Rows whose inserts the crash interrupted are dead. VACUUM removes them.
 	$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 	is(problems($primary), '', "round $round: the verifier finds nothing");
 	is(missing($primary), '', "round $round: every committed row is found after the crash");
@@ -52,16 +52,16 @@ for my $round (1 .. 4)
 
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 is(missing($standby), '', 'every row is found on the standby');
-is(problems($standby), '', 'nor does the verifier there');
+is(problems($standby), '', 'the verifier finds nothing on the standby');
 unlike(slurp_file($standby->logfile), qr/inconsistent page found/, 'replayed pages are the same');
 
 $primary->stop('immediate');
 $standby->promote;
 $standby->safe_psql('postgres', 'INSERT INTO items ' . rows(100001, 100200));
-is(missing($standby), '', 'the promoted standby takes inserts');
-is(problems($standby), '', 'and verifies');
+is(missing($standby), '', 'every row is found after inserts into the promoted standby');
+is(problems($standby), '', 'the verifier finds nothing after the promotion');
 
-# An unlogged index is empty after a crash, and works.
+# After a crash, an unlogged index is empty and works.
 $standby->safe_psql('postgres',
 	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . rows(1, 100));
 $standby->stop('immediate');
@@ -70,5 +70,5 @@ is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FR
 	'0', 'an unlogged index is empty after a crash');
 $standby->safe_psql('postgres', 'INSERT INTO u ' . rows(1, 100));
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 500) s'),
-	'100', 'and takes rows again');
+	'100', 'an unlogged index accepts rows again');
 done_testing();

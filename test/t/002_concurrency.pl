@@ -1,4 +1,4 @@
-# Inserts, updates, deletes, vacuum and searches at once: no error, no lost row, memory bounded.
+# Inserts, updates, deletes, vacuum and searches at once: no errors, no lost rows, bounded memory.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -15,7 +15,7 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX ON items USING hnsw (v vector_l2_ops);
 	CREATE FUNCTION random_vector() RETURNS vector LANGUAGE sql VOLATILE AS
 		'SELECT array_agg(random())::vector(16) FROM generate_series(1, 16)'});
-# From the empty index, by 32 clients.
+# 32 clients begin with an empty index.
 $node->pgbench('--no-vacuum --client=32 --jobs=2 --transactions=40', 0, [qr{processed: 1280/1280}], [qr{\A(?:.*skipping vacuum.*\n?)*\z}],
 	'inserts, updates, deletes and searches', {
 		'001_write@5' => 'INSERT INTO items (v) VALUES (random_vector());',
@@ -35,11 +35,12 @@ is($node->safe_psql('postgres', q{
 	'0', 'every row is found');
 is($node->safe_psql('postgres', 'SELECT rows >= (SELECT count(*) FROM items) FROM hnsw_stats(\'items_v_idx\')'), 't',
 	'every row is in the index');
-# Nothing runs now that could still lead to what is gone.
+# No transaction runs any more that could link to deleted nodes.
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v_idx', true)"), '', 'the verifier finds nothing');
 
-# Rescans leak nothing: memory after 20,000 is memory after 1,000. (PostgreSQL 13 can't tell.)
+# Rescans do not leak memory: after 20,000 they use as much as after 1,000. (PostgreSQL 13 cannot
+# tell.)
 if ($node->safe_psql('postgres', "SELECT to_regclass('pg_backend_memory_contexts') IS NOT NULL") eq 't')
 {
 	my $growth = $node->safe_psql('postgres', q{
@@ -57,6 +58,6 @@ if ($node->safe_psql('postgres', "SELECT to_regclass('pg_backend_memory_contexts
 			RETURN after - before;
 		END $$;
 		SELECT rescan(20000);});
-	cmp_ok((split /\n/, $growth)[-1], '<', 1_000_000, 'rescans hold no memory');
+	cmp_ok((split /\n/, $growth)[-1], '<', 1_000_000, 'rescans do not leak memory');
 }
 done_testing();

@@ -1,7 +1,8 @@
-# Crashes at random moments under a random load. After each, the verifier has nothing to say, every
-# committed row is in the index with its vector and no other row is. full_page_writes is off at every second crash.
-#   QUIVER_CRASHES=1000 QUIVER_SEED=7 prove ...     how many (25), and which
-#   QUIVER_FULL_PAGE_WRITES=off prove ...           always so (or always on)
+# Crashes at random moments under a random load. After each crash the verifier finds nothing: every
+# committed row is in the index with its vector, and no other row is. full_page_writes is off at
+# every second crash.
+#   QUIVER_CRASHES=1000 QUIVER_SEED=7 prove ...     number of crashes (25), random seed
+#   QUIVER_FULL_PAGE_WRITES=off prove ...           always off (or always on)
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -20,7 +21,7 @@ note("QUIVER_SEED=$seed QUIVER_CRASHES=$crashes" . ($full_page_writes ? " QUIVER
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
-# fsync off: what the operating system has been given survives the end of a process.
+# fsync is off: data that the operating system has received survives the end of a process.
 $node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off\nmax_connections = 40\nshared_buffers = 1MB\n"
 	  . "restart_after_crash = on\nmaintenance_work_mem = 1MB\n");
 $node->start;
@@ -71,8 +72,9 @@ my ($bad, $lost, $missed, $rows, $start) = (0, 0, 0, 0, time);
 for my $crash (1 .. $crashes)
 {
 	my ($out, $err) = ('', '');
-	# Without full pages, replay of what came before an index was dropped finds none of its pages, which recovery
-	# forgives and the comparison of pages does not. Recovery begins behind this.
+	# If an index was dropped, replay of its earlier changes does not find its pages. Without full
+	# pages, recovery accepts that, but the comparison of pages does not. After this checkpoint,
+	# recovery does not replay them.
 	my $setting = $full_page_writes // ($crash % 2 ? 'off' : 'on');
 	$node->safe_psql('postgres', "ALTER SYSTEM SET full_page_writes = $setting");
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET wal_consistency_checking = ' . ($setting eq 'on' ? "'generic'" : "''"));
@@ -92,17 +94,19 @@ for my $crash (1 .. $crashes)
 	}
 	else
 	{
-		# kill -9 of one backend: the postmaster ends the others and recovers. (Should it ever come in the middle of the
-		# write of a page, the page would be torn, which only full pages mend.)
+		# kill -9 of one backend: the postmaster ends the others and recovers. (If the signal
+		# arrives while the backend writes a page, the page may be torn, which only full pages
+		# repair.)
 		my $pid = eval { $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1") };
 		kill 'KILL', $pid if $pid;
 		eval { $load->kill_kill; };
 	}
 	wait_until($node, "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())");
-	# An index whose REINDEX CONCURRENTLY was interrupted leaves an invalid twin.
+	# An interrupted REINDEX CONCURRENTLY leaves an invalid index.
 	my $invalid = $node->safe_psql('postgres', "SELECT string_agg('DROP INDEX IF EXISTS ' || indexrelid::regclass, ';') FROM pg_index WHERE NOT indisvalid");
 	$node->safe_psql('postgres', $invalid) if $invalid;
-	# What the crash cut short is dead; with it gone, all must be well. Half of the time it stays for the next round.
+	# Rows whose inserts the crash interrupted are dead. After VACUUM has removed them, the verifier
+	# must find nothing. Half of the time they stay for the next round.
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items') if $crash % 2 || $crash == $crashes;
 	my $check = $node->safe_psql('postgres', q{
 		SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k
@@ -112,9 +116,10 @@ for my $crash (1 .. $crashes)
 		$bad++;
 		diag("crash $crash (seed $seed, full_page_writes $setting): $check");
 	}
-	# By the index: each of 50 rows is the nearest to itself. (Sparse vectors that have little in common
-	# are all equally far from each other, so a search may not get to one of them: most are enough.
-	# Of such rows in one table, at m 16 and ef_search 200, pgvector does not find 55 of 1,500, quiver 7.)
+	# By the index, each of 50 rows must be the nearest to itself. (Sparse vectors that have little
+	# in common are all equally far from each other, so a search may miss one of them: it is enough
+	# if most are found. In one table of 1,500 such rows, at m 16 and ef_search 200, pgvector does
+	# not find 55, quiver 7.)
 	if ($crash % 2)
 	{
 		my $ids = $node->safe_psql('postgres', "SELECT string_agg(id::text, ',') FROM (SELECT id FROM items ORDER BY random() LIMIT 50) x");
@@ -127,7 +132,7 @@ for my $crash (1 .. $crashes)
 				FROM (SELECT * FROM items WHERE id IN (} . $ids . q{)) a) x}) };
 		my $missing = $missing_at->(200);
 		my ($v, $s, $b) = split /\|/, $missing;
-		# At m 4 to 6 a search may miss one, but not when it looks at a third of the table.
+		# At m 4 to 6 a search may miss one row, but not if it visits a third of the table.
 		if ($v + $b == 1)
 		{
 			$missed++;
@@ -143,9 +148,9 @@ for my $crash (1 .. $crashes)
 	$node->safe_psql('postgres', 'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT ' . ($rows - 1500) . ')') if $rows > 3000;
 }
 note(sprintf('%d crashes in %.0f s, %d rows at the end, %d rows found only by a longer search', $crashes, time - $start, $rows, $missed));
-cmp_ok($missed, '<=', 1 + $crashes / 100, 'and those are few');
+cmp_ok($missed, '<=', 1 + $crashes / 100, 'few rows are found only by a longer search');
 is($bad, 0, "$crashes crashes: the verifier finds nothing");
 is($lost, 0, "$crashes crashes: every row is found");
-# (An assertion that fails ends a process by signal 6; 9 is ours.)
-unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC|invalid page|terminated by signal (?!9\b)/, 'recovery finds the pages that it writes');
+# (A failed assertion ends a process with signal 6. This test sends signal 9.)
+unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC|invalid page|terminated by signal (?!9\b)/, 'recovery finds the pages that it changes');
 done_testing();

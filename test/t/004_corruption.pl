@@ -1,6 +1,6 @@
-# Random bytes in index pages, without checksums: every statement ends in an answer or a clean error,
-# soon, and nothing crashes.
-#   QUIVER_TRIALS=10000 QUIVER_SEED=7 prove ...     how many (100), and which
+# Random bytes in index pages, without checksums: every statement soon ends with an answer or a
+# clean error, and nothing crashes.
+#   QUIVER_TRIALS=10000 QUIVER_SEED=7 prove ...     number of trials (100), random seed
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -14,8 +14,8 @@ note("QUIVER_SEED=$seed QUIVER_TRIALS=$trials");
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
-# So few buffers that a look at another table drives the index out of them. The damage is for us to find, not for the
-# checksums that a cluster has by itself since 18.
+# There are so few buffers that reading another table evicts the index. quiver has to find the
+# damage, not the checksums that a cluster has by default since PostgreSQL 18.
 $node->append_conf('postgresql.conf', "shared_buffers = 512kB\nautovacuum = off\nfsync = off\nrestart_after_crash = on\n"
 	  . "bgwriter_lru_maxpages = 0\ncheckpoint_timeout = 1h\nmax_wal_size = 10GB\nignore_checksum_failure = on\n");
 $node->start;
@@ -41,7 +41,7 @@ my %file;
 $file{$_} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") for keys %op;
 $good{$_} = slurp_file($file{$_}) for keys %op;
 
-# Through an index: a sequential scan would stay in a few buffers of its own.
+# Read through an index: a sequential scan would use only a few buffers of its own.
 my $elsewhere = 'SET enable_bitmapscan = off; SELECT count(t) FROM filler WHERE i > 0';
 my ($answers, $clean, @bad) = (0, 0);
 for my $trial (1 .. $trials)
@@ -50,7 +50,8 @@ for my $trial (1 .. $trials)
 	my ($column, $op) = @{ $op{$index} };
 	my $bytes = $good{$index};
 	my $pages = length($bytes) / 8192;
-	# A few bytes, a run of bytes, or a page of another place; in one page or several.
+	# Change a few bytes or a run of bytes, or copy a page from another place, in one page or
+	# several.
 	for (1 .. 1 + int(rand(4)))
 	{
 		my $page = int(rand($pages));
@@ -74,16 +75,16 @@ for my $trial (1 .. $trials)
 	for my $statement (@statements)
 	{
 		my ($out, $err) = ('', '');
-		# The other indexes are sound, so an insert fails by this one only.
+		# The other indexes are undamaged, so an insert can fail only because of this one.
 		my $status = $node->psql('postgres', "$elsewhere; $statement;", stdout => \$out, stderr => \$err,
 			on_error_stop => 1, extra_params => [ '-v', 'VERBOSITY=verbose' ],
 			connstr => $node->connstr('postgres') . " options='-c statement_timeout=20000 -c enable_seqscan=off -c client_min_messages=error'");
-		# XX002 is ours and XX001 the server's for a page header.
+		# quiver raises XX002; the server raises XX001 for a page header.
 		if ($status == 0) { $answers++; }
 		elsif ($err =~ /ERROR:  XX00[12]/) { $clean++; }
 		else { push @bad, "trial $trial (seed $seed) $index: $statement: $err"; }
 	}
-	# Back to what was good, and what buffers still have goes with the next look elsewhere.
+	# Restore the good file. Reading another table evicts the pages that are still in buffers.
 	open $f, '+<:raw', $file{$index} or die $!;
 	print $f $good{$index};
 	close $f;
@@ -93,5 +94,5 @@ for my $trial (1 .. $trials)
 note("$answers answers, $clean clean errors");
 is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');
-cmp_ok($answers, '>', $trials, 'most are answered');
+cmp_ok($answers, '>', $trials, 'most statements are answered');
 done_testing();

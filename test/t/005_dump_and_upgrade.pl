@@ -1,4 +1,4 @@
-# pg_dump and restore, pg_upgrade and pg_basebackup keep an index and its rows.
+# An index and its rows survive pg_dump and restore, pg_upgrade and pg_basebackup.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -32,15 +32,15 @@ $old->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $old->connstr('postgres') ], '
 $old->safe_psql('postgres', 'CREATE DATABASE restored');
 $old->command_ok([ 'pg_restore', '-d', $old->connstr('restored'), $dump ], 'pg_restore');
 is($old->safe_psql('restored', $question), $answer, 'the restored database answers the same');
-is($old->safe_psql('restored', $check), '', 'and verifies');
-is($old->safe_psql('restored', $codes), $coded, 'and has the same quantizer and codes');
-is($old->safe_psql('restored', "SELECT m, ef_construction, sketch_bits FROM hnsw_meta('items_v')"), '8|40|64', 'with its options');
+is($old->safe_psql('restored', $check), '', 'the verifier finds nothing in the restored database');
+is($old->safe_psql('restored', $codes), $coded, 'the restored database has the same quantizer and codes');
+is($old->safe_psql('restored', "SELECT m, ef_construction, sketch_bits FROM hnsw_meta('items_v')"), '8|40|64', 'the restored index has its options');
 
 $old->backup('base');
 my $copy = PostgreSQL::Test::Cluster->new('copy');
 $copy->init_from_backup($old, 'base');
 $copy->start;
-is($copy->safe_psql('postgres', $check), '', 'a base backup verifies');
+is($copy->safe_psql('postgres', $check), '', 'the verifier finds nothing in a base backup');
 $copy->stop;
 
 $old->stop;
@@ -52,8 +52,8 @@ command_ok([ "$bin/pg_upgrade", '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-
 		'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
 $new->start;
 is($new->safe_psql('postgres', $question), $answer, 'the upgraded cluster answers the same');
-is($new->safe_psql('postgres', $check), '', 'and verifies');
-is($new->safe_psql('postgres', $codes), $coded, 'and has its quantizer and codes');
+is($new->safe_psql('postgres', $check), '', 'the verifier finds nothing in the upgraded cluster');
+is($new->safe_psql('postgres', $codes), $coded, 'the upgraded cluster has the same quantizer and codes');
 $new->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items; INSERT INTO items (id, v, h) SELECT 1000 + id, v, h FROM items');
-is($new->safe_psql('postgres', $check), '', 'after vacuum and inserts, too');
+is($new->safe_psql('postgres', $check), '', 'the verifier finds nothing after vacuum and inserts');
 done_testing();

@@ -1,4 +1,5 @@
-# What cuts work short - a cancel, a timeout, no memory, no disk - leaves an index that works, soon.
+# A statement that is interrupted by a cancel, a timeout, or a lack of memory or disk space ends
+# soon, and leaves an index that works.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -11,7 +12,8 @@ use IndexTest qw(problems lost_rows);
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
-# A page that is changed here has the wrong checksum where there are any, as by itself since 18.
+# This test changes a page, whose checksum is then wrong. Since PostgreSQL 18, checksums are on by
+# default.
 $node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nshared_buffers = 32MB\nmax_parallel_workers_per_gather = 0\nignore_checksum_failure = on\n");
 $node->start;
 $node->safe_psql('postgres', q{
@@ -24,8 +26,8 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE more AS SELECT v FROM items;
 	VACUUM ANALYZE items;});
 
-# The state of things: '' if the verifier and a look at some rows find nothing wrong. Where a
-# statement was cut short there may be dead rows; they go first.
+# The state of an index: '' if the verifier and searches for some rows find nothing wrong. An
+# interrupted statement may have left dead rows; VACUUM removes them first.
 sub state_of
 {
 	my ($index, $table) = @_;
@@ -33,7 +35,7 @@ sub state_of
 	return problems($node, $index) . lost_rows($node, $table, ef_search => 200, limit => 20);
 }
 
-# ---- timeouts: how long after the moment a statement ends ----
+# ---- timeouts: how long a statement runs after its time is up ----
 
 my %statement = (
 	build => 'CREATE INDEX ON items USING hnsw (v vector_l2_ops) WITH (ef_construction = 400)',
@@ -59,7 +61,7 @@ for my $name (sort keys %statement)
 		my $log = '';
 		my $start = time;
 		my ($out, $err) = ('', '');
-		# The server's own clock: a new client takes a while to start.
+		# Use the server's clock, because a new client takes a while to start.
 		my $status = $node->psql('postgres', ($set // '') . sprintf('SET statement_timeout = %d;', $after * 1000)
 			  . "\n\\timing on\n$run;", stdout => \$out, stderr => \$err, on_error_stop => 0);
 		my $took = $out =~ /^Time: ([0-9.]+) ms/m ? $1 / 1000 : 99;
@@ -74,14 +76,14 @@ for my $name (sort keys %statement)
 		FOR i IN SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'items'::regclass AND indexrelid <> 'items_v'::regclass
 		LOOP EXECUTE 'DROP INDEX ' || i; END LOOP; END $$});
 }
-note(sprintf('the slowest end: %.0f ms after its time, %s', $worst * 1000, $worst_of));
-cmp_ok($cut, '>', 15, 'many statements are cut short');
+note(sprintf('the slowest: %.0f ms after its timeout, %s', $worst * 1000, $worst_of));
+cmp_ok($cut, '>', 15, 'many statements are interrupted');
 is(join("\n", @other), '', 'timeouts are the only errors');
-# 100 ms on a machine that does nothing else; here others run, too.
-cmp_ok($worst, '<', 1, 'statements end soon after their time');
+# It is 100 ms on an idle machine; here other tests may run as well.
+cmp_ok($worst, '<', 1, 'statements end soon after their timeout');
 is(state_of('items_v', 'items'), '', 'the index works after all of them');
 
-# ---- memory: a limit on new backends' address space ----
+# ---- memory: a limit of new backends' address space ----
 
 my $pid = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 SKIP: {
@@ -92,20 +94,20 @@ $node->safe_psql('postgres', 'CREATE TABLE large (id integer, v vector(1000)); I
 my $err = '';
 $node->psql('postgres', q{SET maintenance_work_mem = '1GB';
 	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 40, ef_construction = 80)}, stderr => \$err);
-like($err, qr/out of memory/, 'a build without memory: an error');
+like($err, qr/out of memory/, 'a build without enough memory raises an error');
 $err = '';
 $node->psql('postgres', 'SELECT pq_train(v, 10) FROM large, generate_series(1, 20)', stderr => \$err);
-like($err, qr/out of memory/, 'training, too: its sample takes some 250 MB');
+like($err, qr/out of memory/, 'training without enough memory, too: its sample takes about 250 MB');
 system('prlimit', "--pid=$pid", '--as=unlimited:') == 0 or die 'prlimit';
 $node->safe_psql('postgres', q{SET maintenance_work_mem = '8MB';
 	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 20)});
 is(state_of('large_v', 'large'), '', 'within its memory it is built');
 }
 
-# ---- disk: files may not grow beyond what the index has now, and a little ----
+# ---- disk: files may be only a little larger than the index is now ----
 
 my $size = $node->safe_psql('postgres', "SELECT pg_relation_size('items_v')") + 100_000;
-$size = 17_000_000 if $size < 17_000_000;   # WAL files have 16 MB
+$size = 17_000_000 if $size < 17_000_000;   # the size of WAL files is 16 MB
 $node->safe_psql('postgres', 'CREATE TABLE small (id serial, v vector(4)); CREATE TABLE filler (t text)');
 $node->safe_psql('postgres', 'CREATE INDEX small_v ON small USING hnsw (v vector_l2_ops) WITH (m = 100, ef_construction = 200)');
 system('prlimit', "--pid=$pid", "--fsize=$size:") == 0 or die 'prlimit';
@@ -115,19 +117,19 @@ for (1 .. 40)
 	$node->psql('postgres', 'INSERT INTO small (v) SELECT random_vector(4) FROM generate_series(1, 500)', stderr => \$err);
 	last if $err =~ /ERROR/;
 }
-like($err, qr/could not (extend|write)/, 'an insert without disk: an error');
+like($err, qr/could not (extend|write)/, 'an insert without disk space raises an error');
 is($node->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT id FROM small ORDER BY v <-> (SELECT random_vector(4)) LIMIT 10) x'),
-	'10', 'searches go on');
-is(state_of('small_v', 'small'), '', 'the index is whole');
+	'10', 'searches still work');
+is(state_of('small_v', 'small'), '', 'the index is intact');
 $node->safe_psql('postgres', 'DELETE FROM small WHERE id % 2 = 0; VACUUM (INDEX_CLEANUP ON) small');
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) small');
-# A freed slot is used again by transactions that begin after one that began after the vacuum.
+# A freed slot can be used by transactions that begin after this one, which begins after the vacuum.
 $node->safe_psql('postgres', 'SELECT txid_current()');
 $node->safe_psql('postgres', 'INSERT INTO small (v) SELECT random_vector(4) FROM generate_series(1, 200)');
-is(state_of('small_v', 'small'), '', 'room that vacuum found is used');
+is(state_of('small_v', 'small'), '', 'inserts use the room that vacuum made');
 system('prlimit', "--pid=$pid", '--fsize=unlimited:') == 0 or die 'prlimit';
 $node->safe_psql('postgres', 'INSERT INTO small (v) SELECT random_vector(4) FROM generate_series(1, 500)');
-is(state_of('small_v', 'small'), '', 'with disk again, it grows');
+is(state_of('small_v', 'small'), '', 'the index grows when there is disk space again');
 
 # ---- an index of another format ----
 
@@ -138,13 +140,13 @@ seek $f, 24 + 4, 0;   # the meta page's version
 print $f pack('L', 99);
 close $f;
 $node->start;
-# A query does without the index, and a warning says why.
+# A query does not use the index, and a warning says why.
 $err = '';
 my $nearest = '';
 $node->psql('postgres', 'SET enable_seqscan = off; SELECT (SELECT b.id FROM items b ORDER BY b.v <-> a.v LIMIT 1) = a.id FROM items a ORDER BY a.id LIMIT 1',
 	stdout => \$nearest, stderr => \$err, on_error_stop => 1);
-is($nearest, 't', 'another format: a query has its answer');
-like($err, qr/WARNING:  index "items_v" cannot be used.*REINDEX/s, 'another format: and a warning');
+is($nearest, 't', 'another format: a query returns its answer');
+like($err, qr/WARNING:  index "items_v" cannot be used.*REINDEX/s, 'another format: a query raises a warning');
 for my $use ('INSERT INTO items (v) VALUES (random_vector(100))', 'VACUUM (INDEX_CLEANUP ON) items')
 {
 	$err = '';
@@ -152,6 +154,6 @@ for my $use ('INSERT INTO items (v) VALUES (random_vector(100))', 'VACUUM (INDEX
 	like($err, qr/format version 99.*REINDEX/s, "another format: $use");
 }
 $node->safe_psql('postgres', 'REINDEX INDEX items_v');
-is(state_of('items_v', 'items'), '', 'REINDEX makes it one of ours');
+is(state_of('items_v', 'items'), '', 'the index works after REINDEX');
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');
 done_testing();

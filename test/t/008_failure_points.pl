@@ -1,6 +1,6 @@
-# A crash after each change of an index page in turn, with all that was logged till then: after
+# A crash after each change of an index page in turn. All WAL up to the change is flushed. After
 # recovery every committed row is found, and after VACUUM the verifier finds nothing.
-#   QUIVER_STEP=1 prove ...     after each of them (5: of about every fifth)
+#   QUIVER_STEP=1 prove ...     after each change (5: after about every fifth)
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -28,9 +28,11 @@ $node->safe_psql('postgres', q{
 
 my $next = 301;
 my ($crashes, @bad) = (0);
-# A new one begins after each crash. Until the server has seen that a process crashed, it answers as if nothing were.
+# A crash restarts the checkpointer. Until the server has noticed the crash, it still answers
+# queries.
 my $began = q{SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'};
-# Runs a statement to its n-th change of a page, for n from 1 on, until it gets to its end.
+# Runs a statement up to its n-th change of a page, for n from 1 on, until the statement ends
+# without a crash.
 sub at_every_change
 {
 	my ($name, $statement) = @_;
@@ -42,7 +44,7 @@ sub at_every_change
 		my ($out, $err) = ('', '');
 		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; $sql", stdout => \$out, stderr => \$err);
 		last if $status == 0;
-		if ($status != 2)   # the server did not go, so the statement failed
+		if ($status != 2)   # the server did not crash, so the statement failed
 		{
 			push @bad, "$name, change $n: no crash: $err";
 			last;
@@ -53,7 +55,8 @@ sub at_every_change
 			SELECT id FROM items a WHERE id % 7 = 0 AND ((SELECT a.v <-> b.v FROM items b ORDER BY a.v <-> b.v LIMIT 1) IS DISTINCT FROM 0
 				OR coalesce((SELECT a.s <=> b.s FROM items b ORDER BY a.s <=> b.s LIMIT 1), 2) > 1e-6)});
 		push @bad, "$name, change $n: not found $lost" if $lost ne '';
-		# What the crash cut short is dead; half of the time more work comes before vacuum takes it away.
+		# Rows whose inserts the crash interrupted are dead. Half of the time, more statements run
+		# before VACUUM removes them.
 		next if rand() < 0.5;
 		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 		my $check = $node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_s', true)");
@@ -63,7 +66,7 @@ sub at_every_change
 	return;
 }
 at_every_change('insert', sub { $next += 1; return "SELECT add($next, $next)"; });
-# A node on an upper layer comes once in some hundred.
+# About one node in a hundred is on an upper layer.
 at_every_change('many inserts', sub { $next += 12; return "SELECT add($next - 11, $next)"; });
 at_every_change('join a node', sub { return 'INSERT INTO items (v, s) SELECT v, s FROM items WHERE id = 5'; });
 at_every_change('vacuum', sub {
@@ -74,6 +77,6 @@ at_every_change('vacuum', sub {
 is(join("\n", @bad), '', "$crashes crashes: nothing lost, nothing wrong");
 cmp_ok($crashes, '>', 40, 'there were crashes');
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
-is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_s', true)"), '', 'the verifier has the last word');
-unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC/, 'recovery finds the pages that it writes');
+is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('items_v', true) UNION ALL SELECT * FROM hnsw_check('items_s', true)"), '', 'the verifier finds nothing in the end');
+unlike(slurp_file($node->logfile), qr/inconsistent page found|PANIC/, 'recovery finds the pages that it changes');
 done_testing();

@@ -1,4 +1,5 @@
-# Every earlier version of the extension can be updated, and is then what a new one would be.
+# Every earlier version of the extension can be updated. Afterwards its objects are those of a new
+# installation.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -9,7 +10,7 @@ my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
 $node->start;
 
-# All that belongs to the extension, with definitions and comments.
+# All objects that belong to the extension, with definitions and comments.
 my $members = q{
 	WITH m AS (SELECT d.classid, d.objid, i.type, i.identity FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'quiver'))
@@ -36,7 +37,7 @@ for my $old (@old)
 		CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops);
 		CREATE VIEW nearest AS SELECT id FROM items ORDER BY v <-> '[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]' LIMIT 3;});
 	my $answer = $node->safe_psql($db, 'SET enable_seqscan = off; SELECT * FROM nearest');
-	# With the old SQL, the new library says what is missing.
+	# With the old SQL objects, the new library asks for the update.
 	my ($out, $err) = ('', '');
 	$node->psql($db, "SELECT * FROM hnsw_stats('items_v')", stdout => \$out, stderr => \$err);
 	like($err, qr/ALTER EXTENSION quiver UPDATE/, "$old: a function whose result changed asks for the update") if $old eq '0.1.0';
@@ -46,10 +47,10 @@ for my $old (@old)
 	my @differ = grep { !delete $expected{$_} } split /\n(?=[a-z ]+\|)/, $node->safe_psql($db, $members);
 	is(join("\n", @differ, 'missing:', sort keys %expected), 'missing:', "$old: the same as a new $version");
 	is($node->safe_psql($db, 'SET enable_seqscan = off; SELECT * FROM nearest'), $answer, "$old: views and indexes answer as before");
-	is($node->safe_psql($db, "INSERT INTO items SELECT 1000 + id, v FROM items; SELECT * FROM hnsw_check('items_v', true)"), '', "$old: and verify");
-	is($node->safe_psql($db, "SELECT rows FROM hnsw_stats('items_v')"), '1000', "$old: the function that changed");
+	is($node->safe_psql($db, "INSERT INTO items SELECT 1000 + id, v FROM items; SELECT * FROM hnsw_check('items_v', true)"), '', "$old: the verifier finds nothing");
+	is($node->safe_psql($db, "SELECT rows FROM hnsw_stats('items_v')"), '1000', "$old: the changed function works");
 	my $dump = PostgreSQL::Test::Utils::tempdir . "/$db";
 	$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr($db) ], "$old: pg_dump");
-	unlike(slurp_file($dump), qr/hnsw_stats/, "$old: what the update made belongs to the extension");
+	unlike(slurp_file($dump), qr/hnsw_stats/, "$old: the objects that the update created belong to the extension");
 }
 done_testing();

@@ -1,6 +1,6 @@
-# full_page_writes = off, as on file systems that write a page whole or not at all: after a crash, and on a
-# streaming standby, the index is what it was. Each kind of change comes right after a checkpoint, so that
-# replay has nothing of the pages but what the log says of them.
+# full_page_writes = off, for file systems that write a page whole or not at all. After a crash, and
+# on a streaming standby, the index is complete. Each kind of change comes right after a checkpoint,
+# so that replay knows only what the WAL says about the pages.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -21,12 +21,13 @@ my $tables = 'CREATE TABLE items (id integer PRIMARY KEY, v vector(32), s sparse
 my %indexes = (
 	items_v => 'ON items USING hnsw (v vector_l2_ops) WITH (m = 8)',
 	items_c => 'ON items USING hnsw (v vector_cosine_ops) WITH (m = 8, vector_bits = 2)',
-	items_s => 'ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 8)');   # with slots for what does not fit
+	items_s => 'ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 8)');   # with overflow slots
 
-# Statements, each a transaction of its own but within BEGIN and COMMIT.
+# Splits SQL into statements. Those from BEGIN to COMMIT stay together; each other one is a
+# transaction.
 sub statements { return grep { $_ ne '' } shift =~ /\s*(BEGIN;.*COMMIT|[^;]+)(?:;|$)/gs }
 
-# name, before the checkpoint, after it
+# name, statements before the checkpoint, statements after it
 my @rounds = (
 	[ 'inserts', '', 'INSERT INTO items ' . rows(2001, 2300) ],
 	[ 'the first rows', 'TRUNCATE items', 'INSERT INTO items ' . rows(1, 300) ],
@@ -37,7 +38,7 @@ my @rounds = (
 		'INSERT INTO items ' . rows(2001, 2500) ],
 	[ 'REINDEX and inserts', '', 'REINDEX TABLE items; INSERT INTO items ' . rows(2001, 2100) ],
 	[ 'REINDEX CONCURRENTLY', '', 'REINDEX TABLE CONCURRENTLY items' ],
-	# With wal_level = minimal, what is made and filled in one transaction is not logged.
+	# With wal_level = minimal, a table that is created and filled in one transaction is not logged.
 	[ 'a new table', 'DROP TABLE items', "BEGIN; $tables; INSERT INTO items " . rows(1, 500) . '; '
 		  . join('; ', map { "CREATE INDEX $_ $indexes{$_}" } sort keys %indexes) . '; INSERT INTO items ' . rows(501, 600) . '; COMMIT' ],
 );
@@ -78,18 +79,18 @@ for my $wal_level ('minimal', 'replica')
 		$node->safe_psql('postgres', $_) for statements($after);
 		my $rows = sum_of_rows($node);
 		$node->stop('immediate');
-		# Without recovery, the other rounds have a server of their own.
+		# If recovery fails, the other rounds use a new server.
 		ok($node->start(fail_ok => 1), "$wal_level, $name: the server recovers") or undef $node, next;
 		is(sum_of_rows($node), $rows, "$wal_level, $name: the rows are there");
 		is(problems($node), '', "$wal_level, $name: the verifier finds nothing");
 		is(lost_anywhere($node), '', "$wal_level, $name: every row is found");
 		$node->safe_psql('postgres', 'INSERT INTO items ' . rows(5001, 5100) . '; DELETE FROM items WHERE id % 5 = 1');
 		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
-		is(problems($node), '', "$wal_level, $name: nor after more changes");
-		unlike(slurp_file($node->logfile), qr/PANIC|invalid page/, "$wal_level, $name: recovery finds the pages that it writes");
+		is(problems($node), '', "$wal_level, $name: the verifier finds nothing after more changes");
+		unlike(slurp_file($node->logfile), qr/PANIC|invalid page/, "$wal_level, $name: recovery finds the pages that it changes");
 	}
 	next if $wal_level eq 'minimal' || !$node;
-	# An unlogged index is empty after a crash, also one that was made after the checkpoint.
+	# An unlogged index is empty after a crash, even if it was created after the checkpoint.
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	my @unlogged = map { "${_}_u" } sort keys %indexes;
 	$node->safe_psql('postgres', 'CREATE UNLOGGED TABLE u (LIKE items); '
@@ -100,8 +101,8 @@ for my $wal_level ('minimal', 'replica')
 		'0', 'unlogged: empty after a crash');
 	is(problems($node, @unlogged), '', 'unlogged: the verifier finds nothing');
 	$node->safe_psql('postgres', 'INSERT INTO u ' . rows(1, 300));
-	is(lost_rows($node, 'u'), '', 'unlogged: takes rows again');
-	is(problems($node, @unlogged), '', 'unlogged: and verifies');
+	is(lost_rows($node, 'u'), '', 'unlogged: every row is found after inserts');
+	is(problems($node, @unlogged), '', 'unlogged: the verifier finds nothing after inserts');
 	$node->stop;
 }
 
@@ -123,7 +124,8 @@ sub new_standby
 	return $node;
 }
 
-# The main fork of a relation as the server wrote it, without what may differ: each page's LSN and checksum.
+# The main fork of a relation as the server wrote it, without each page's LSN and checksum, which
+# may differ.
 sub pages_of
 {
 	my ($node, $path) = @_;
@@ -142,10 +144,10 @@ for my $round (@rounds)
 	prepare($primary, $before);
 	$primary->safe_psql('postgres', 'CHECKPOINT');
 	$primary->safe_psql('postgres', $_) for statements($after);
-	if (!ok(caught_up($primary, $standby), "standby, $name: replays it"))
+	if (!ok(caught_up($primary, $standby), "standby, $name: the standby replays it"))
 	{
 		$standby->stop('immediate', fail_ok => 1);
-		undef $standby;   # the other rounds have a standby of their own
+		undef $standby;   # the other rounds use a new standby
 		next;
 	}
 	is(sum_of_rows($standby), sum_of_rows($primary), "standby, $name: the rows are there");
@@ -156,11 +158,11 @@ for my $round (@rounds)
 $standby //= new_standby();
 my %path = map { $_ => $primary->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") } sort keys %indexes;
 $primary->safe_psql('postgres', 'CHECKPOINT');
-ok(caught_up($primary, $standby), 'standby: replays the last checkpoint');
+ok(caught_up($primary, $standby), 'standby: the standby replays the last checkpoint');
 $primary->stop;
-$standby->restart;   # writes what it has
+$standby->restart;   # writes its pages to the files
 ok(pages_of($standby, $path{$_}) eq pages_of($primary, $path{$_}), "standby: the file of $_ is the same") for sort keys %path;
 $standby->promote;
 $standby->safe_psql('postgres', 'INSERT INTO items ' . rows(5001, 5100));
-is(problems($standby) . lost_anywhere($standby), '', 'standby: promoted, it takes rows');
+is(problems($standby) . lost_anywhere($standby), '', 'standby: after promotion and inserts, the index is complete');
 done_testing();

@@ -1,4 +1,4 @@
-# VACUUM beside everything that may come at the same time: rows, a cancel, a crash, open and prepared transactions. No
+# VACUUM while other things happen: inserts, a cancel, a crash, open and prepared transactions. No
 # row is lost, neither meanwhile nor later.
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION add(n integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO b (v) SELECT random_vector(16) FROM generate_series(1, n)';});
 prepare_waiting($node);
-# rows one by one till VACUUM ends
+# Inserts rows one by one until VACUUM ends.
 $node->safe_psql('postgres', q{
 	CREATE PROCEDURE add_meanwhile(INOUT n integer) LANGUAGE plpgsql AS $$
 	BEGIN
@@ -35,10 +35,11 @@ $node->safe_psql('postgres', q{
 		END LOOP;
 	END $$;});
 
-# ---- rows that come when all others are deleted ----
+# ---- rows that are inserted when all others are deleted ----
 
-# Begins a slow VACUUM (of some three seconds) of so many rows, which are all deleted, and waits till it is at the index.
-# A session begins a transaction between the two: it cannot see the rows, but could still be led to their nodes.
+# Deletes all of $rows rows, begins a slow VACUUM (about three seconds), and waits until it
+# processes the index. If a session is given, it begins a transaction between the two: it cannot see
+# the rows, but its searches could still find links to their nodes.
 sub vacuum_deleted
 {
 	my ($rows, $session) = @_;
@@ -49,7 +50,7 @@ sub vacuum_deleted
 	$node->safe_psql('postgres', 'CALL wait_for_vacuum()');
 	return $vacuum;
 }
-# After VACUUM, all is well.
+# After VACUUM, every row is found and the verifier finds nothing.
 sub ends_well
 {
 	my ($what, $rows) = @_;
@@ -83,7 +84,8 @@ for my $open (0, 1)
 	finds_all($node, $what, 'b', $rows);
 	ends_well($what, $rows);
 }
-# Cancelled, or the server crashes, when no node is left; or cancelled at any moment.
+# VACUUM is cancelled, or the server crashes, when no node is left; or VACUUM is cancelled at any
+# moment.
 for my $moment ('none left', 'crash', 0.2, 0.7, 1.2, 2)
 {
 	my $what = $moment eq 'crash' ? 'a crash when VACUUM has deleted all'
@@ -100,7 +102,7 @@ for my $moment ('none left', 'crash', 0.2, 0.7, 1.2, 2)
 	{
 		my $wait = $moment eq 'none left' ? q{CALL wait_until_empty('b_v')} : "SELECT pg_sleep($moment)";
 		$node->safe_psql('postgres', "$wait; CALL cancel_vacuum()");
-		note("$what: " . ($vacuum->finish ? 'it had ended' : 'it was cancelled'));
+		note("$what: " . ($vacuum->finish ? 'VACUUM had ended' : 'VACUUM was cancelled'));
 	}
 	$node->safe_psql('postgres', 'SELECT add(500)');
 	finds_all($node, $what, 'b', 500);
@@ -137,10 +139,10 @@ for my $first ('DELETE', 'BEGIN')
 	$node->safe_psql('postgres', 'DELETE FROM b WHERE id % 3 = 1 AND id % 50 <> 0');
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) b');
 	$node->safe_psql('postgres', 'SELECT add(300)');
-	is($reader->query_safe($seen), $before, 'a long transaction sees what its snapshot saw, after VACUUM and inserts, too');
-	is(lost_rows($node, 'b', ef_search => 1000), '', 'beside prepared transactions: every row is found');
+	is($reader->query_safe($seen), $before, 'a long transaction sees the same rows after VACUUM and inserts');
+	is(lost_rows($node, 'b', ef_search => 1000), '', 'with prepared transactions: every row is found');
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) b');
-	is($reader->query_safe($seen), $before, 'and after another VACUUM');
+	is($reader->query_safe($seen), $before, 'a long transaction sees the same rows after another VACUUM');
 	$reader->query_safe('COMMIT');
 	$reader->quit;
 	$node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP ON) b; ROLLBACK PREPARED 'fails'; COMMIT PREPARED 'adds'");

@@ -1,6 +1,7 @@
-# Clients insert, change, delete and search while VACUUM and REINDEX run, from the empty table and back to it several times.
-# Afterwards every row is there and found by its own vector.
-#   QUIVER_SECONDS=3600 QUIVER_CLIENTS=30 prove ...     for how long (12), by how many (12)
+# Clients insert, update, delete and search while VACUUM and REINDEX run. The table is filled from
+# empty and emptied several times. Afterwards a search for the vector of each row must find that
+# row.
+#   QUIVER_SECONDS=3600 QUIVER_CLIENTS=30 prove ...     duration (12), number of clients (12)
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -40,8 +41,8 @@ $node->safe_psql('postgres', q{
 		"$clients clients insert the first rows of $tables tables", { '012_first' => $inserts });
 	is($node->safe_psql('postgres', qq{SET enable_seqscan = off; SET hnsw.iterative_scan = relaxed_order;
 		SELECT t, n FROM (} . join(' UNION ALL ', map { "SELECT $_ AS t, (SELECT count(*) FROM (SELECT FROM first_$_ ORDER BY v <-> '[0,0,0,0]') s) AS n" } 1 .. $tables)
-		  . ") x WHERE n <> $clients"), '', 'a scan of each table gets to every row');
-	is(problems($node), '', 'and the verifier finds nothing');
+		  . ") x WHERE n <> $clients"), '', 'a scan of each table returns every row');
+	is(problems($node), '', 'the verifier finds nothing in these tables');
 	$node->safe_psql('postgres', join '', map { "DROP TABLE first_$_;" } 1 .. $tables);
 }
 
@@ -71,7 +72,7 @@ for my $script (sort keys %scripts)
 	append_to_file("$dir/$name.sql", $scripts{$script});
 	push @files, '-f', "$dir/$name.sql\@$weight";
 }
-# Beside them: VACUUM again and again; REINDEX of both kinds; and now and then everything goes.
+# At the same time: repeated VACUUM, REINDEX of both kinds, and now and then a DELETE of all rows.
 append_to_file("$dir/vacuum.sql", "VACUUM (INDEX_CLEANUP ON) items;\nSELECT pg_sleep(0.05);\n");
 append_to_file("$dir/reindex.sql", "REINDEX INDEX CONCURRENTLY items_v;\nREINDEX INDEX items_h;\nSELECT pg_sleep(0.3);\n");
 append_to_file("$dir/empty.sql", "SELECT pg_sleep(0.7);\nDELETE FROM items WHERE id IN (SELECT id FROM items FOR UPDATE SKIP LOCKED);\n");
@@ -83,7 +84,7 @@ my @phases = (
 for my $phase (@phases)
 {
 	my ($name, $files, $share, $extra) = @$phase;
-	# -f stands before each script
+	# each script follows an -f
 	my @mine = map { ('-f', $_) } grep { $_ ne '-f' } @$files;
 	my @runs = ([ $clients, @mine ], [ 1, '-f', "$dir/vacuum.sql" ], [ 1, '-f', "$dir/reindex.sql" ], $extra ? [ 1, '-f', $extra ] : ());
 	my $each = $seconds / 3;
@@ -113,15 +114,15 @@ for my $phase (@phases)
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 	$check->('after VACUUM');
 	is(problems($node), '', "$name: the verifier finds nothing");
-	# And to empty again.
+	# Empty the table again.
 	$node->safe_psql('postgres', 'DELETE FROM items');
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 	is($node->safe_psql('postgres', q{SET enable_seqscan = off; SELECT (SELECT count(*) FROM (SELECT FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) x),
-		nodes, rows FROM hnsw_stats('items_v')}), '0|0|0', "$name: nothing is left of what was deleted");
-	is(problems($node), '', "$name: and the verifier finds nothing");
+		nodes, rows FROM hnsw_stats('items_v')}), '0|0|0', "$name: no deleted node is left");
+	is(problems($node), '', "$name: the verifier finds nothing in the empty index");
 }
 
-# ---- parallel VACUUM: each index by a process of its own ----
+# ---- parallel VACUUM: one process for each index ----
 
 {
 	$node->safe_psql('postgres', 'SELECT add(1500); SELECT add_equal(50)');
@@ -136,10 +137,10 @@ for my $phase (@phases)
 	my @pages = map { pages_of($node, $_) } 'items_v', 'items_h';
 	$node->safe_psql('postgres', 'SELECT add(450)');
 	finds_all($node, 'and inserts', 'items', $rows + 450, limit => 500);
-	# (5 %: how many upper layers rows draw is chance.)
-	cmp_ok(pages_of($node, $_), '<=', 1.05 * shift @pages, "$_: what it freed is used again") for 'items_v', 'items_h';
+	# (5 % more is allowed, because the number of upper layers is random.)
+	cmp_ok(pages_of($node, $_), '<=', 1.05 * shift @pages, "$_: freed slots are used again") for 'items_v', 'items_h';
 	is(problems($node), '', 'parallel VACUUM: the verifier finds nothing');
-	# All rows, in rounds, with inserts between.
+	# Delete all rows in several rounds, with inserts between.
 	for my $round (1 .. 3)
 	{
 		$node->safe_psql('postgres', 'DELETE FROM items');

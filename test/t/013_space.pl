@@ -1,6 +1,6 @@
-# The space that an index takes and what VACUUM costs: rows that are replaced again and again do not make it grow, and one
-# dead row of many is found in about one pass over the pages.
-#   QUIVER_TRANSACTION=4 prove ...     how long the overlapping transactions of other tables are, in seconds (1.5)
+# The space that an index takes, and the cost of VACUUM. The index does not grow when rows are
+# replaced again and again. VACUUM finds one dead row among many in about one pass over the pages.
+#   QUIVER_TRANSACTION=4 prove ...     length of other tables' transactions in seconds (1.5)
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -28,7 +28,7 @@ $node->safe_psql('postgres', q{
 		'INSERT INTO b (v) SELECT random_vector(16) FROM generate_series(1, n)';});
 prepare_waiting($node);
 
-# After VACUUM, all is well.
+# After VACUUM, every row is found and the verifier finds nothing.
 sub ends_well
 {
 	my ($what, $rows) = @_;
@@ -40,7 +40,7 @@ sub ends_well
 
 # ---- the size after churn ----
 
-# New vectors for all rows, so that each is a new node.
+# New vectors for all rows, so that each row gets a new node.
 my $update = 'UPDATE b SET v = random_vector(16)';
 sub pages { return pages_of($node, 'b_v') }
 {
@@ -52,12 +52,13 @@ sub pages { return pages_of($node, 'b_v') }
 		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) b');
 	}
 	note(sprintf '12 rounds of UPDATE and VACUUM: from %d to %d pages', $start, pages());
-	cmp_ok(pages(), '<=', 2.2 * $start, '12 rounds of UPDATE and VACUUM: not much more than old and new versions take');
+	cmp_ok(pages(), '<=', 2.2 * $start, '12 rounds of UPDATE and VACUUM: not much larger than old and new versions need');
 	is(lost_rows($node, 'b', ef_search => 1000), '', '12 rounds: every row is found');
 	is(problems($node), '', '12 rounds: the verifier finds nothing');
 }
 {
-	# Six clients, of whose transactions some are open at any time, but none for long. A round takes as long as one.
+	# Six clients: some of their transactions are open at any time, but none for long. A round takes
+	# as long as one transaction.
 	my $seconds = $ENV{QUIVER_TRANSACTION} // 1.5;
 	my $dir = PostgreSQL::Test::Utils::tempdir;
 	append_to_file("$dir/overlap.sql", "\\set wait random(500, 1000)\nBEGIN;\nINSERT INTO other VALUES (1);\nSELECT pg_sleep($seconds * :wait / 1000.0);\nCOMMIT;\n");
@@ -76,11 +77,12 @@ sub pages { return pages_of($node, 'b_v') }
 		my $rest = $began + 1.1 * $seconds - time;
 		usleep($rest * 1_000_000) if $rest > 0;
 	}
-	note("beside overlapping transactions of $seconds s: from $start to @sizes pages");
-	# At most four generations: the rows; the dead ones that a running transaction may still see; those whose nodes VACUUM
-	# deleted while one ran that may still be led to them; those that it deleted before. (And chance, which draws layers.)
-	cmp_ok($sizes[-1], '<=', 4.2 * $start, 'beside overlapping transactions: four generations at most');
-	is(lost_rows($node, 'b', ef_search => 1000), '', 'beside overlapping transactions: every row is found');
+	note("with overlapping transactions of $seconds s: from $start to @sizes pages");
+	# At most four generations: the live rows; dead rows that a running transaction may still see;
+	# rows whose nodes VACUUM deleted while a transaction ran that may still find links to them;
+	# rows that it deleted before those. (The rest allows for the random number of upper layers.)
+	cmp_ok($sizes[-1], '<=', 4.2 * $start, 'with overlapping transactions: four generations at most');
+	is(lost_rows($node, 'b', ef_search => 1000), '', 'with overlapping transactions: every row is found');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'overlap'");
 	eval { $others->finish };
 	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'overlap'") or die 'clients stay';
@@ -92,12 +94,12 @@ sub pages { return pages_of($node, 'b_v') }
 		$node->safe_psql('postgres', $update);
 		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) b');
 	}
-	cmp_ok(pages(), '<=', $after, 'once they have ended, what VACUUM freed is used again');
+	cmp_ok(pages(), '<=', $after, 'when they have ended, slots that VACUUM freed are used again');
 	ends_well('overlapping transactions', 2000);
 }
 {
-	# Many clients at once: none of them adds a page while others have room. Wide rows, of which eight fill a page; three
-	# times, as it is the luck of the moment who meets whom.
+	# Many clients insert at once. None of them adds a page while there is room in others. Rows are
+	# wide: eight fill a page. Three rounds, because the result depends on timing.
 	my @pgbench = ('--no-vacuum --client=24 --jobs=2 --transactions=50', 0, [qr{processed: 1200/1200}], [qr{\A(?:.*skipping vacuum.*\n?)*\z}]);
 	my $insert = 'INSERT INTO b (v) VALUES (random_vector(100));';
 	$node->safe_psql('postgres', 'TRUNCATE b; ALTER TABLE b ALTER v TYPE vector(100)');
@@ -110,20 +112,20 @@ sub pages { return pages_of($node, 'b_v') }
 		note(sprintf '24 clients: %d pages, ideal %d', pages(), $ideal);
 		$worst = pages() / $ideal if $worst < pages() / $ideal;
 	}
-	cmp_ok($worst, '<=', 1.2, '24 clients: the index has few pages more than its rows need');
-	# And room that VACUUM made is used by all of them.
+	cmp_ok($worst, '<=', 1.2, '24 clients: the index has few more pages than its rows need');
+	# All clients use the room that VACUUM made.
 	$node->safe_psql('postgres', 'DELETE FROM b WHERE id % 3 > 0');
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) b');
 	$node->safe_psql('postgres', 'SELECT txid_current()');
 	my $before = pages();
 	$node->pgbench('--no-vacuum --client=24 --jobs=2 --transactions=30', 0, [qr{processed: 720/720}], [qr{\A(?:.*skipping vacuum.*\n?)*\z}],
 		'24 clients insert into free room', { '013_insert_again' => $insert });
-	# Chance, which draws layers.
+	# (5 % more is allowed, because the number of upper layers is random.)
 	cmp_ok(pages(), '<=', 1.05 * $before, '24 clients: free room is used before pages are added');
 	ends_well('24 clients', 1120);
 }
 
-# ---- what one dead row costs ----
+# ---- the cost of one dead row ----
 
 $node->safe_psql('postgres', q{
 	SET maintenance_work_mem = '256MB';
@@ -140,7 +142,8 @@ $node->safe_psql('postgres', q{
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) big; VACUUM dense; VACUUM hot; CHECKPOINT');
 my $pages = pages_of($node, 'big_v');
 
-# VACUUM of big by a session of its own: accesses of the index, of the heap, seconds.
+# VACUUM of big in a session of its own. Returns accesses of the index, accesses of the heap,
+# seconds.
 sub vacuum_big
 {
 	my ($settings) = @_;
@@ -165,7 +168,7 @@ for my $row (5000, 1, 100000)
 	cmp_ok($accesses, '<=', 1.3 * $pages, "VACUUM that removes row $row: few more accesses than the index has pages");
 }
 {
-	# Others' pages stay in the buffers, of which the index alone would take more than there are.
+	# Pages of other tables stay in the buffers, although the index is larger than all buffers.
 	my $cached = q{SELECT count(*) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('hot') AND relforknumber = 0};
 	$node->safe_psql('postgres', 'SET enable_indexonlyscan = off; CREATE INDEX ON hot (i)');
 	$node->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(t) FROM hot WHERE i > 0') for 1 .. 5;
@@ -175,10 +178,10 @@ for my $row (5000, 1, 100000)
 	my $after = $node->safe_psql('postgres', $cached);
 	note("$before pages of another table were in the buffers, $after after VACUUM");
 	cmp_ok($before, '>', 500, 'another table is in the buffers');
-	cmp_ok($after, '>=', 0.9 * $before, 'VACUUM leaves it there');
+	cmp_ok($after, '>=', 0.9 * $before, 'the other table is still in the buffers after VACUUM');
 }
 {
-	# It sleeps for each access, in all of its steps: 100 ms for each 1,000.
+	# VACUUM sleeps for its accesses in all of its steps: 100 ms for each 1,000.
 	$node->safe_psql('postgres', 'DELETE FROM big WHERE id = 800');
 	my ($accesses, $heap, $seconds) = vacuum_big('SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1000; '
 		  . 'SET vacuum_cost_page_hit = 1; SET vacuum_cost_page_miss = 1; SET vacuum_cost_page_dirty = 0;');
@@ -187,7 +190,8 @@ for my $row (5000, 1, 100000)
 }
 SKIP:
 {
-	# The most memory that its session has meanwhile, beyond what it has before. Many neighbours, many ways to go.
+	# The growth of the session's memory up to its peak during VACUUM. The graph is dense, with many
+	# links.
 	skip 'needs /proc', 2 unless -w "/proc/$$/clear_refs";
 	skip 'AddressSanitizer keeps what is freed', 2 if $ENV{QUIVER_SANITIZED};
 	for my $share (10000, 10)
@@ -196,7 +200,7 @@ SKIP:
 		my $session = $node->background_psql('postgres');
 		my $pid = $session->query_safe("SET maintenance_work_mem = '1MB'; DELETE FROM small WHERE id % 2 = 0; SELECT pg_backend_pid()");
 		$session->query_safe('VACUUM (INDEX_CLEANUP ON) small');
-		# It has seen every shared buffer, so that they count before, too.
+		# Let the session access every shared buffer, so that they are counted before.
 		$session->query_safe("SELECT sum(length(get_raw_page('big_v', i))) FROM generate_series(0, $pages - 1) i, generate_series(1, 2)");
 		$session->query_safe("SELECT sum(length(get_raw_page('dense_v', i))), (SELECT count(*) FROM dense) FROM generate_series(0, pg_relation_size('dense_v')::integer / 8192 - 1) i");
 		my $kb = sub { my ($name) = @_; return slurp_file("/proc/$pid/status") =~ /^$name:\s+(\d+) kB/m ? $1 : die "no $name" };
@@ -212,7 +216,7 @@ SKIP:
 	}
 }
 {
-	# Inserts and searches for so long, and how many seconds the slowest took.
+	# Inserts and searches for some seconds. Returns how many seconds the slowest took.
 	$node->safe_psql('postgres', q{
 		CREATE PROCEDURE work_on_big(seconds float8, INOUT slowest float8) LANGUAGE plpgsql AS $$
 		DECLARE began timestamptz := clock_timestamp(); at timestamptz;
@@ -226,7 +230,8 @@ SKIP:
 				PERFORM pg_sleep(0.001);
 			END LOOP;
 		END $$;});
-	# A slow one ends soon when it is cancelled, whatever it does at the moment, and nobody waits for it.
+	# A slow VACUUM ends soon when it is cancelled, whatever it is doing, and no other session waits
+	# for it.
 	my ($slowest_end, $slowest_work, $cancelled) = (0, 0, 0);
 	for my $moment (0, 0.3, 0.7, 1.2, 2)
 	{
@@ -243,13 +248,13 @@ SKIP:
 		$slowest_end = $seconds if $seconds > $slowest_end;
 		$slowest_work = $slowest if $slowest > $slowest_work;
 	}
-	note(sprintf '%d cancelled, the slowest end took %.2f s, the slowest insert and search %.2f s', $cancelled, $slowest_end, $slowest_work);
+	note(sprintf '%d cancelled, the slowest cancel took %.2f s, the slowest insert and search %.2f s', $cancelled, $slowest_end, $slowest_work);
 	cmp_ok($cancelled, '>=', 3, 'slow VACUUMs are cancelled');
 	my $soon = $ENV{QUIVER_SANITIZED} ? 10 : 1;
-	cmp_ok($slowest_end, '<', $soon, 'and end at once');
-	cmp_ok($slowest_work, '<', $soon, 'nobody waits for a VACUUM that sleeps');
+	cmp_ok($slowest_end, '<', $soon, 'a cancelled VACUUM ends at once');
+	cmp_ok($slowest_work, '<', $soon, 'no session waits for a VACUUM that sleeps');
 	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) big');
-	is(lost_rows($node, 'big', ef_search => 400, limit => 200), '', 'rows are found in the end');
+	is(lost_rows($node, 'big', ef_search => 400, limit => 200), '', 'every row is found in the end');
 	is(problems($node), '', 'the verifier finds nothing in the end');
 }
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');

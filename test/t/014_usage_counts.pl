@@ -1,5 +1,5 @@
-# Reads of the index count as reads of any page do: buffers that searches need often have usage counts to show for it, and
-# stay when other tables need room.
+# Reads of the index raise usage counts, as reads of any page do: buffers that searches use often
+# have high usage counts, and stay when other tables need buffers.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -13,7 +13,7 @@ my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
 $node->append_conf('postgresql.conf', "autovacuum = off\njit = off\nshared_buffers = 64MB\nmax_parallel_workers_per_gather = 0\n");
 $node->start;
-# Part of PostgreSQL's packages: where it is missing, this test fails.
+# PostgreSQL's packages include it. If it is missing, this test fails.
 is($node->psql('postgres', 'CREATE EXTENSION pg_buffercache'), 0, 'pg_buffercache is installed');
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION quiver;
@@ -26,7 +26,7 @@ $node->safe_psql('postgres', q{
 	VACUUM ANALYZE;
 	CHECKPOINT;});
 my $pages = pages_of($node, 'items_v');
-# Searches for $n rows from the $from-th on, by a session that stays.
+# Searches for $n rows from the $from-th on, in one session.
 my $searches = q{
 	CREATE FUNCTION searches(a integer, n integer) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
 	DECLARE found bigint := 0; x integer;
@@ -51,9 +51,10 @@ my ($cached, $used, $meta, $often) = split /\|/, $node->safe_psql('postgres', $c
 note("of $pages pages $cached are cached after 1,000 searches, $used with a usage count above 1, $often of 4 or more");
 cmp_ok($cached, '>', $pages / 4, 'searches have read much of the index');
 cmp_ok($used, '>', $cached / 2, 'most pages of the index have usage counts above 1');
-cmp_ok($often, '>', $cached / 4, 'and many the highest');
+cmp_ok($often, '>', $cached / 4, 'many pages of the index have usage counts of 4 or more');
 
-# Under pressure: between searches, others read each of their pages once. What searches need each time stays.
+# Under pressure: between searches, each page of another table is read once. Pages that every search
+# needs stay cached.
 $node->append_conf('postgresql.conf', 'shared_buffers = ' . int($pages * 1.5) * 8 . "kB\n");
 $node->restart;
 my ($accesses, $reads) = split /\|/, (split /\n/, $node->safe_psql('postgres', q{
@@ -64,6 +65,6 @@ my ($accesses, $reads) = split /\|/, (split /\n/, $node->safe_psql('postgres', q
 	DO 'BEGIN PERFORM pg_stat_force_next_flush(); END';
 	SELECT idx_blks_read + idx_blks_hit - :a, idx_blks_read - :r FROM pg_statio_user_indexes WHERE indexrelname = 'items_v';}))[-1];
 note("under pressure: $reads pages read for 840 searches, $accesses accesses");
-cmp_ok($reads, '<', 840 * 2, 'under pressure, a search reads few pages anew');
+cmp_ok($reads, '<', 840 * 2, 'under pressure, a search reads few pages again');
 is(problems($node), '', 'the verifier finds nothing');
 done_testing();

@@ -1,5 +1,6 @@
-# A subscriber whose table has hnsw indexes: the first copy, what is applied row by row, transactions that are applied while
-# they run, TRUNCATE, and a crash of the subscriber between. Its indexes have what its tables have.
+# A subscriber whose tables have hnsw indexes: the initial copy, changes that are applied row by
+# row, transactions that are sent while they run, TRUNCATE, and a crash of the subscriber. Its
+# indexes must have the rows of its tables.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -11,7 +12,7 @@ use IndexTest qw(problems lost_rows finds_all);
 
 my ($publisher, $subscriber) = map { PostgreSQL::Test::Cluster->new($_) } 'publisher', 'subscriber';
 $publisher->init(allows_streaming => 'logical');
-# Transactions of more than this are sent before they end.
+# Larger transactions are sent before they end.
 $publisher->append_conf('postgresql.conf', "autovacuum = off\njit = off\nlogical_decoding_work_mem = 64kB\n");
 $subscriber->init(allows_streaming => 'logical');
 $subscriber->append_conf('postgresql.conf', "autovacuum = off\njit = off\nmax_logical_replication_workers = 10\n");
@@ -33,7 +34,7 @@ $subscriber->safe_psql('postgres', q{
 	CREATE INDEX whole_v ON whole USING hnsw (v vector_l2_ops);});
 $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION s CONNECTION '" . $publisher->connstr . q{ dbname=postgres' PUBLICATION p WITH (streaming = on)});
 
-# The subscriber has what the publisher has, and its indexes, too.
+# Checks that the subscriber's tables and indexes have the publisher's rows.
 sub same
 {
 	my ($what) = @_;
@@ -62,7 +63,7 @@ $publisher->safe_psql('postgres', 'BEGIN; SELECT add(1500); UPDATE items SET v =
 $publisher->safe_psql('postgres', 'BEGIN; SELECT add(1500); DELETE FROM items; ROLLBACK');
 cmp_ok($publisher->safe_psql('postgres', 'SELECT stream_txns FROM pg_stat_replication_slots'), '>', 0, 'some were sent while they ran') if $publisher->safe_psql('postgres', 'SHOW server_version_num') >= 140000;
 same('large transactions');
-# All rows go and come again, with VACUUM and with TRUNCATE between.
+# Deletes all rows and inserts others, with VACUUM and with TRUNCATE between.
 for my $round (1 .. 3)
 {
 	$publisher->safe_psql('postgres', 'DELETE FROM items');
@@ -73,7 +74,7 @@ for my $round (1 .. 3)
 same('emptied and filled again');
 $publisher->safe_psql('postgres', 'BEGIN; SELECT add(50); TRUNCATE items, whole; SELECT add(300); TRUNCATE items; SELECT add(250); INSERT INTO whole SELECT id, v FROM items; COMMIT');
 same('TRUNCATE');
-# A crash of the subscriber: it goes on where it was.
+# After a crash, the subscriber continues where it was.
 $publisher->safe_psql('postgres', 'SELECT add(500)');
 $subscriber->stop('immediate');
 $publisher->safe_psql('postgres', 'SELECT add(200); DELETE FROM items WHERE id % 3 = 0');
