@@ -1,7 +1,7 @@
 // The table of codecs.
 #include "codec/codec.hpp"
 
-#include <cstring>
+#include <algorithm>
 
 #include "core/assert.hpp"
 #include "core/no_postgres.hpp"
@@ -48,7 +48,7 @@ Owned<Codec> make_codec(const CodecSpec& spec) { return codec_for(spec).make(spe
 
 bool Codec::same(const Code& x, const Code& y) const
 {
-    return x.length == y.length && std::memcmp(x.bytes, y.bytes, x.length) == 0;
+    return std::equal(x.bytes, x.bytes + x.length, y.bytes, y.bytes + y.length);
 }
 
 bool Codec::holds(const Code& code, const Value& x) const

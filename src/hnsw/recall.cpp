@@ -183,8 +183,9 @@ class Recall {
             bool nulls[INDEX_MAX_KEYS];
             const MemoryContext old = MemoryContextSwitchTo(of_row->ecxt_per_tuple_memory);
             FormIndexDatum(info_, slot_, executor_, values, nulls);
-            nearest_.add(distance(values[0], query));
+            const double to_row = distance(values[0], query);
             MemoryContextSwitchTo(old);
+            nearest_.add(to_row);
             ResetExprContext(of_row);
         }
     }
