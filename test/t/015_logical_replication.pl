@@ -37,7 +37,7 @@ $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION s CONNECTION '" . $publi
 # Checks that the subscriber's tables and indexes have the publisher's rows.
 sub same
 {
-	my ($what) = @_;
+	my ($what, %options) = @_;
 	$publisher->wait_for_catchup('s');
 	for my $t ('items', 'whole')
 	{
@@ -45,7 +45,7 @@ sub same
 		is($subscriber->safe_psql('postgres', $rows), $publisher->safe_psql('postgres', $rows), "$what: the rows of $t are the publisher's");
 		finds_all($subscriber, "$what, $t", $t, $subscriber->safe_psql('postgres', "SELECT count(*) FROM $t"), limit => 300);
 	}
-	is(problems($subscriber), '', "$what: the verifier finds nothing");
+	is(problems($subscriber), '', "$what: the verifier finds nothing") unless $options{interrupted};
 	return;
 }
 
@@ -79,7 +79,8 @@ $publisher->safe_psql('postgres', 'SELECT add(500)');
 $subscriber->stop('immediate');
 $publisher->safe_psql('postgres', 'SELECT add(200); DELETE FROM items WHERE id % 3 = 0');
 $subscriber->start;
-same('a crash of the subscriber');
+# An insert that the crash interrupted may have left a node that nothing links to. VACUUM removes it.
+same('a crash of the subscriber', interrupted => 1);
 $subscriber->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
 same('and VACUUM');
 unlike(slurp_file($_->logfile), qr/terminated by signal|PANIC/, 'nothing crashed') for $publisher, $subscriber;
