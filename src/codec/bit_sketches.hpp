@@ -8,7 +8,7 @@ namespace quiver::codec {
 
 class BitSketches final : public Sketches {
   public:
-    explicit BitSketches(const Codec& codec) : codec_(codec), shape_(shape_for(codec.spec, 1)) {}
+    explicit BitSketches(const Codec& codec) : Sketches(shape_for(codec.spec, 1)), codec_(codec) {}
 
     static bool fits(const CodecSpec& spec, uint32_t fold)
     {
@@ -18,7 +18,6 @@ class BitSketches final : public Sketches {
     {
         return {round_up(spec.dims, 64) / 64, 1};
     }
-    SketchShape shape() const override { return shape_; }
     Owned<SketchQuery> query() const override;
     Owned<SketchEncoder> encoder() const override;
     Owned<SketchedSet> set() const override;
@@ -26,7 +25,6 @@ class BitSketches final : public Sketches {
 
   private:
     const Codec& codec_;
-    SketchShape shape_;
 };
 
 }   // namespace quiver::codec

@@ -41,7 +41,10 @@ class BitsCodec final : public Codec {
 
 class BitsQuery final : public CodecQuery {
   public:
-    explicit BitsQuery(const BitsCodec& codec) : codec_(codec) {}
+    explicit BitsQuery(const BitsCodec& codec)
+        : CodecQuery(codec.metric, codec.traits), codec_(codec)
+    {
+    }
 
     void set(const Value& x) override
     {
@@ -52,11 +55,6 @@ class BitsQuery final : public CodecQuery {
     {
         return bits_distance(codec_.metric.geometry, bits_.data(), code.bytes,
                              codec_.traits.code_bytes);
-    }
-    Bounds bounds(double distance, double norm2, double error) const override
-    {
-        return certain_bounds(codec_.metric,
-                              {distance, norm2_, norm2, error, 0, codec_.traits.padded});
     }
 
   private:

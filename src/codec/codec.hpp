@@ -31,11 +31,16 @@ struct CodecTraits {
         precise,     // the bounds of most rows determine their place
     } order = Order::rough;
     bool has_fine_code = false;   // codes have a second part, which gives much tighter bounds
+    uint32_t parameters = 0;      // numbers that an index stores for a codec that is trained
 };
 
 // A query, prepared once for comparisons with many codes.
 class CodecQuery {
   public:
+    CodecQuery(const MetricTraits& metric, const CodecTraits& traits)
+        : metric_(metric), padded_(traits.padded)
+    {
+    }
     virtual ~CodecQuery() = default;
     // The vector is copied.
     virtual void set(const Value& x) = 0;
@@ -43,7 +48,10 @@ class CodecQuery {
     virtual float distance(const Code& code) const = 0;
     // Bounds of the distance to the vector itself. They follow from the result of distance() and
     // the CodeParams of the code.
-    virtual Bounds bounds(double distance, double norm2, double error) const = 0;
+    Bounds bounds(double distance, double norm2, double error) const
+    {
+        return certain_bounds(metric_, measured(distance, norm2, error, query_error_));
+    }
     // Tighter bounds that hold with high probability, for codecs whose certain bounds are too wide
     // to be useful.
     virtual Bounds likely_bounds(double distance, double norm2, double error) const
@@ -57,8 +65,16 @@ class CodecQuery {
     float norm2() const { return norm2_; }   // as CodeParams::norm2
 
   protected:
+    Measured measured(double distance, double norm2, double error, double query_error) const
+    {
+        return {distance, norm2_, norm2, error, query_error, padded_};
+    }
+
+    const MetricTraits& metric_;
+    const uint32_t padded_;
     Value value_{};
     float norm2_ = 0;
+    double query_error_ = 0;   // of distance(): Measured::query_error
 };
 
 // Learns a codec's parameters from vectors.
@@ -101,8 +117,7 @@ class Codec {
 
     // ---- codecs that are trained ----
 
-    // The number of parameters that an index stores for its codec.
-    virtual size_t parameter_count() const { return 0; }
+    size_t parameter_count() const { return traits.parameters; }
     virtual void set_parameters(const half*) {}
     // Null if there is nothing to learn.
     virtual Owned<Training> training() const { return nullptr; }

@@ -73,11 +73,14 @@ class RotatedCodec : public DenseCodec {
 
 class RotatedQuery : public CodecQuery {
   public:
-    explicit RotatedQuery(const RotatedCodec& codec) : codec_(codec) {}
+    explicit RotatedQuery(const RotatedCodec& codec)
+        : CodecQuery(codec.metric, codec.traits), codec_(codec)
+    {
+    }
 
     void set(const Value& x) override
     {
-        dense_.assign(x.dense, x.dense + codec_.traits.padded);
+        dense_.assign(x.dense, x.dense + padded_);
         value_.dense = dense_.data();
         norm2_ = static_cast<float>(simd::kernels().norm2_f32(x.dense, dense_.size()));
     }
@@ -86,10 +89,6 @@ class RotatedQuery : public CodecQuery {
     float distance_of(float ip, const Code& code) const
     {
         return codec_.distance_of(ip, norm2_, code.params.norm2);
-    }
-    Measured measured(double distance, double norm2, double error, double query_error) const
-    {
-        return {distance, norm2_, norm2, error, query_error, codec_.traits.padded};
     }
 
     const RotatedCodec& codec_;

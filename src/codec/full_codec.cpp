@@ -56,10 +56,6 @@ class FullQuery final : public RotatedQuery {
     {
         return full_.between(dense_.data(), floats(code));
     }
-    Bounds bounds(double distance, double norm2, double error) const override
-    {
-        return certain_bounds(codec_.metric, measured(distance, norm2, error, 0));
-    }
 
   private:
     const FullCodec& full_;

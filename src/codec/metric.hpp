@@ -13,7 +13,7 @@ namespace quiver::codec {
 // The numbers are stored on disk.
 enum class Metric : uint8_t { l2 = 1, ip = 2, cosine = 3, l1 = 4, hamming = 5, jaccard = 6 };
 
-// What is computed for two vectors. A smaller result means nearer.
+// A geometry says what number is computed for two vectors. A smaller number means nearer.
 enum class Geometry : uint8_t {
     euclidean,       // squared distance
     inner_product,   // negated

@@ -24,7 +24,8 @@ class ProductCodec final : public RotatedCodec {
         return {.padded = padded(spec),
                 .code_bytes = padded(spec) * spec.bits / 8,
                 .rotated = true,
-                .order = CodecTraits::Order::by_chance};
+                .order = CodecTraits::Order::by_chance,
+                .parameters = codebook_count(spec) + (has_centre(spec) ? padded(spec) : 0)};
     }
 
     Code encode(const Value& x, Vec<uint8_t>& buffer) const override
@@ -51,10 +52,6 @@ class ProductCodec final : public RotatedCodec {
     Owned<CodecQuery> query() const override;
 
     // The codebook, then the centre.
-    size_t parameter_count() const override
-    {
-        return codebook_count() + (has_centre() ? traits.padded : 0);
-    }
     void set_parameters(const half* parameters) override
     {
         codebook_.set(parameters, subvector());
@@ -70,12 +67,22 @@ class ProductCodec final : public RotatedCodec {
             x[i] -= centre_[i];
     }
 
-    uint32_t subvector() const { return 8 / spec.bits; }   // coordinates per byte
-    size_t codebook_count() const { return SharedCodebook::floats_of(subvector()); }
-    bool has_centre() const { return metric.geometry == Geometry::euclidean; }
+    uint32_t subvector() const { return subvector(spec); }
+    size_t codebook_count() const { return codebook_count(spec); }
+    bool has_centre() const { return has_centre(spec); }
     const SharedCodebook& codebook() const { return codebook_; }
 
   private:
+    static uint32_t subvector(const CodecSpec& spec) { return 8 / spec.bits; }   // dims per byte
+    static uint32_t codebook_count(const CodecSpec& spec)
+    {
+        return static_cast<uint32_t>(SharedCodebook::floats_of(subvector(spec)));
+    }
+    static bool has_centre(const CodecSpec& spec)
+    {
+        return traits_of(spec.metric).geometry == Geometry::euclidean;
+    }
+
     mutable SharedCodebook codebook_;   // encode() uses its buffers
     Vec<float> centre_;
 };
@@ -93,13 +100,9 @@ class ProductQuery final : public RotatedQuery {
     {
         return distance_of(shared_.ip(code.params, code.bytes), code);
     }
-    Bounds bounds(double distance, double norm2, double error) const override
-    {
-        return certain_bounds(codec_.metric, measured(distance, norm2, error, 0));
-    }
     Bounds likely_bounds(double distance, double norm2, double error) const override
     {
-        return codec::likely_bounds(codec_.metric, measured(distance, norm2, error, 0));
+        return codec::likely_bounds(metric_, measured(distance, norm2, error, 0));
     }
 
   private:

@@ -48,14 +48,11 @@ class ScalarCodecQuery : public RotatedQuery {
     {
         RotatedQuery::set(x);
         scalar_.set(x.dense, dense_.size(), norm2_);
+        query_error_ = scalar_.error();
     }
     float distance(const Code& code) const final
     {
         return distance_of(scalar_.ip(code.params, code.bytes), code);
-    }
-    Bounds bounds(double distance, double norm2, double error) const final
-    {
-        return certain_bounds(codec_.metric, measured(distance, norm2, error, scalar_.error()));
     }
 
   protected:

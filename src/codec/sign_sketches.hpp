@@ -16,7 +16,7 @@ class SignSketches final : public Sketches {
   public:
     // The codec decodes to rotated vectors.
     SignSketches(const Codec& codec, uint32_t fold)
-        : codec_(codec), fold_(fold), shape_(shape_for(codec.spec, fold))
+        : Sketches(shape_for(codec.spec, fold)), codec_(codec), fold_(fold)
     {
     }
 
@@ -26,7 +26,6 @@ class SignSketches final : public Sketches {
     }
     static SketchShape shape_for(const CodecSpec& spec, uint32_t fold);
 
-    SketchShape shape() const override { return shape_; }
     Owned<SketchQuery> query() const override;
     Owned<SketchEncoder> encoder() const override;
     Owned<SketchedSet> set() const override;
@@ -39,7 +38,6 @@ class SignSketches final : public Sketches {
   private:
     const Codec& codec_;
     uint32_t fold_;
-    SketchShape shape_;
 };
 
 }   // namespace quiver::codec

@@ -92,13 +92,17 @@ class SketchedSet {
 // One way to make sketches.
 class Sketches {
   public:
+    explicit Sketches(const SketchShape& shape) : shape_(shape) {}
     virtual ~Sketches() = default;
-    virtual SketchShape shape() const = 0;
+    const SketchShape& shape() const { return shape_; }
     virtual Owned<SketchQuery> query() const = 0;
     virtual Owned<SketchEncoder> encoder() const = 0;
     virtual Owned<SketchedSet> set() const = 0;
     // Are the two sketches the same, apart from rounding? `slack` is how much factor a may differ.
     virtual bool holds(const Sketch& stored, const Sketch& made, float slack) const = 0;
+
+  private:
+    SketchShape shape_;
 };
 
 // `fold` is the number of coordinates per bit; 0 means no sketches. A codec whose vectors are

@@ -62,7 +62,10 @@ class SparseCodec final : public Codec {
 
 class SparseQuery final : public CodecQuery {
   public:
-    explicit SparseQuery(const SparseCodec& codec) : codec_(codec) {}
+    explicit SparseQuery(const SparseCodec& codec)
+        : CodecQuery(codec.metric, codec.traits), codec_(codec)
+    {
+    }
 
     void set(const Value& x) override
     {
@@ -72,11 +75,6 @@ class SparseQuery final : public CodecQuery {
     float distance(const Code& code) const override
     {
         return codec_.between(value_.sparse, sparse_view(code.bytes, code.length));
-    }
-    Bounds bounds(double distance, double norm2, double error) const override
-    {
-        return certain_bounds(codec_.metric,
-                              {distance, norm2_, norm2, error, 0, codec_.traits.padded});
     }
 
   private:

@@ -74,7 +74,10 @@ class TaxicabCodec final : public DenseCodec {
 
 class TaxicabQuery final : public CodecQuery {
   public:
-    explicit TaxicabQuery(const TaxicabCodec& codec) : codec_(codec) {}
+    explicit TaxicabQuery(const TaxicabCodec& codec)
+        : CodecQuery(codec.metric, codec.traits), codec_(codec)
+    {
+    }
 
     void set(const Value& x) override
     {
@@ -86,11 +89,6 @@ class TaxicabQuery final : public CodecQuery {
     float distance(const Code& code) const override
     {
         return distance_to(dense_.data(), code.params, code.bytes, codec_.traits.padded);
-    }
-    Bounds bounds(double distance, double norm2, double error) const override
-    {
-        return certain_bounds(codec_.metric,
-                              {distance, norm2_, norm2, error, 0, codec_.traits.padded});
     }
 
   private:

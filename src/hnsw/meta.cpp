@@ -68,10 +68,9 @@ graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims
     graph::EncodingWishes wishes{static_cast<uint32>(options.m)};
     wishes.fold = options.sketch_fold;
     wishes.bits = options.vector_bits;
-    wishes.row_bytes =
-        static_cast<uint32>(dims) * (opclass.element == am::ElementType::f32 ? 4 : 2);
-    const graph::EncodingShape encoding = graph::choose_encoding(
-        opclass.form(), opclass.metric, static_cast<uint32>(dims), wishes, page::usable_bytes);
+    wishes.row_bytes = dims * (opclass.element == am::ElementType::f32 ? 4 : 2);
+    const graph::EncodingShape encoding =
+        graph::choose_encoding(opclass.form(), opclass.metric, dims, wishes, page::usable_bytes);
     const graph::Layout layout = encoding.layout();
     if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -99,7 +98,7 @@ MetaData new_meta(Relation index)
     MetaData meta{am::new_meta_head(access_method)};
     meta.metric = opclass.metric;
     meta.form = opclass.form();
-    meta.dims = static_cast<uint32>(dims);
+    meta.dims = dims;
     meta.m = static_cast<uint32>(options.m);
     meta.ef_construction = static_cast<uint32>(options.ef_construction);
     meta.degree = encoding.degree;
@@ -113,7 +112,7 @@ MetaData new_meta(Relation index)
     meta.entry_level = -1;
     meta.codec_parameters = meta.pending = meta.filter_codes = InvalidBlockNumber;
     meta.first_slot_block = am::meta_block + 1;
-    if (const Size bytes = parameter_bytes(*codec::make_codec(encoding.codec)); bytes > 0) {
+    if (const Size bytes = parameter_bytes(encoding.codec); bytes > 0) {
         meta.codec_parameters = meta.first_slot_block;
         meta.first_slot_block += page::chain_pages(bytes);
     }
@@ -138,7 +137,7 @@ bool has_encoding(const MetaData& meta)
 bool fits_layout(const MetaData& meta)
 {
     const graph::Layout l = meta.layout();
-    const Size parameters = parameter_bytes(*codec::make_codec(meta.encoding().codec));
+    const Size parameters = parameter_bytes(meta.encoding().codec);
     return l.slot_bytes == meta.slot_bytes &&
            meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
            meta.slots_per_page >= 1 && meta.first_slot_block == 1 + page::chain_pages(parameters);

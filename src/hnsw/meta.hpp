@@ -52,9 +52,9 @@ inline graph::Entry entry_in(const MetaData& meta)
     return {meta.entry, meta.entry_level, meta.root};
 }
 
-inline Size parameter_bytes(const codec::Codec& codec)
+inline Size parameter_bytes(const codec::CodecSpec& spec)
 {
-    return codec.parameter_count() * sizeof(half);
+    return codec::codec_traits(spec).parameters * sizeof(half);
 }
 
 // The encoding of an index, with the codec's learnt parameters.

@@ -307,7 +307,7 @@ int compare_codes(FunctionCallInfo fcinfo)
 
 // ---- training: an aggregate over a sample of the rows (Vitter 1985, algorithm R) ----
 
-// What is to be trained.
+// The quantizer that an aggregate is asked to train.
 struct TrainingOptions {
     QuantizerKind kind;
     int dims, subvectors, bits;
