@@ -12,7 +12,7 @@ PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -DQUIVER_
 PG_CXXFLAGS = $(CXX_STD) -Wextra -Wno-register -Wno-missing-field-initializers -Wno-unused-parameter \
               -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP $(WERROR) \
               $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)   # the server's flags may be for g++
-EXTRA_CLEAN = $(OBJS:.o=.d) build results regression.diffs regression.out
+EXTRA_CLEAN = $(OBJS:.o=.d) src/pg/pg.hpp.gch build results regression.diffs regression.out
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=quiver
@@ -27,6 +27,15 @@ include $(PGXS)
 override CXXFLAGS := $(filter-out -fexcess-precision=standard,$(CXXFLAGS))
 override COMPILER = $(CXX) $(CXXFLAGS)
 -include $(OBJS:.o=.d)
+
+# PostgreSQL's headers and C++'s are read once for all files that begin with them. (g++ finds the compiled header
+# beside the header; clang++ does not look for it.)
+PG_OBJS = $(filter-out src/simd/% src/codec/% src/graph/%,$(OBJS))
+ifeq ($(findstring clang,$(CXX)),)
+$(PG_OBJS): src/pg/pg.hpp.gch
+endif
+src/pg/pg.hpp.gch: src/pg/pg.hpp src/pg/compat.hpp
+	$(CXX) $(filter-out -MMD -MP,$(CXXFLAGS)) $(CPPFLAGS) -x c++-header -o $@ $<
 
 # Kernels are worth every optimization; each level adds its instruction set.
 src/simd/%.o: override CXXFLAGS += -O3
@@ -82,13 +91,13 @@ FUZZERS       = $(foreach t,vector halfvec sparsevec quantizer quantized,$(t)_in
 FUZZ_CXX      = clang++ $(CXX_STD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -Wno-register -Isrc -Itest/fuzz -isystem $(shell $(PG_CONFIG) --includedir-server)
 fuzz: $(FUZZERS:%=build/fuzz/%)
-	@for f in $(FUZZERS); do \
-	    mkdir -p build/fuzz/corpus/$$f; \
-	    build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f test/fuzz/seeds >build/fuzz/$$f.log 2>&1 \
-	        || { tail -40 build/fuzz/$$f.log; echo "fuzz $$f: finding"; exit 1; }; \
-	    echo "fuzz $$f: ok, $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log) inputs in $(FUZZ_SECONDS) s"; \
-	done
+	@$(MAKE) -s -j$$(nproc) $(FUZZERS:%=run-%)
+$(FUZZERS:%=run-%): run-%:
+	@mkdir -p build/fuzz/corpus/$*; \
+	build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* test/fuzz/seeds >build/fuzz/$*.log 2>&1 \
+	    || { tail -40 build/fuzz/$*.log; echo "fuzz $*: finding"; exit 1; }; \
+	echo "fuzz $*: ok, $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$*.log) inputs in $(FUZZ_SECONDS) s"
 FUZZ_OBJS = $(patsubst src/%.cpp,build/fuzz/%.o,$(wildcard src/types/*.cpp) src/simd/cpu.cpp src/simd/kernels_baseline.cpp) build/fuzz/pg_shim.o
 build/fuzz/%.o: src/%.cpp $(wildcard src/*/*.hpp)
 	@mkdir -p $(@D)

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "graph/certify.hpp"
 
@@ -73,12 +72,8 @@ class Rerank {
     struct RankedRow {
         double distance;   // exact
         Tid tid;
-        friend bool operator<(const RankedRow& x, const RankedRow& y)
-        {
-            return x.distance < y.distance;
-        }
-        friend bool operator>(const RankedRow& x, const RankedRow& y) { return y < x; }
     };
+    static bool farther(const RankedRow& x, const RankedRow& y) { return x.distance > y.distance; }
     enum class Next : uint8_t { unknown, row, end };
 
     // Probabilistic bounds are so loose that rows would always wait for another batch. So the rows
@@ -110,7 +105,7 @@ class Rerank {
     {
         *tid = waiting_.front().tid;
         *distance = waiting_.front().distance;
-        std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+        std::pop_heap(waiting_.begin(), waiting_.end(), &farther);
         waiting_.pop_back();
         note_returned(*distance);
     }
@@ -132,7 +127,7 @@ class Rerank {
             row.distance = INFINITY;
         if (visible && !(strict_ && row.distance < last_returned_)) {
             waiting_.push_back(row);
-            std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+            std::push_heap(waiting_.begin(), waiting_.end(), &farther);
         }
         source_.poll();
     }

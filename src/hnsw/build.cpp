@@ -8,11 +8,10 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "graph/lifecycle.hpp"
 #include "graph/memory_store.hpp"
+#include "graph/reachability.hpp"
 #include "hnsw/handler.hpp"
-#include "hnsw/meta.hpp"
-#include "hnsw/slot_store.hpp"
+#include "hnsw/insert.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
 
@@ -58,8 +57,7 @@ struct BuildState {
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once it is written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
-    SlotStore* relation = nullptr;   // set from then on
-    graph::Inserter<SlotStore>* relation_inserter = nullptr;
+    IndexInserter* index_inserter = nullptr;   // set from then on
     double tuples = 0;
 
     BuildState(Relation rel, const MetaData& m)
@@ -114,9 +112,8 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
                  errdetail("Building will take significantly more time."),
                  errhint("Increase maintenance_work_mem to speed up builds.")));
         write_graph(b, false);
-        b.relation = new (palloc(sizeof *b.relation)) SlotStore(b.index, b.meta, b.encoding, true);
-        b.relation_inserter = new (palloc(sizeof *b.relation_inserter))
-            graph::Inserter<SlotStore>(*b.relation, b.meta.m, b.meta.ef_construction);
+        b.index_inserter = new (palloc(sizeof *b.index_inserter))
+            IndexInserter(b.index, b.meta, b.encoding, true);
         pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     }
     if (b.memory) {
@@ -124,7 +121,7 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
         b.memory_inserter->insert(x, am::to_tid(tid), level);
         MemoryContextSwitchTo(old);
     } else
-        b.relation_inserter->insert(x, am::to_tid(tid), level);
+        b.index_inserter->insert(x, am::to_tid(tid), level);
     b.tuples++;
     pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
     CHECK_FOR_INTERRUPTS();
@@ -193,8 +190,7 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
         MemoryContextSwitchTo(before);
         write_graph(*b, true);
     } else {
-        b->relation->count_pages();
-        graph::ensure_all(*b->relation, *b->relation_inserter);
+        b->index_inserter->ensure_all();
         if (RelationNeedsWAL(index))
             log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
     }

@@ -5,16 +5,30 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "graph/lifecycle.hpp"
+#include "graph/reachability.hpp"
 #include "hnsw/handler.hpp"
-#include "hnsw/meta.hpp"
-#include "hnsw/slot_store.hpp"
+#include "hnsw/insert.hpp"
 
 extern "C" {
 #include "nodes/execnodes.h"
 }
 
 namespace quiver::hnsw {
+
+IndexInserter::IndexInserter(Relation index, const MetaData& meta, const graph::Encoding& encoding,
+                             bool building)
+    : store_(index, meta, encoding, building), inserter_(store_, meta.m, meta.ef_construction)
+{
+}
+void IndexInserter::insert(const graph::Value& x, graph::Tid tid, int level)
+{
+    inserter_.insert(x, tid, level);
+}
+void IndexInserter::ensure_all()
+{
+    store_.count_pages();
+    graph::ensure_all(store_, inserter_);
+}
 
 namespace {
 
@@ -24,14 +38,13 @@ struct InsertState {
     MetaData meta;
     IndexEncoding encoding;
     am::VectorReader reader;
-    SlotStore store;
-    graph::Inserter<SlotStore> inserter;
+    IndexInserter inserter;
     LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
           reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
-          store(index, meta, encoding), inserter(store, m.m, m.ef_construction),
+          inserter(index, meta, encoding),
           levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }
@@ -53,7 +66,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
             info->ii_AmCache = s;
             MemoryContextSwitchTo(old);
         }
-        s->store.refresh(index);
+        s->inserter.store().refresh(index);
         const MemoryContext old = MemoryContextSwitchTo(s->context);
         graph::Value x;
         if (s->reader.read(values[0], &x))

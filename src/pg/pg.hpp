@@ -1,7 +1,9 @@
 // All rooms that use PostgreSQL include its headers through this file: first the C++ headers, then
 // PostgreSQL's with C linkage; then it undefines the macros that break C++. Include it before
-// anything else.
-#pragma once
+// anything else. The Makefile compiles it once for all files (so it has a guard: a file compiled on
+// its own may not say "pragma once").
+#ifndef QUIVER_PG_HPP
+#define QUIVER_PG_HPP
 
 #include <algorithm>
 #include <bit>
@@ -14,8 +16,10 @@
 #include <iterator>
 #include <limits>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 // Everything is compiled with hidden visibility. PostgreSQL before 16 leaves PGDLLEXPORT empty here.
 #ifndef PGDLLEXPORT
@@ -49,3 +53,5 @@ extern "C" {
 #undef vsnprintf
 #undef printf
 #undef qsort
+
+#endif

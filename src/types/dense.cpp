@@ -1,5 +1,7 @@
 // vector and halfvec: input, output, arithmetic, comparison, casts, aggregates. Each operation is
 // written once, for an element type T. The end of the file defines the SQL functions of both types.
+#include "pg/pg.hpp"
+
 #include "types/dense.hpp"
 
 #include "pg/entry.hpp"

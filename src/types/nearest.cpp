@@ -1,5 +1,7 @@
 // l2_nearest and similar aggregates, which find the nearest of many codes. They compare some
 // hundred codes at a time. That costs a fraction of calling an operator for each code.
+#include "pg/pg.hpp"
+
 #include "types/quantizer.hpp"
 
 #include "codec/nearest.hpp"

@@ -1,5 +1,7 @@
 // The types quantizer, quantized and quantized_query, and their functions. The aggregates are in
 // nearest.cpp.
+#include "pg/pg.hpp"
+
 #include "types/quantizer.hpp"
 
 #include "pg/result_row.hpp"

@@ -1,4 +1,6 @@
 // sparsevec: input, output, distances, comparison, casts.
+#include "pg/pg.hpp"
+
 #include "types/sparse.hpp"
 
 #include "pg/entry.hpp"
