@@ -91,18 +91,4 @@ bool VectorReader::read_sparse(struct varlena* value, graph::Value* to)
     return true;
 }
 
-graph::Value VectorReader::zero()
-{
-    graph::Value x;
-    if (codec_.spec.form == codec::Form::dense) {
-        auto& zeros = codec_.traits.rotated ? rotated_ : plain_;
-        std::fill(zeros.begin(), zeros.end(), 0.0f);
-        x.dense = zeros.data();
-    } else if (codec_.spec.form == codec::Form::bits) {
-        bits_.assign(codec_.traits.code_bytes, 0);
-        x.bits = bits_.data();
-    }
-    return x;
-}
-
 }   // namespace quiver::am

@@ -23,8 +23,6 @@ class VectorReader {
     bool read(Datum value, graph::Value* to);
     // Like read(), but a query may be a sparsevec with any number of elements.
     bool read_query(Datum value, graph::Value* to);
-    // The origin, used for a query without a direction.
-    graph::Value zero();
 
   private:
     bool read_dense(struct varlena* value, graph::Value* to);

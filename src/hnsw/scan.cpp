@@ -23,6 +23,49 @@ constinit LastScan last_scan;
 
 namespace {
 
+// Returns rows in the order of their pages. It serves queries to which all rows are equally near, so
+// that no search is needed. (Every row that the scan can see is in one node all the time.)
+class RowsByPage {
+  public:
+    void start(SlotStore& store, size_t most_rows)
+    {
+        store.count_pages();
+        page_ = 0;
+        tids_.clear();
+        left_ = most_rows;
+    }
+    bool next(SlotStore& store, graph::Tid* tid)
+    {
+        if (left_ == 0)
+            return false;
+        while (tids_.empty()) {
+            if (page_ == store.pages())
+                return false;
+            store.poll();
+            store.read_page(page_++, [&](const graph::Slots& slots) {
+                for (uint32_t i = 0; i < slots.count(); i++)
+                    add(slots[i]);
+            });
+        }
+        *tid = tids_.back();
+        tids_.pop_back();
+        left_--;
+        return true;
+    }
+
+  private:
+    void add(const graph::Slot& slot)
+    {
+        const graph::SlotHeader& h = slot.header();
+        if (h.state == graph::SlotState::live && h.level == 0)
+            tids_.insert(tids_.end(), slot.tids(), slot.tids() + slot.tid_count());
+    }
+
+    uint32_t page_ = 0;
+    Vec<graph::Tid> tids_;   // of the last page
+    size_t left_ = 0;
+};
+
 struct ScanState {
     MemoryContext context;
     MetaData meta;
@@ -32,7 +75,8 @@ struct ScanState {
     graph::Scan<SlotStore> scan;
     am::HeapRows rows;
     bool started = false;
-    bool null_query = false;
+    bool null_query = false;   // then by_page has the rows
+    RowsByPage by_page;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
@@ -58,20 +102,21 @@ void start(IndexScanDesc scan, ScanState& s)
     pg::count_index_search(scan);
 
     graph::Value x;
-    // A query without a direction (NULL, or the zero vector under cosine distance) is equally near
-    // to all rows.
+    // All rows are equally near to a query without a direction: NULL, or the zero vector under
+    // cosine distance.
     s.null_query = (scan->orderByData->sk_flags & SK_ISNULL) ||
                    !s.reader.read_query(scan->orderByData->sk_argument, &x);
-    if (s.null_query)
-        x = s.reader.zero();
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
+    const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search),
+                                   static_cast<graph::Iterate>(settings.iterative_scan),
+                                   static_cast<size_t>(settings.max_scan_tuples),
+                                   static_cast<size_t>(memory)};
     s.rows.start(scan);
-    s.scan.start(x,
-                 {static_cast<size_t>(settings.ef_search),
-                  static_cast<graph::Iterate>(settings.iterative_scan),
-                  static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
-                 s.null_query ? nullptr : &s.rows);
+    if (s.null_query)
+        s.by_page.start(s.store, limits.iterate == graph::Iterate::off ? limits.ef : SIZE_MAX);
+    else
+        s.scan.start(x, limits, &s.rows);
     s.started = true;
     last_scan.rows = 0;
 }
@@ -115,12 +160,13 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     if (!s.started)
         start(scan, s);
     graph::Tid tid{};
-    double distance;
-    const bool found =
-        s.scan.next(&tid, &distance, [&](graph::Tid t) { s.rows.coming(t, s.scan); });
+    double distance = 0;
+    const bool found = s.null_query ? s.by_page.next(s.store, &tid)
+                                    : s.scan.next(&tid, &distance,
+                                                  [&](graph::Tid t) { s.rows.coming(t, s.scan); });
     s.rows.pause();
     MemoryContextSwitchTo(old);
-    last_scan.counters = s.scan.counters();
+    last_scan.counters = s.null_query ? graph::Counters{} : s.scan.counters();
     if (!found)
         return false;
     last_scan.rows++;
