@@ -44,7 +44,7 @@ class MinHeap {
     bool empty() const { return v_.empty(); }
     size_t size() const { return v_.size(); }
     Candidate top() const { return v_.front(); }
-    void push(Candidate c)
+    [[gnu::always_inline]] void push(Candidate c)
     {
         v_.push_back(c);
         size_t i = v_.size() - 1;
@@ -61,13 +61,6 @@ class MinHeap {
         return top;
     }
     void clear() { v_.clear(); }
-    // To add many candidates at once, append() each of them and then call heapify().
-    void append(Candidate c) { v_.push_back(c); }
-    void heapify()
-    {
-        for (size_t i = (v_.size() + 2) / 4; i-- > 0;)   // nodes that have children
-            sink(i, v_[i]);
-    }
     size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
   private:

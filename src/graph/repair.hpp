@@ -115,11 +115,10 @@ class Repairer {
             return;
         search_.restart(level_, std::max<size_t>(64, 2 * l_.degree));
         search_.add(from, 0);
-        search_.run(counters, false,
-                    [&](SlotId n, const Slot&, const Code& code, float, bool in_w) {
-                        if (in_w && n != id_ && !is_deleted(n) && !candidates_.contains(n))
-                            candidates_.add(n, 0, code);
-                    });
+        search_.run(counters, [&](SlotId n, const Slot&, const Code& code, float, bool in_w) {
+            if (in_w && n != id_ && !is_deleted(n) && !candidates_.contains(n))
+                candidates_.add(n, 0, code);
+        });
     }
 
     // Drops the links to deleted nodes, and appends links to the selected ones. An insert may have

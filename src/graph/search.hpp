@@ -8,6 +8,9 @@
 // Without sketches, a visit also reads the neighbours, and their own distances take the place of
 // estimates.
 //
+// Many nodes can be as far as the worst node of W: equal rows, or bit strings. A search visits at
+// most `ef` of these, so equal rows cost no more than others.
+//
 // From the slot where a search comes down to layer 0, it may reach only a part of the graph. So a
 // search that runs out of candidates on layer 0 continues from the root, from which every node can
 // be reached.
@@ -35,6 +38,12 @@ struct Counters {
     uint64_t estimated = 0;   // neighbours scored
 };
 
+// What a search does with neighbours that are too far for its beam.
+enum class Far : uint8_t {
+    drop,   // restore() finds them again; most searches never need them
+    keep    // they stay candidates
+};
+
 // Searches layer `level`. `on_visit(id, slot, code, distance, in_w)` is called for each visited
 // node, which cannot change during the call. in_w tells whether the node is among the `ef` nearest
 // so far.
@@ -47,15 +56,14 @@ class LayerSearch {
     {
     }
 
-    void restart(int level, size_t ef)
+    void restart(int level, size_t ef, Far far = Far::drop)
     {
         level_ = level;
-        landed_ = rooted_ = false;
+        far_ = far;
+        landed_ = rooted_ = dropped_ = false;
         w_.reset(ef);
         seen_.clear();
         candidates_.clear();
-        later_.clear();
-        later_ids_.clear();
     }
 
     // Adds an entry point. Its distance is computed when it is visited.
@@ -63,13 +71,12 @@ class LayerSearch {
     {
         if (!l_.sketched())
             seen_.insert(id);
-        candidates_.push(Candidate(estimate, id));
+        push(estimate, id);
     }
 
-    // Runs until the stop rule holds. `keep`: candidates farther than the worst node of W are kept
-    // for resume().
+    // Runs until the stop rule holds.
     template <class OnVisit>
-    void run(Counters& counters, bool keep, OnVisit&& on_visit)
+    void run(Counters& counters, OnVisit&& on_visit)
     {
         // The next candidates are prefetched, so that they come from memory while a slot is scored.
         // They were the best before the neighbours of the current slot were known, and are visited
@@ -78,6 +85,7 @@ class LayerSearch {
         const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
         SlotId ahead[lookahead] = {};
         size_t count = 0;
+        ties_ = 0;
         for (stopped_ = false; !stopped_;) {
             while (count < most_ahead) {
                 const SlotId id = take();
@@ -99,11 +107,11 @@ class LayerSearch {
             if (l_.sketched())
                 store_.read(id, [&](const Slot& slot) {
                     if (arrive(id, slot, code_in(slot), counters, on_visit) && !stopped_)
-                        estimate_neighbours(slot, counters, keep);
+                        estimate_neighbours(slot, counters);
                 });
             else if (node_.read(store_, id) &&
                      arrive(id, node_.slot(), node_.code(), counters, on_visit) && !stopped_)
-                read_neighbours(counters, keep);
+                read_neighbours(counters);
         }
         store_.release();
     }
@@ -114,18 +122,39 @@ class LayerSearch {
     // The nearest visited nodes so far, not sorted.
     BoundedMaxHeap& w() { return w_; }
 
-    // Continues after run(keep = true) with an empty W of size `ef`.
+    // Prepares for another run() with an empty W of size `ef`. From then on nothing is dropped.
+    // restore() must have been called if neighbours were dropped.
     void resume(size_t ef)
     {
         w_.reset(ef);
-        // With sketches, all neighbours were kept, whether near or not, and may have been visited
-        // since.
-        for (size_t i = 0; i < later_.size(); i++)
-            if (!l_.sketched() || !seen_.contains(later_ids_[i]))
-                candidates_.append(Candidate(later_[i], later_ids_[i]));
-        candidates_.heapify();
-        later_.clear();
-        later_ids_.clear();
+        far_ = Far::keep;
+    }
+    // Does the search drop neighbours now, because W is full?
+    bool drops() const { return far_ == Far::drop && w_.full(); }
+    bool has_dropped() const { return dropped_; }
+    // Makes all neighbours of the visited slots candidates. It reads the slots again, and calls
+    // on_visit(id, slot, distance) for each of them.
+    template <class OnVisit>
+    void restore(OnVisit&& on_visit)
+    {
+        QUIVER_ASSERT(l_.sketched());   // so seen_ has the visited nodes
+        far_ = Far::keep;
+        dropped_ = false;
+        candidates_.clear();
+        Counters uncounted;
+        seen_.sorted(visited_);
+        for (size_t i = 0; i < visited_.size(); i++) {
+            store_.poll();
+            if (i + 1 < visited_.size())
+                store_.prefetch(visited_[i + 1]);
+            store_.read(visited_[i], [&](const Slot& slot) {
+                if (!score(slot, code_in(slot)))
+                    return;
+                on_visit(visited_[i], slot, distance_);
+                estimate_neighbours(slot, uncounted);
+            });
+        }
+        store_.release();
     }
     // To be called when the search has run out of nodes. Adds the current neighbours of those
     // visited slots that were written since then, so that run() visits them. False: no slot was
@@ -135,7 +164,7 @@ class LayerSearch {
         bool any = false;
         const auto want = [&](SlotId id) {
             if (l_.sketched() ? !seen_.contains(id) : seen_.insert(id))
-                candidates_.push(Candidate(-INFINITY, id));
+                push(-INFINITY, id);
         };
         seen_.sorted(visited_);
         store_.read_written(visited_, since, [&](SlotId, const Slot& slot) {
@@ -152,32 +181,34 @@ class LayerSearch {
     }
     // Puts an already visited node into W.
     void revisit(Candidate c) { w_.push(c); }
-    bool exhausted() const
-    {
-        return candidates_.empty() && later_.empty() && (rooted_ || level_ > 0);
-    }
+    bool exhausted() const { return candidates_.empty() && !dropped_ && (rooted_ || level_ > 0); }
     // Has the search met a node since restart()? If not, its start is not a node any more.
     bool landed() const { return landed_; }
     // Sets the slots that are not to be visited; may be null.
     void avoid(const Marks* slots) { avoided_ = slots; }
     // The memory that this search needs. Unused capacity from earlier searches does not count.
-    size_t bytes() const
-    {
-        return candidates_.bytes() + seen_.bytes() + later_.size() * 2 * sizeof(float);
-    }
+    size_t bytes() const { return candidates_.bytes() + seen_.bytes(); }
 
   private:
+    // Of candidates at the same distance, the one with the greatest id comes first. It is probably
+    // the newest: of many equal nodes, that one has room for another row.
+    void push(float distance, SlotId id) { candidates_.push(Candidate(distance, ~id)); }
+
     // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
     // seen_ has the visited nodes. Without sketches, it has the nodes whose distance was computed,
     // each of which is a candidate once.
     SlotId take()
     {
         while (!candidates_.empty()) {
-            if (w_.full() && candidates_.top().distance() > w_.top().distance())
+            const float next = candidates_.top().distance();
+            if (w_.full() && (next > w_.top().distance() ||
+                              (next == w_.top().distance() && ties_ >= w_.capacity())))
                 return no_slot;
-            const SlotId id = candidates_.pop().id();
-            if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id)))
+            const SlotId id = ~candidates_.pop().id();
+            if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id))) {
+                ties_ += w_.full() && next == w_.top().distance();
                 return id;
+            }
         }
         return no_slot;
     }
@@ -192,61 +223,65 @@ class LayerSearch {
         const SlotId root = store_.entry().root;
         if (root == no_slot || (l_.sketched() ? seen_.contains(root) : !seen_.insert(root)))
             return false;
-        candidates_.push(Candidate(0, root));
+        push(0, root);
         return true;
     }
 
-    // Scores a slot. False: the link to it was stale.
+    // Sets distance_ to that of a slot. False: the link to it was stale.
+    bool score(const Slot& slot, const Code& code)
+    {
+        const SlotHeader& h = slot.header();
+        if (h.state >= SlotState::overflow || h.level != level_ ||
+            (h.state == SlotState::free && h.degree == 0))
+            return false;
+        distance_ = q_.distance(code);
+        return true;
+    }
+
+    // Scores a slot, and tries to put it into W. False: the link to it was stale.
     template <class OnVisit>
     bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters,
                 OnVisit&& on_visit)
     {
-        const SlotHeader& h = slot.header();
-        if (h.state == SlotState::overflow || h.state > SlotState::overflow || h.level != level_)
+        if (!score(slot, code))
             return false;
-        if (h.state != SlotState::free)
-            landed_ = true;
-        else if (h.degree == 0)
-            return false;
-        distance_ = q_.distance(code);
+        const SlotState state = slot.header().state;
+        landed_ |= state != SlotState::free;
         counters.visited++;
-        bool in_w = false;
-        if (h.state == SlotState::live && w_.wants(distance_)) {
-            in_w = true;
+        const bool in_w = state == SlotState::live && w_.wants(distance_);
+        if (in_w)
             w_.push(Candidate(distance_, id));
-        }
         on_visit(id, slot, code, distance_, in_w);
         return true;
     }
 
-    void estimate_neighbours(const Slot& slot, Counters& counters, bool keep)
+    void estimate_neighbours(const Slot& slot, Counters& counters)
     {
-        const bool full = w_.full();
+        // Only neighbours that can get into W are candidates.
+        const bool drop = drops();
+        dropped_ |= drop;
         const float* estimate =
-            q_.estimates(slot, distance_, full ? w_.top().distance() : INFINITY);
+            q_.estimates(slot, distance_, drop ? w_.top().distance() : INFINITY);
         const SlotId* ids = slot.ids();
-        const uint32_t degree = std::min<uint32_t>(slot.header().degree, l_.degree);
+        const uint32_t degree = degree_of(slot);
         counters.estimated += degree;
         for (uint32_t first = 0; first < degree; first += 64) {
-            uint64_t near = full ? q_.near()[first / 64] : ~uint64_t{0};   // NaN, too
+            uint64_t near = drop ? q_.near()[first / 64] : ~uint64_t{0};   // NaN, too
             if (degree - first < 64)
                 near &= (uint64_t{1} << (degree - first)) - 1;
             for (; near != 0; near &= near - 1) {
                 const auto i = first + static_cast<uint32_t>(std::countr_zero(near));
                 if (!seen_.contains(ids[i]))
-                    candidates_.push(Candidate(estimate[i], ids[i]));
+                    push(estimate[i], ids[i]);
             }
-        }
-        if (keep) {
-            later_.insert(later_.end(), estimate, estimate + degree);
-            later_ids_.insert(later_ids_.end(), ids, ids + degree);
         }
     }
 
-    void read_neighbours(Counters& counters, bool keep)
+    void read_neighbours(Counters& counters)
     {
-        const bool full = w_.full();
-        const float worst = full ? w_.top().distance() : 0;
+        const bool drop = drops();
+        dropped_ |= drop;
+        const float worst = drop ? w_.top().distance() : 0;
         fresh_.clear();
         for (uint32_t i = 0; i < node_.degree(); i++)
             if (seen_.insert(node_.slot().ids()[i]))
@@ -258,14 +293,9 @@ class LayerSearch {
             if (!neighbour_.read(store_, fresh_[i]) || neighbour_.header().level != level_)
                 continue;
             counters.estimated++;
-            const Candidate c(q_.distance(neighbour_.code()), fresh_[i]);
-            if (full && !(c.distance() <= worst)) {
-                if (keep) {
-                    later_.push_back(c.distance());
-                    later_ids_.push_back(c.id());
-                }
-            } else
-                candidates_.push(c);
+            const float distance = q_.distance(neighbour_.code());
+            if (!drop || distance <= worst)
+                push(distance, fresh_[i]);
         }
     }
 
@@ -274,13 +304,15 @@ class LayerSearch {
     Query& q_;
     int level_;
     float distance_ = 0;   // of the node being visited
+    Far far_ = Far::drop;
     bool stopped_ = false, landed_ = false, rooted_ = false;
+    bool dropped_ = false;   // some neighbours
+    size_t ties_ = 0;        // candidates of this run() that were as far as the worst node of W
     const Marks* avoided_ = nullptr;
     BoundedMaxHeap w_;
     IdSet seen_;
-    MinHeap candidates_;
-    Vec<float> later_;   // distances of the neighbours kept for resume(); later_ids_ has their ids
-    Vec<SlotId> later_ids_, visited_;
+    MinHeap candidates_;   // with inverted ids: see push()
+    Vec<SlotId> visited_;
     Node node_, neighbour_;   // without sketches
     Vec<SlotId> fresh_;
 };
@@ -308,13 +340,12 @@ SlotId descend(LayerSearch<S>& search, Entry from, int level, Counters& counters
         search.restart(l, 1);
         search.add(at, 0);
         // Deleted nodes never enter W, but their links and lower slots are as good as others.
-        search.run(counters, false,
-                   [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
-                       if (down == no_slot || distance < best) {
-                           best = distance;
-                           down = slot.header().down;
-                       }
-                   });
+        search.run(counters, [&](SlotId, const Slot& slot, const Code&, float distance, bool) {
+            if (down == no_slot || distance < best) {
+                best = distance;
+                down = slot.header().down;
+            }
+        });
         at = down;
     }
     return at;

@@ -67,11 +67,9 @@ class Search {
         else
             widen();
         state_ = limit_reached() ? State::done : State::running;
-        std::sort(pending_.begin(), pending_.end());
-        const size_t count = batch_size(most_rows);
-        for (size_t i = 0; i < count; i++)
-            take(pending_[i]);
-        pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
+        if (done() && iterates())
+            restore_dropped();
+        hand_out(batch_size(most_rows), take);
         return true;
     }
 
@@ -81,8 +79,7 @@ class Search {
     void put_back(Iterator first, Iterator last)
     {
         for (; first != last; ++first)
-            pending_.emplace_back(first->distance, first->node);
-        std::sort(pending_.begin(), pending_.end());
+            pending_.push(Candidate(first->distance, first->node));
     }
 
     const FoundNode& node(uint32_t i) const { return found_[i]; }
@@ -97,6 +94,11 @@ class Search {
     static constexpr size_t most_ef = size_t{1} << 30;
 
     bool iterates() const { return limits_.iterate != Iterate::off; }
+    // Without sketches, it would take too long to read neighbours again.
+    Far far() const
+    {
+        return iterates() && !store_.encoding().layout().sketched() ? Far::keep : Far::drop;
+    }
 
     void search_from_entry()
     {
@@ -104,7 +106,7 @@ class Search {
             looked_at_ = store_.now();
             const Entry entry = store_.entry();
             const SlotId at = entry.empty() ? no_slot : descend(layer_, entry, 0, counters_);
-            layer_.restart(0, ef_);
+            layer_.restart(0, ef_, far());
             if (at != no_slot)
                 layer_.add(at, 0);
             run_until_unchanged();
@@ -124,9 +126,15 @@ class Search {
         // needed, fewer of them are found too late.
         if (limits_.iterate == Iterate::strict)
             ef_ = std::min(2 * ef_, most_ef);
+        restore_dropped();
         layer_.resume(ef_);
-        for (size_t i = 0; i < pending_.size() && i < ef_; i++)
-            layer_.revisit(pending_[i]);
+        nearest_.clear();
+        while (nearest_.size() < ef_ && !pending_.empty())
+            nearest_.push_back(pending_.pop());
+        for (const Candidate c : nearest_) {
+            layer_.revisit(c);
+            pending_.push(c);
+        }
         run_until_unchanged();
     }
 
@@ -145,26 +153,45 @@ class Search {
         }
     }
 
-    // Visited nodes that have rows become pending candidates.
+    // Visited nodes become pending candidates.
     void run()
     {
-        layer_.run(counters_, iterates(),
-                   [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
-                       const SlotHeader& h = slot.header();
-                       if (h.state != SlotState::live || h.tid_count == 0)
-                           return;
-                       FoundNode node;
-                       node.id = id;
-                       node.norm2 = h.params.norm2;
-                       node.error = h.params.error;
-                       node.tid_count = slot.tid_count();
-                       std::copy_n(slot.tids(), node.tid_count, node.tids);
-                       // A sum that overflows tells nothing about the distance. Such a candidate
-                       // comes first, so that the exact distances of its rows decide.
-                       pending_.push_back(Candidate(std::isfinite(distance) ? distance : -INFINITY,
-                                                    static_cast<uint32_t>(found_.size())));
-                       found_.push_back(node);
-                   });
+        layer_.run(counters_, [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
+            // The first batch needs only nodes of W, and those of unknown distance.
+            if (!layer_.drops() || !std::isfinite(distance) ||
+                distance <= layer_.w().top().distance())
+                add(id, slot, distance);
+        });
+    }
+    void add(SlotId id, const Slot& slot, float distance)
+    {
+        const SlotHeader& h = slot.header();
+        if (h.state != SlotState::live || h.tid_count == 0)
+            return;
+        FoundNode node;
+        node.id = id;
+        node.norm2 = h.params.norm2;
+        node.error = h.params.error;
+        node.tid_count = slot.tid_count();
+        std::copy_n(slot.tids(), node.tid_count, node.tids);
+        // A sum that overflows tells nothing about the distance. Such a candidate comes first, so
+        // that the exact distances of its rows decide.
+        pending_.push(Candidate(std::isfinite(distance) ? distance : -INFINITY,
+                                static_cast<uint32_t>(found_.size())));
+        found_.push_back(node);
+    }
+    // The first batch drops what is too far for W: neighbours, and visited nodes. Gets them back.
+    void restore_dropped()
+    {
+        if (!layer_.has_dropped())
+            return;
+        found_ids_.clear();
+        for (const FoundNode& node : found_)
+            found_ids_.insert(node.id);
+        layer_.restore([&](SlotId id, const Slot& slot, float distance) {
+            if (!found_ids_.contains(id))
+                add(id, slot, distance);
+        });
     }
 
     bool limit_reached() const
@@ -173,12 +200,12 @@ class Search {
                layer_.bytes() + found_.size() * sizeof(FoundNode) >= limits_.max_bytes;
     }
 
-    // How many of the sorted pending candidates the next batch has.
+    // How many of the pending candidates the next batch has.
     size_t batch_size(size_t* most_rows) const
     {
         *most_rows = SIZE_MAX;
         if (!iterates())
-            return with_equals(std::min(pending_.size(), ef_));
+            return std::min(pending_.size(), ef_);
         if (done())
             return pending_.size();
         const size_t count = std::min(pending_.size(), ef_);
@@ -193,20 +220,24 @@ class Search {
         return count;
     }
 
-    // The first `count` candidates, and while they have fewer than ten rows, also candidates as
-    // near as the last one. So a scan with a narrow beam returns as many equal rows as pgvector
-    // does.
-    size_t with_equals(size_t count) const
+    // Hands out the nearest `count` candidates. While they have fewer than ten rows, a scan that
+    // does not iterate also gets candidates as near as the last one. So with a narrow beam it
+    // returns as many equal rows as pgvector does.
+    template <class Take>
+    void hand_out(size_t count, Take&& take)
     {
         constexpr size_t enough = 10;
         size_t rows = 0;
-        for (size_t i = 0; i < count && rows < enough; i++)
-            rows += found_[pending_[i].id()].tid_count;
-        for (; count > 0 && count < pending_.size() && rows < enough &&
-               pending_[count].distance() == pending_[count - 1].distance();
-             count++)
-            rows += found_[pending_[count].id()].tid_count;
-        return count;
+        Candidate last{};
+        const auto is_equal = [&] {
+            return !iterates() && rows < enough && !pending_.empty() &&
+                   pending_.top().distance() == last.distance();
+        };
+        for (size_t i = 0; i < count || (count > 0 && is_equal()); i++) {
+            last = pending_.pop();
+            rows += found_[last.id()].tid_count;
+            take(last);
+        }
     }
 
     S& store_;
@@ -219,7 +250,9 @@ class Search {
     uint64_t looked_at_ = 0;   // the search has read everything that was written before this time
     Counters counters_;
     Vec<FoundNode> found_;
-    Vec<Candidate> pending_;   // their ids are indexes of found_
+    MinHeap pending_;          // their ids are indexes of found_
+    IdSet found_ids_;          // for restore_dropped()
+    Vec<Candidate> nearest_;   // for widen()
 };
 
 }   // namespace quiver::graph

@@ -14,7 +14,7 @@ namespace {
 TEST(Heap, GivesTheLeast)
 {
     std::mt19937 rng(12);
-    for (const size_t appended : {0, 1, 2, 5, 17, 300}) {
+    for (const size_t pushed : {0, 1, 2, 5, 17, 300}) {
         MinHeap heap;
         std::multiset<uint64_t> want;
         const auto random = [&] {
@@ -22,9 +22,8 @@ TEST(Heap, GivesTheLeast)
             want.insert(c.key);
             return c;
         };
-        for (size_t i = 0; i < appended; i++)
-            heap.append(random());
-        heap.heapify();
+        for (size_t i = 0; i < pushed; i++)
+            heap.push(random());
         for (int i = 0; i < 2000; i++) {
             if (heap.empty() || rng() % 2)
                 heap.push(random());

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 
+#include "core/rng.hpp"
 #include "graph/choose_encoding.hpp"
+#include "graph/insert.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/search_batches.hpp"
 
@@ -42,6 +45,12 @@ struct ChangingStore : MemoryStore {
     std::vector<uint64_t> asked_since;
 };
 
+EncodingShape shape(int fold)
+{
+    return choose_encoding(codec::Form::bits, codec::Metric::hamming, dims, {.m = 16, .fold = fold},
+                           8160);
+}
+
 struct Fixture {
     Encoding encoding;
     ChangingStore store;
@@ -50,10 +59,8 @@ struct Fixture {
     std::vector<uint8_t> zeros = std::vector<uint8_t>(dims / 8);
     size_t most_rows = 0;
 
-    explicit Fixture(EncodingShape shape = choose_encoding(codec::Form::bits,
-                                                           codec::Metric::hamming, dims,
-                                                           {.m = 16, .fold = no_sketches}, 8160))
-        : encoding(shape), store(encoding), query(encoding), search(store, query)
+    explicit Fixture(const EncodingShape& s = shape(no_sketches))
+        : encoding(s), store(encoding), query(encoding), search(store, query)
     {
         if (encoding.codec().spec.form == codec::Form::bits) {
             Value v;
@@ -89,7 +96,10 @@ struct Fixture {
     void link(SlotId from, SlotId to)
     {
         const MutableSlot slot = store.slot(from);
-        slot.ids()[slot.header().degree++] = to;
+        LinkEncoder encoder(encoding);
+        encoder.set_centre(code_in(Slot(slot)));
+        encoder.encode(code_in(Slot(store.slot(to))));
+        encoder.put(to, slot, slot.header().degree++);
     }
     void enter_at(SlotId id) { store.set_entry({id, 0, id}); }
     // Each node links to the next one. The distances are 0, 1, 2...
@@ -459,6 +469,123 @@ TEST(Search, UnknownDistancesComeFirst)
     EXPECT_EQ(got[0], -INFINITY);
     EXPECT_NEAR(got[1], 1, 0.1);
     EXPECT_NEAR(got[2], 4, 0.1);
+}
+
+// With sketches the first batch drops neighbours, and visited nodes, that are too far for the beam.
+// They must come later, each of them once.
+TEST(Search, WithSketchesBatchesAreTheSame)
+{
+    for (const Iterate iterate : {Iterate::off, Iterate::relaxed, Iterate::strict}) {
+        std::vector<std::vector<float>> batches[2];
+        for (const bool sketched : {false, true}) {
+            Fixture f(shape(sketched ? choose_fold : no_sketches));
+            ASSERT_EQ(f.encoding.layout().sketched(), sketched);
+            f.chain(200);
+            f.start(25, iterate);
+            while (batches[sketched].empty() || batches[sketched].back() != no_batch)
+                batches[sketched].push_back(f.batch());
+        }
+        EXPECT_EQ(batches[false], batches[true]);
+        EXPECT_GE(batches[true].size(), iterate == Iterate::off ? 2u : 4u);
+    }
+}
+
+// The entry is a node without links, so the search goes on from the root. The first batch ends
+// with a full beam and no candidate, because the next node of the chain was dropped.
+TEST(Search, ASearchThatHasDroppedNeighboursIsNotAtItsEnd)
+{
+    Fixture f(shape(choose_fold));
+    f.chain(100);
+    const SlotId alone = f.add(600);
+    f.store.set_entry({alone, 0, 0});
+    f.start(25, Iterate::relaxed);
+    EXPECT_EQ(f.batch(), from_to(0, 24));
+    EXPECT_FALSE(f.search.done());
+    std::vector<float> rest = from_to(25, 99), got;
+    rest.push_back(600);
+    for (std::vector<float> batch; (batch = f.batch()) != no_batch;)
+        got.insert(got.end(), batch.begin(), batch.end());
+    EXPECT_EQ(got, rest);
+}
+
+TEST(Search, WhatTheFirstBatchDropsComesLater)
+{
+    constexpr uint32_t rows = 3000, dims = 32;
+    const Encoding encoding(
+        choose_encoding(codec::Form::dense, codec::Metric::l2, dims, {.m = 8}, 8160));
+    ASSERT_TRUE(encoding.layout().sketched());
+    MemoryStore store(encoding);
+    Inserter<MemoryStore> inserter(store, 8, 32);
+    Rng rng(1);
+    Vec<float> x(encoding.codec().traits.padded);
+    const auto draw = [&] {
+        for (uint32_t i = 0; i < dims; i++)
+            x[i] = static_cast<float>(rng.unit());
+    };
+    for (uint16_t i = 0; i < rows; i++) {
+        draw();
+        inserter.insert({.dense = x.data()}, Tid{0, i, 1}, 0);
+    }
+    Query query(encoding);
+    Search<MemoryStore> search(store, query);
+    std::set<SlotId> seen;
+    // Takes all batches. Each comes nearest first, and no node comes twice.
+    const auto take = [&](Iterate iterate, size_t most_visited) {
+        seen.clear();
+        draw();
+        query.set({.dense = x.data()});
+        search.start({40, iterate, most_visited, no_limit}, false);
+        size_t most_rows;
+        float before = -INFINITY;
+        while (search.next_batch(&most_rows, [&](Candidate c) {
+            EXPECT_LE(before, c.distance());
+            before = c.distance();
+            EXPECT_TRUE(seen.insert(search.node(c.id()).id).second);
+        }))
+            before = -INFINITY;
+        return seen.size();
+    };
+    for (int i = 0; i < 5; i++) {
+        EXPECT_EQ(take(Iterate::relaxed, no_limit), rows);
+        EXPECT_EQ(take(Iterate::strict, no_limit), rows);
+        // A scan that ends by its limit hands out all that it has visited.
+        EXPECT_EQ(take(Iterate::relaxed, 1), search.counters().visited);
+        EXPECT_EQ(take(Iterate::off, no_limit), 40u);
+    }
+}
+
+// Equal rows share nodes. A search among equal nodes visits the beam, as many nodes that are as far
+// as it, and those that it has prefetched.
+TEST(Search, EqualRowsCostNoMoreThanOthers)
+{
+    constexpr uint32_t rows = 3000, m = 8, ef = 32;
+    for (const codec::Metric metric : {codec::Metric::l2, codec::Metric::ip, codec::Metric::cosine})
+        for (const int fold : {choose_fold, no_sketches}) {
+            const Encoding encoding(
+                choose_encoding(codec::Form::dense, metric, 32, {.m = m, .fold = fold}, 8160));
+            MemoryStore store(encoding);
+            Inserter<MemoryStore> inserter(store, m, ef);
+            LevelDraw levels(1);
+            Vec<float> x(encoding.codec().traits.padded);
+            x[3] = 1;
+            for (uint16_t i = 0; i < rows; i++)
+                inserter.insert({.dense = x.data()}, Tid{0, i, 1},
+                                levels.draw(encoding.layout().level_base(), max_level));
+            const auto nodes = rows / encoding.layout().tids;
+            EXPECT_LE(store.size(), nodes * 1.2) << static_cast<int>(metric);
+            EXPECT_LE(inserter.counters().visited, rows * (2 * ef + 8ul));
+            Query query(encoding);
+            Search<MemoryStore> search(store, query);
+            query.set({.dense = x.data()});
+            search.start({ef, Iterate::strict, no_limit, no_limit}, false);
+            size_t most_rows, found = 0;
+            search.next_batch(&most_rows, [&](Candidate) { found++; });
+            EXPECT_EQ(found, 20u);
+            EXPECT_LE(search.counters().visited, 2 * ef + 8);
+            while (search.next_batch(&most_rows, [&](Candidate) { found++; }))
+                ;
+            EXPECT_GE(found, nodes);   // further batches find the rest
+        }
 }
 
 TEST(Search, EachStartForgetsTheScanBefore)
