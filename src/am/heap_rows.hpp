@@ -25,6 +25,8 @@ class HeapRows : public graph::Rows {
     // Begins a scan, or restarts it.
     void start(IndexScanDesc scan);
 
+    // An error for a TID that no row can have: the index is damaged.
+    void check_tid(graph::Tid tid);
     // To be called for each row that the index returns. scan.coming() tells which rows are likely to follow.
     template <class Scan>
     void coming(graph::Tid tid, const Scan& scan)
@@ -59,8 +61,6 @@ class HeapRows : public graph::Rows {
   private:
     static constexpr size_t at_once = 12;   // LIMIT 10 reads 11 or 12 rows to put 10 in order
 
-    // An error for a TID that no row can have: the index is damaged.
-    void check_tid(graph::Tid tid);
     void begin_fetch();
     // The indexed value of the row in slot_, in the current memory context.
     Datum indexed_value(bool* null);

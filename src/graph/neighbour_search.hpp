@@ -60,8 +60,10 @@ class NeighbourSearch {
     {
         forget();
         search_.avoid(avoided);
+        search_.visit_all_ties(true);
         search_layer(0, start, false, ef, on_visit);
         search_.avoid(nullptr);
+        search_.visit_all_ties(false);
     }
 
     // ---- what the last search found ----
@@ -102,22 +104,22 @@ class NeighbourSearch {
         search_.restart(l, ef);
         if (from != no_slot)
             search_.add(from, 0);
-        search_.run(counters_, [&](SlotId id, const Slot& slot, const Code& code, float distance,
-                                   bool in_w) {
-            if (down == no_slot || distance < least) {
-                least = distance;
-                down = slot.header().down;
-            }
-            on_visit(id);
-            if (own_.has_slot(id)) {
-                met_self_ |= l == 0;
-                found_self_ |= l == 0 && in_w;
-            } else if (may_join && l == 0 && distance <= least && can_join(slot, code)) {
-                joinable_ = id;
-                search_.stop();
-            } else if (in_w)
-                near_.add(id, distance, code);
-        });
+        search_.run(counters_,
+                    [&](SlotId id, const Slot& slot, const Code& code, float distance, bool in_w) {
+                        if (down == no_slot || distance < least) {
+                            least = distance;
+                            down = slot.header().down;
+                        }
+                        on_visit(id);
+                        if (own_.has_slot(id)) {
+                            met_self_ |= l == 0;
+                            found_self_ |= l == 0 && in_w;
+                        } else if (may_join && l == 0 && can_join(slot, code)) {
+                            joinable_ = id;
+                            search_.stop();
+                        } else if (in_w)
+                            near_.add(id, distance, code);
+                    });
         if (l == 0)
             landed_ = search_.landed();
         near_.sort();

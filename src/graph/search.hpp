@@ -9,7 +9,7 @@
 // estimates.
 //
 // Many nodes can be as far as the worst node of W: equal rows, or bit strings. A search visits at
-// most `ef` of these, so equal rows cost no more than others.
+// most `ef` of these, or ten, so equal rows cost no more than others.
 //
 // From the slot where a search comes down to layer 0, it may reach only a part of the graph. So a
 // search that runs out of candidates on layer 0 continues from the root, from which every node can
@@ -186,6 +186,9 @@ class LayerSearch {
     bool landed() const { return landed_; }
     // Sets the slots that are not to be visited; may be null.
     void avoid(const Marks* slots) { avoided_ = slots; }
+    // Whether all candidates as far as the worst node of W are visited. That tells which of many
+    // equal nodes can be reached.
+    void visit_all_ties(bool all) { all_ties_ = all; }
     // The memory that this search needs. Unused capacity from earlier searches does not count.
     size_t bytes() const { return candidates_.bytes() + seen_.bytes(); }
 
@@ -193,6 +196,9 @@ class LayerSearch {
     // Of candidates at the same distance, the one with the greatest id comes first. It is probably
     // the newest: of many equal nodes, that one has room for another row.
     void push(float distance, SlotId id) { candidates_.push(Candidate(distance, ~id)); }
+
+    // At least ten, because a scan with a narrow beam returns ten equal rows (Search::hand_out()).
+    size_t most_ties() const { return all_ties_ ? SIZE_MAX : std::max(w_.capacity(), size_t{10}); }
 
     // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
     // seen_ has the visited nodes. Without sketches, it has the nodes whose distance was computed,
@@ -202,7 +208,7 @@ class LayerSearch {
         while (!candidates_.empty()) {
             const float next = candidates_.top().distance();
             if (w_.full() && (next > w_.top().distance() ||
-                              (next == w_.top().distance() && ties_ >= w_.capacity())))
+                              (next == w_.top().distance() && ties_ >= most_ties())))
                 return no_slot;
             const SlotId id = ~candidates_.pop().id();
             if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id))) {
@@ -307,7 +313,8 @@ class LayerSearch {
     Far far_ = Far::drop;
     bool stopped_ = false, landed_ = false, rooted_ = false;
     bool dropped_ = false;   // some neighbours
-    size_t ties_ = 0;        // candidates of this run() that were as far as the worst node of W
+    bool all_ties_ = false;
+    size_t ties_ = 0;   // candidates of this run() that were as far as the worst node of W
     const Marks* avoided_ = nullptr;
     BoundedMaxHeap w_;
     IdSet seen_;

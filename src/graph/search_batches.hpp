@@ -64,11 +64,12 @@ class Search {
         store_.poll();
         if (state_ == State::fresh)
             search_from_entry();
+        else if (limit_reached())   // what the first batch has dropped is the last batch
+            restore_dropped();
         else
             widen();
-        state_ = limit_reached() ? State::done : State::running;
-        if (done() && iterates())
-            restore_dropped();
+        const bool more = iterates() && (layer_.has_dropped() || !limit_reached());
+        state_ = more ? State::running : State::done;
         hand_out(batch_size(most_rows), take);
         return true;
     }
@@ -127,6 +128,8 @@ class Search {
         if (limits_.iterate == Iterate::strict)
             ef_ = std::min(2 * ef_, most_ef);
         restore_dropped();
+        if (bytes() >= limits_.max_bytes)
+            return;
         layer_.resume(ef_);
         nearest_.clear();
         while (nearest_.size() < ef_ && !pending_.empty())
@@ -159,7 +162,7 @@ class Search {
         layer_.run(counters_, [&](SlotId id, const Slot& slot, const Code&, float distance, bool) {
             // The first batch needs only nodes of W, and those of unknown distance.
             if (!layer_.drops() || !std::isfinite(distance) ||
-                distance <= layer_.w().top().distance())
+                !(distance > layer_.w().top().distance()))
                 add(id, slot, distance);
         });
     }
@@ -197,8 +200,9 @@ class Search {
     bool limit_reached() const
     {
         return !iterates() || layer_.exhausted() || counters_.visited >= limits_.max_visited ||
-               layer_.bytes() + found_.size() * sizeof(FoundNode) >= limits_.max_bytes;
+               bytes() >= limits_.max_bytes;
     }
+    size_t bytes() const { return layer_.bytes() + found_.size() * sizeof(FoundNode); }
 
     // How many of the pending candidates the next batch has.
     size_t batch_size(size_t* most_rows) const

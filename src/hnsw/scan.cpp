@@ -27,17 +27,14 @@ namespace {
 // that no search is needed. (Every row that the scan can see is in one node all the time.)
 class RowsByPage {
   public:
-    void start(SlotStore& store, size_t most_rows)
+    void start(SlotStore& store)
     {
         store.count_pages();
         page_ = 0;
         tids_.clear();
-        left_ = most_rows;
     }
     bool next(SlotStore& store, graph::Tid* tid)
     {
-        if (left_ == 0)
-            return false;
         while (tids_.empty()) {
             if (page_ == store.pages())
                 return false;
@@ -49,7 +46,6 @@ class RowsByPage {
         }
         *tid = tids_.back();
         tids_.pop_back();
-        left_--;
         return true;
     }
 
@@ -63,7 +59,6 @@ class RowsByPage {
 
     uint32_t page_ = 0;
     Vec<graph::Tid> tids_;   // of the last page
-    size_t left_ = 0;
 };
 
 struct ScanState {
@@ -114,7 +109,7 @@ void start(IndexScanDesc scan, ScanState& s)
                                    static_cast<size_t>(memory)};
     s.rows.start(scan);
     if (s.null_query)
-        s.by_page.start(s.store, limits.iterate == graph::Iterate::off ? limits.ef : SIZE_MAX);
+        s.by_page.start(s.store);
     else
         s.scan.start(x, limits, &s.rows);
     s.started = true;
@@ -164,6 +159,8 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     const bool found = s.null_query ? s.by_page.next(s.store, &tid)
                                     : s.scan.next(&tid, &distance,
                                                   [&](graph::Tid t) { s.rows.coming(t, s.scan); });
+    if (found && s.null_query)
+        s.rows.check_tid(tid);
     s.rows.pause();
     MemoryContextSwitchTo(old);
     last_scan.counters = s.null_query ? graph::Counters{} : s.scan.counters();

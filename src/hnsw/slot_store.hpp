@@ -96,7 +96,7 @@ class SlotStore {
             pg::poll();
     }
 
-    // ---- graph::PagedStore, for VACUUM ----
+    // ---- graph::PagedStore ----
 
     // From here on, pages that are read one after the other use the strategy's ring of buffers, and
     // VACUUM sleeps in poll().

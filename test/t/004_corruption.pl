@@ -68,6 +68,7 @@ for my $trial (1 .. $trials)
 	my @statements = (
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 20) x",
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 500) x",
+		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 0) LIMIT 500) x",   # NULL
 		"SELECT count(*) FROM hnsw_check('$index', true)",
 		"SELECT count(*) FROM hnsw_stats('$index')",
 		$trial % 3 ? () : "BEGIN; INSERT INTO items (v, b, s) SELECT v, b, s FROM items LIMIT 5; ROLLBACK",
