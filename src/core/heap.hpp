@@ -183,7 +183,7 @@ class IdSet {
         }
     }
     // Returns false if the id is in the set already.
-    bool insert(uint32_t id)
+    [[gnu::always_inline]] bool insert(uint32_t id)
     {
         size_t i = slot(id);
         for (; v_[i] != none; i = (i + 1) & mask_)

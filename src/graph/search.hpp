@@ -203,16 +203,19 @@ class LayerSearch {
     // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
     // seen_ has the visited nodes. Without sketches, it has the nodes whose distance was computed,
     // each of which is a candidate once.
-    SlotId take()
+    [[gnu::always_inline]] SlotId take()
     {
         while (!candidates_.empty()) {
-            const float next = candidates_.top().distance();
-            if (w_.full() && (next > w_.top().distance() ||
-                              (next == w_.top().distance() && ties_ >= most_ties())))
-                return no_slot;
+            bool tie = false;
+            if (w_.full()) {
+                const float next = candidates_.top().distance(), worst = w_.top().distance();
+                tie = next == worst;
+                if (next > worst || (tie && ties_ >= most_ties()))
+                    return no_slot;
+            }
             const SlotId id = ~candidates_.pop().id();
             if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id))) {
-                ties_ += w_.full() && next == w_.top().distance();
+                ties_ += tie;
                 return id;
             }
         }
