@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use IPC::Run;
 use Test::More;
-our @EXPORT_OK = qw(problems lost_rows finds_all pages_of vectors prepare_waiting slow_vacuum);
+our @EXPORT_OK = qw(restart problems lost_rows finds_all pages_of vectors prepare_waiting slow_vacuum);
 
 # What hnsw_check says of these indexes, or of every valid hnsw index of the database: the number of problems of
 # each and one of them; '' if there are none.
@@ -124,6 +124,16 @@ sub slow_vacuum
 	return IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('postgres') . ' application_name=slow_vacuum',
 		'-c', "SET vacuum_cost_page_hit = 10; SET vacuum_cost_page_miss = 10; SET vacuum_cost_page_dirty = 5; $settings",
 		'-c', "VACUUM (INDEX_CLEANUP ON) $table" ], '>', \$out, '2>', \$err);
+}
+
+# Stops and starts a server. (pg_ctl restart would start the program without the wrapper that
+# "./check sanitize-tap" needs.)
+sub restart
+{
+	my ($node) = @_;
+	$node->stop;
+	$node->start;
+	return;
 }
 
 1;

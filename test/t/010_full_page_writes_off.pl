@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use IndexTest qw(problems lost_rows vectors);
+use IndexTest qw(restart problems lost_rows vectors);
 use Recovery qw(caught_up);
 
 # Rows $from to $to of a table, for INSERT.
@@ -160,7 +160,7 @@ my %path = map { $_ => $primary->safe_psql('postgres', "SELECT pg_relation_filep
 $primary->safe_psql('postgres', 'CHECKPOINT');
 ok(caught_up($primary, $standby), 'standby: the standby replays the last checkpoint');
 $primary->stop;
-$standby->restart;   # writes its pages to the files
+restart($standby);   # writes its pages to the files
 ok(pages_of($standby, $path{$_}) eq pages_of($primary, $path{$_}), "standby: the file of $_ is the same") for sort keys %path;
 $standby->promote;
 $standby->safe_psql('postgres', 'INSERT INTO items ' . rows(5001, 5100));

@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use IndexTest qw(problems lost_rows pages_of);
+use IndexTest qw(restart problems lost_rows pages_of);
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
@@ -45,7 +45,7 @@ my $counts = q{SELECT count(*), count(*) FILTER (WHERE usagecount > 1), coalesce
 	count(*) FILTER (WHERE usagecount >= 4) FROM pg_buffercache
 	WHERE relfilenode = pg_relation_filenode('items_v') AND relforknumber = 0 AND reldatabase = (SELECT oid FROM pg_database WHERE datname = 'postgres')};
 
-$node->restart;   # nothing is cached
+restart($node);   # nothing is cached
 is($node->safe_psql('postgres', 'SELECT searches(0, 1000) >= 990'), 't', '1,000 searches find their rows');
 my ($cached, $used, $meta, $often) = split /\|/, $node->safe_psql('postgres', $counts);
 note("of $pages pages $cached are cached after 1,000 searches, $used with a usage count above 1, $often of 4 or more");
@@ -56,7 +56,7 @@ cmp_ok($often, '>', $cached / 4, 'many pages of the index have usage counts of 4
 # Under pressure: between searches, each page of another table is read once. Pages that every search
 # needs stay cached.
 $node->append_conf('postgresql.conf', 'shared_buffers = ' . int($pages * 1.5) * 8 . "kB\n");
-$node->restart;
+restart($node);
 my ($accesses, $reads) = split /\|/, (split /\n/, $node->safe_psql('postgres', q{
 	SELECT searches(0, 1000) > 0;
 	DO 'BEGIN PERFORM pg_stat_force_next_flush(); END';
