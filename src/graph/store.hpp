@@ -98,7 +98,7 @@ class PageSlots {
 using Slots = PageSlots<const char>;
 using MutableSlots = PageSlots<char>;
 
-// What is also needed to vacuum or verify a graph: pages, and which other operations are running.
+// Vacuum and the verifier also need pages, and need to know which other operations are running.
 template <class S>
 concept PagedStore = Store<S> && requires(S& s, uint32_t page)
 {

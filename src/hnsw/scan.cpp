@@ -103,15 +103,15 @@ void start(IndexScanDesc scan, ScanState& s)
                    !s.reader.read_query(scan->orderByData->sk_argument, &x);
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
-    const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search),
-                                   static_cast<graph::Iterate>(settings.iterative_scan),
-                                   static_cast<size_t>(settings.max_scan_tuples),
-                                   static_cast<size_t>(memory)};
     s.rows.start(scan);
     if (s.null_query)
         s.by_page.start(s.store);
     else
-        s.scan.start(x, limits, &s.rows);
+        s.scan.start(x,
+                     {static_cast<size_t>(settings.ef_search),
+                      static_cast<graph::Iterate>(settings.iterative_scan),
+                      static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
+                     &s.rows);
     s.started = true;
     last_scan.rows = 0;
 }

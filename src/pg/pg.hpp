@@ -1,7 +1,7 @@
 // All rooms that use PostgreSQL include its headers through this file: first the C++ headers, then
 // PostgreSQL's with C linkage; then it undefines the macros that break C++. Include it before
-// anything else. The Makefile compiles it once for all files (so it has a guard: a file compiled on
-// its own may not say "pragma once").
+// anything else. The Makefile compiles it once for all files. So it has a guard: g++ warns about
+// "pragma once" in a file that it compiles on its own.
 #ifndef QUIVER_PG_HPP
 #define QUIVER_PG_HPP
 
