@@ -60,6 +60,13 @@ class MinHeap {
             sink(0, last);
         return top;
     }
+    // Adds an element. heapify() must be called before the next use.
+    void append(Candidate c) { v_.push_back(c); }
+    void heapify()
+    {
+        for (size_t i = v_.size() < 2 ? 0 : (v_.size() - 2) / 4 + 1; i-- > 0;)
+            sink(i, v_[i]);
+    }
     void clear() { v_.clear(); }
     size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 

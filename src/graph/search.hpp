@@ -27,6 +27,7 @@
 
 #include "core/error.hpp"
 #include "core/marks.hpp"
+#include "graph/frontier.hpp"
 #include "graph/node.hpp"
 #include "graph/vectors.hpp"
 
@@ -41,7 +42,7 @@ struct Counters {
 // What a search does with neighbours that are too far for its beam.
 enum class Far : uint8_t {
     drop,   // restore() finds them again; most searches never need them
-    keep    // they stay candidates
+    keep    // they become candidates when the search is resumed
 };
 
 // Searches layer `level`. `on_visit(id, slot, code, distance, in_w)` is called for each visited
@@ -71,7 +72,7 @@ class LayerSearch {
     {
         if (!l_.sketched())
             seen_.insert(id);
-        push(estimate, id);
+        candidates_.add(estimate, id);
     }
 
     // Runs until the stop rule holds.
@@ -123,11 +124,13 @@ class LayerSearch {
     BoundedMaxHeap& w() { return w_; }
 
     // Prepares for another run() with an empty W of size `ef`. From then on nothing is dropped.
-    // restore() must have been called if neighbours were dropped.
+    // restore() must have been called if neighbours were dropped. (With sketches, visited nodes may
+    // be among the neighbours that were kept.)
     void resume(size_t ef)
     {
         w_.reset(ef);
         far_ = Far::keep;
+        candidates_.merge_later([&](SlotId id) { return l_.sketched() && seen_.contains(id); });
     }
     // Does the search drop neighbours now, because W is full?
     bool drops() const { return far_ == Far::drop && w_.full(); }
@@ -164,7 +167,7 @@ class LayerSearch {
         bool any = false;
         const auto want = [&](SlotId id) {
             if (l_.sketched() ? !seen_.contains(id) : seen_.insert(id))
-                push(-INFINITY, id);
+                candidates_.add(-INFINITY, id);
         };
         seen_.sorted(visited_);
         store_.read_written(visited_, since, [&](SlotId, const Slot& slot) {
@@ -193,10 +196,6 @@ class LayerSearch {
     size_t bytes() const { return candidates_.bytes() + seen_.bytes(); }
 
   private:
-    // Of candidates at the same distance, the one with the greatest id comes first. It is probably
-    // the newest: of many equal nodes, that one has room for another row.
-    void push(float distance, SlotId id) { candidates_.push(Candidate(distance, ~id)); }
-
     // At least ten, because a scan with a narrow beam returns ten equal rows (Search::hand_out()).
     size_t most_ties() const { return all_ties_ ? SIZE_MAX : std::max(w_.capacity(), size_t{10}); }
 
@@ -205,15 +204,15 @@ class LayerSearch {
     // each of which is a candidate once.
     [[gnu::always_inline]] SlotId take()
     {
-        while (!candidates_.empty()) {
+        while (candidates_.has_next()) {
             bool tie = false;
             if (w_.full()) {
-                const float next = candidates_.top().distance(), worst = w_.top().distance();
+                const float next = candidates_.next_distance(), worst = w_.top().distance();
                 tie = next == worst;
                 if (next > worst || (tie && ties_ >= most_ties()))
                     return no_slot;
             }
-            const SlotId id = ~candidates_.pop().id();
+            const SlotId id = candidates_.next();
             if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id))) {
                 ties_ += tie;
                 return id;
@@ -232,7 +231,7 @@ class LayerSearch {
         const SlotId root = store_.entry().root;
         if (root == no_slot || (l_.sketched() ? seen_.contains(root) : !seen_.insert(root)))
             return false;
-        push(0, root);
+        candidates_.add(0, root);
         return true;
     }
 
@@ -266,31 +265,33 @@ class LayerSearch {
 
     void estimate_neighbours(const Slot& slot, Counters& counters)
     {
-        // Only neighbours that can get into W are candidates.
-        const bool drop = drops();
-        dropped_ |= drop;
+        // Only neighbours that are near enough for W are likely to be visited.
+        const bool full = w_.full(), keep = far_ == Far::keep;
+        dropped_ |= full && !keep;
         const float* estimate =
-            q_.estimates(slot, distance_, drop ? w_.top().distance() : INFINITY);
+            q_.estimates(slot, distance_, full ? w_.top().distance() : INFINITY);
         const SlotId* ids = slot.ids();
         const uint32_t degree = degree_of(slot);
         counters.estimated += degree;
         for (uint32_t first = 0; first < degree; first += 64) {
-            uint64_t near = drop ? q_.near()[first / 64] : ~uint64_t{0};   // NaN, too
-            if (degree - first < 64)
-                near &= (uint64_t{1} << (degree - first)) - 1;
-            for (; near != 0; near &= near - 1) {
-                const auto i = first + static_cast<uint32_t>(std::countr_zero(near));
+            const uint32_t count = std::min<uint32_t>(degree - first, 64);
+            const uint64_t all = ~uint64_t{0} >> (64 - count);
+            const uint64_t near = full ? q_.near()[first / 64] & all : all;   // NaN, too
+            for (uint64_t left = near; left != 0; left &= left - 1) {
+                const auto i = first + static_cast<uint32_t>(std::countr_zero(left));
                 if (!seen_.contains(ids[i]))
-                    push(estimate[i], ids[i]);
+                    candidates_.add(estimate[i], ids[i]);
             }
         }
+        if (full && keep)
+            candidates_.add_later(estimate, ids, degree);
     }
 
     void read_neighbours(Counters& counters)
     {
-        const bool drop = drops();
-        dropped_ |= drop;
-        const float worst = drop ? w_.top().distance() : 0;
+        const bool full = w_.full(), keep = far_ == Far::keep;
+        dropped_ |= full && !keep;
+        const float worst = full ? w_.top().distance() : 0;
         fresh_.clear();
         for (uint32_t i = 0; i < node_.degree(); i++)
             if (seen_.insert(node_.slot().ids()[i]))
@@ -303,8 +304,10 @@ class LayerSearch {
                 continue;
             counters.estimated++;
             const float distance = q_.distance(neighbour_.code());
-            if (!drop || distance <= worst)
-                push(distance, fresh_[i]);
+            if (!full || distance <= worst)
+                candidates_.add(distance, fresh_[i]);
+            else if (keep)
+                candidates_.add_later(&distance, &fresh_[i], 1);
         }
     }
 
@@ -321,7 +324,7 @@ class LayerSearch {
     const Marks* avoided_ = nullptr;
     BoundedMaxHeap w_;
     IdSet seen_;
-    MinHeap candidates_;   // with inverted ids: see push()
+    Frontier candidates_;
     Vec<SlotId> visited_;
     Node node_, neighbour_;   // without sketches
     Vec<SlotId> fresh_;

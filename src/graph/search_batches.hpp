@@ -46,6 +46,8 @@ class Search {
         // The exact order of ten rows needs a few more candidates than ten. With a smaller beam, an
         // iterating scan would only have to search again.
         ef_ = iterates() ? std::max(limits.ef, least_iterating_ef) : limits.ef;
+        expects_more_ = state_ == State::fresh ? expects_more_ : wanted_more_;
+        wanted_more_ = false;
         state_ = State::fresh;
         looks_ = 0;
         counters_ = {};
@@ -62,6 +64,7 @@ class Search {
         if (state_ == State::done)
             return false;
         store_.poll();
+        wanted_more_ = state_ != State::fresh;
         if (state_ == State::fresh)
             search_from_entry();
         else if (limit_reached())   // what the first batch has dropped is the last batch
@@ -95,10 +98,12 @@ class Search {
     static constexpr size_t most_ef = size_t{1} << 30;
 
     bool iterates() const { return limits_.iterate != Iterate::off; }
-    // Without sketches, it would take too long to read neighbours again.
+    // Without sketches, it would take too long to read neighbours again. A scan is probably like the
+    // one before it. (It finds the same either way.)
     Far far() const
     {
-        return iterates() && !store_.encoding().layout().sketched() ? Far::keep : Far::drop;
+        const bool keep = expects_more_ || !store_.encoding().layout().sketched();
+        return iterates() && keep ? Far::keep : Far::drop;
     }
 
     void search_from_entry()
@@ -248,9 +253,11 @@ class Search {
     LayerSearch<S> layer_;
     ScanLimits limits_{};
     bool whole_batches_ = false;
-    State state_ = State::done;
-    size_t ef_ = 0;            // the beam of the current batch
-    int looks_ = 0;            // how often written slots were read again
+    State state_ = State::fresh;
+    bool wanted_more_ = false;    // did this scan need a second batch?
+    bool expects_more_ = false;   // did the scan before it?
+    size_t ef_ = 0;               // the beam of the current batch
+    int looks_ = 0;               // how often written slots were read again
     uint64_t looked_at_ = 0;   // the search has read everything that was written before this time
     Counters counters_;
     Vec<FoundNode> found_;

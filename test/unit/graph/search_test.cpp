@@ -31,6 +31,12 @@ struct ChangingStore : MemoryStore {
         return MemoryStore::entry();
     }
     template <class F>
+    bool read(SlotId id, F&& f)
+    {
+        reads++;
+        return MemoryStore::read(id, f);
+    }
+    template <class F>
     void read_written(const Vec<SlotId>& ids, uint64_t since, F&& f)
     {
         asked_since.push_back(since);
@@ -39,6 +45,7 @@ struct ChangingStore : MemoryStore {
     }
 
     uint64_t clock = 0;
+    size_t reads = 0;   // of slots
     std::function<void()> on_entry;
     std::function<std::vector<SlotId>(const Vec<SlotId>&)>
         written;   // what was, since it was asked
@@ -496,6 +503,33 @@ TEST(Search, WithSketchesBatchesAreTheSame)
         EXPECT_EQ(batches[false], batches[true]);
         EXPECT_GE(batches[true].size(), iterate == Iterate::off ? 2u : 4u);
     }
+}
+
+// The first scan reads the visited slots twice to find what it has dropped. The scan after it expects
+// to need that, and drops nothing.
+TEST(Search, AScanExpectsToNeedWhatTheOneBeforeItNeeded)
+{
+    Fixture f(shape(choose_fold));
+    f.chain(200);
+    std::vector<std::vector<float>> batches[3];
+    size_t reads[3];
+    for (size_t scan = 0; scan < 3; scan++) {
+        f.store.reads = 0;
+        f.start(40, Iterate::strict);
+        for (int i = 0; i < (scan < 2 ? 3 : 1); i++)
+            batches[scan].push_back(f.batch());
+        reads[scan] = f.store.reads;
+    }
+    EXPECT_EQ(reads[0], reads[1] + 40);   // the beam of the first batch
+    EXPECT_EQ(reads[1], 200u);            // each node once
+    EXPECT_EQ(batches[0], batches[1]);
+    EXPECT_EQ(batches[0][0], batches[2][0]);
+    // The third scan needed one batch, so the fourth drops again.
+    f.store.reads = 0;
+    f.start(40, Iterate::strict);
+    f.batch();
+    f.batch();
+    EXPECT_EQ(f.store.reads, f.search.counters().visited + 40);
 }
 
 // The entry is a node without links, so the search goes on from the root. The first batch ends
