@@ -444,6 +444,51 @@ END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
     'builds hnsw indexes with several options on a random sample of a column; returns for each the estimated size and build time for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement';
 
+-- thresholds
+
+CREATE FUNCTION distance_threshold(vector, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(vector, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = vector, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (vector, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(halfvec, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(halfvec, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = halfvec, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (halfvec, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(sparsevec, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(sparsevec, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = sparsevec, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (sparsevec, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(bit, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(bit, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = bit, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (bit, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+ALTER OPERATOR FAMILY vector_l2_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_ip_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_cosine_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_l1_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY halfvec_l2_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_ip_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_cosine_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_l1_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY sparsevec_l2_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_ip_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_cosine_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_l1_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY bit_hamming_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
+ALTER OPERATOR FAMILY bit_jaccard_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
+
 -- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 

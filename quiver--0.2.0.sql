@@ -1051,6 +1051,51 @@ CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING hnsw AS
     FUNCTION 1 l1_distance(sparsevec, sparsevec),
     FUNCTION 3 hnsw_sparsevec_l1_support(internal);
 
+-- thresholds
+
+CREATE FUNCTION distance_threshold(vector, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(vector, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = vector, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (vector, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(halfvec, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(halfvec, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = halfvec, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (halfvec, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(sparsevec, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(sparsevec, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = sparsevec, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (sparsevec, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+CREATE FUNCTION distance_threshold(bit, float8) RETURNS boolean
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION distance_threshold(bit, float8) IS 'always true: implements an operator that only the planner uses';
+CREATE OPERATOR <<= (LEFTARG = bit, RIGHTARG = float8, FUNCTION = distance_threshold);
+COMMENT ON OPERATOR <<= (bit, float8) IS
+    'only for the planner, always true: where a query has a threshold for the distance by which it is ordered, this index condition shows at which distance the scan ends';
+ALTER OPERATOR FAMILY vector_l2_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_ip_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_cosine_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_l1_ops USING hnsw ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY halfvec_l2_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_ip_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_cosine_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_l1_ops USING hnsw ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY sparsevec_l2_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_ip_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_cosine_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY sparsevec_l1_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
+ALTER OPERATOR FAMILY bit_hamming_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
+ALTER OPERATOR FAMILY bit_jaccard_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
+
 -- hnsw: inspection
 
 CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer,

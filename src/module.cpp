@@ -4,6 +4,7 @@
 
 #include "am/plan.hpp"
 #include "am/setting.hpp"
+#include "am/thresholds.hpp"
 #include "core/memory.hpp"
 #include "hnsw/handler.hpp"
 #include "pg/entry.hpp"
@@ -41,7 +42,8 @@ bool check_simd_level(int* value, void**, GucSource)
     for (Level level : quiver::simd::available_levels())
         if (level == wanted)
             return true;
-    GUC_check_errdetail("This CPU or this build does not support %s.", quiver::simd::level_name(wanted));
+    GUC_check_errdetail("This CPU or this build does not support %s.",
+                        quiver::simd::level_name(wanted));
     return false;
 }
 
@@ -110,6 +112,7 @@ void _PG_init(void)
         quiver::hnsw::load();
         define_ivfflat_settings();
         quiver::am::hook_planner();
+        quiver::am::hook_thresholds();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",

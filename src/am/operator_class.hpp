@@ -26,7 +26,7 @@ struct Opclass {
 };
 const Opclass& opclass_of(Relation index);
 // amvalidate. Support function 1 is the distance, support function 3 returns the Opclass, and
-// operator 1 is the ordering operator.
+// operator 1 is the ordering operator. (Operator 2 is that of am/thresholds.hpp.)
 bool validate_opclass(Oid opclass, const AccessMethod& method);
 
 }   // namespace quiver::am

@@ -38,6 +38,17 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
     return readable;
 }
 
+// Does the query itself have a condition that was matched to the index? The only operator is that of
+// thresholds, which is for am/thresholds.cpp, and is always true elsewhere.
+bool has_own_conditions(const IndexPath* path)
+{
+    ListCell* cell;
+    foreach (cell, path->indexclauses)
+        if (!static_cast<IndexClause*>(lfirst(cell))->lossy)
+            return true;
+    return false;
+}
+
 // The cost of reading a page at random. Neighbours are on different pages. Those are often cached,
 // because all searches begin in the same small part of the index.
 double cost_of_page(const IndexOptInfo* index)
@@ -79,7 +90,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     MetaData meta{};
     const bool readable = read_meta_for_planner(path, &meta);
     // The index can only return rows ordered by one distance.
-    if (list_length(path->indexorderbys) != 1 || !readable) {
+    if (list_length(path->indexorderbys) != 1 || has_own_conditions(path) || !readable) {
         *startup = *total = get_float8_infinity();
         *selectivity = 0;
         *correlation = 0;

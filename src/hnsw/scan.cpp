@@ -6,6 +6,7 @@
 
 #include "am/heap_rows.hpp"
 #include "am/kept_states.hpp"
+#include "am/thresholds.hpp"
 #include "am/vector_reader.hpp"
 #include "graph/scan.hpp"
 #include "hnsw/handler.hpp"
@@ -72,6 +73,8 @@ struct ScanState {
     bool started = false;
     bool null_query = false;   // then by_page has the rows
     RowsByPage by_page;
+    double threshold = INFINITY;   // rows beyond this distance are not wanted
+    bool ended = false;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
@@ -113,6 +116,7 @@ void start(IndexScanDesc scan, ScanState& s)
                       static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
                      &s.rows);
     s.started = true;
+    s.ended = !am::read_threshold(scan, &s.threshold);
     last_scan.rows = 0;
 }
 
@@ -156,15 +160,17 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
         start(scan, s);
     graph::Tid tid{};
     double distance = 0;
-    const bool found = s.null_query ? s.by_page.next(s.store, &tid)
-                                    : s.scan.next(&tid, &distance,
-                                                  [&](graph::Tid t) { s.rows.coming(t, s.scan); });
-    if (found && s.null_query)
-        s.rows.check_tid(tid);
+    if (!s.ended && s.null_query) {
+        s.ended = !s.by_page.next(s.store, &tid);
+        if (!s.ended)
+            s.rows.check_tid(tid);
+    } else if (!s.ended)
+        s.ended = !s.scan.next(&tid, &distance, [&](graph::Tid t) { s.rows.coming(t, s.scan); }) ||
+                  distance > s.threshold;
     s.rows.pause();
     MemoryContextSwitchTo(old);
     last_scan.counters = s.null_query ? graph::Counters{} : s.scan.counters();
-    if (!found)
+    if (s.ended)
         return false;
     last_scan.rows++;
     s.rows.give(tid);

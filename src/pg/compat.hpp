@@ -19,6 +19,7 @@ extern "C" {
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/restrictinfo.h"
 #include "pgstat.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
@@ -36,6 +37,7 @@ extern "C" {
 #include "storage/read_stream.h"
 #endif
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -139,6 +141,22 @@ inline void never_choose([[maybe_unused]] Path* path)
 {
 #if PG_VERSION_NUM >= 180000
     path->disabled_nodes = 1000000;
+#endif
+}
+
+// Casts between the floating-point types.
+#if PG_VERSION_NUM >= 140000
+constexpr Oid float8_to_float4 = F_FLOAT4_FLOAT8, float4_to_float8 = F_FLOAT8_FLOAT4;
+#else
+constexpr Oid float8_to_float4 = F_DTOF, float4_to_float8 = F_FTOD;
+#endif
+
+inline RestrictInfo* make_restriction([[maybe_unused]] PlannerInfo* root, Expr* condition)
+{
+#if PG_VERSION_NUM >= 140000
+    return make_simple_restrictinfo(root, condition);
+#else
+    return make_simple_restrictinfo(condition);
 #endif
 }
 

@@ -1,0 +1,281 @@
+// Thresholds: WHERE distance < c, in a query that is ordered by the same distance. Rows come in the
+// order of their distances, so a scan can end at the first row beyond c. The executor does not tell
+// it so: it reads on, and filters. So the planner hook adds an index condition to such a scan:
+//     column <<= c
+// The operator is always true. Its argument tells the scan where it may end; the condition of the
+// query stays as a filter. The planner matches only conditions on the column itself to an index, and
+// not those on a distance, so an access method cannot do this without a hook.
+#include "pg/pg.hpp"
+
+#include "am/thresholds.hpp"
+
+#include "am/access_method.hpp"
+#include "am/operator_class.hpp"
+#include "pg/entry.hpp"
+
+extern "C" {
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+}
+
+namespace quiver::am {
+
+namespace {
+
+set_rel_pathlist_hook_type next_hook;
+
+// How two expressions are compared.
+enum class Order : uint8 { other, less, greater };   // "or equal" makes no difference here
+
+Order reverse(Order o)
+{
+    return o == Order::less ? Order::greater : o == Order::greater ? Order::less : o;
+}
+
+Order order_of(Oid comparison)
+{
+    const Oid family = lookup_type_cache(FLOAT8OID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+    switch (get_op_opfamily_strategy(comparison, family)) {
+    case BTLessStrategyNumber:
+    case BTLessEqualStrategyNumber: return Order::less;
+    case BTGreaterStrategyNumber:
+    case BTGreaterEqualStrategyNumber: return Order::greater;
+    default: return Order::other;
+    }
+}
+
+bool is_call(const Node* node, Oid* function, List** args)
+{
+    if (IsA(node, OpExpr)) {
+        const auto* op = reinterpret_cast<const OpExpr*>(node);
+        *function = OidIsValid(op->opfuncid) ? op->opfuncid : get_opcode(op->opno);
+        *args = op->args;
+        return true;
+    }
+    if (IsA(node, FuncExpr)) {
+        const auto* call = reinterpret_cast<const FuncExpr*>(node);
+        *function = call->funcid;
+        *args = call->args;
+        return true;
+    }
+    return false;
+}
+
+// Is this the distance by which a scan is ordered, as an operator or as its function, in either
+// order of the arguments?
+bool is_distance(const Node* node, const OpExpr* ordered_by)
+{
+    Oid function;
+    List* args;
+    if (!is_call(node, &function, &args) || function != get_opcode(ordered_by->opno) ||
+        list_length(args) != 2)
+        return false;
+    const void *x = linitial(args), *y = lsecond(args), *a = linitial(ordered_by->args),
+               *b = lsecond(ordered_by->args);
+    return (equal(x, a) && equal(y, b)) || (equal(x, b) && equal(y, a));
+}
+
+// The value of a constant of type float8 that is of moderate size, so that moving it to the other
+// side of a comparison changes the result by rounding errors only, which the scan allows for.
+bool is_number(const Node* node, double* to)
+{
+    if (!IsA(node, Const))
+        return false;
+    const auto* c = reinterpret_cast<const Const*>(node);
+    if (c->consttype != FLOAT8OID || c->constisnull)
+        return false;
+    *to = DatumGetFloat8(c->constvalue);
+    return std::abs(*to) <= 1e6;
+}
+
+Expr* arithmetic(const char* name, Expr* x, Expr* y)
+{
+    List* op = list_make2(makeString(pstrdup("pg_catalog")), makeString(pstrdup(name)));
+    const Oid number = OpernameGetOprid(op, FLOAT8OID, FLOAT8OID);
+    auto* result = reinterpret_cast<OpExpr*>(
+        make_opclause(number, FLOAT8OID, false, x, y, InvalidOid, InvalidOid));
+    set_opfuncid(result);
+    return &result->xpr;
+}
+
+// A comparison `side < bound` (or >), in which `side` contains the distance and `bound` does not.
+struct Comparison {
+    const Node* side;
+    Order order;
+    Expr* bound;
+};
+
+// Moves one operation from the side of the distance to the bound: 1 - d > c becomes d < 1 - c.
+// False: there is none, or it is not one of those.
+bool simplify(Comparison& c)
+{
+    Oid function;
+    List* args;
+    if (!is_call(c.side, &function, &args))
+        return false;
+    auto* x = static_cast<Node*>(list_length(args) > 0 ? linitial(args) : nullptr);
+    auto* y = static_cast<Node*>(list_length(args) > 1 ? lsecond(args) : nullptr);
+    const auto as_expr = [](Node* node) { return reinterpret_cast<Expr*>(node); };
+    double number = 0;
+    switch (function) {
+    case F_FLOAT8MI:
+        if (is_number(x, &number)) {
+            c = {y, reverse(c.order), arithmetic("-", as_expr(x), c.bound)};
+            return true;
+        }
+        if (!is_number(y, &number))
+            return false;
+        c = {x, c.order, arithmetic("+", c.bound, as_expr(y))};
+        return true;
+    case F_FLOAT8PL:
+    case F_FLOAT8MUL:
+        if (is_number(x, &number))
+            std::swap(x, y);
+        else if (!is_number(y, &number))
+            return false;
+        if (function == F_FLOAT8PL)
+            c = {x, c.order, arithmetic("-", c.bound, as_expr(y))};
+        else if (std::abs(number) >= 1e-6)
+            c = {x, number < 0 ? reverse(c.order) : c.order, arithmetic("/", c.bound, as_expr(y))};
+        else
+            return false;
+        return true;
+    case F_FLOAT8DIV:
+        if (!is_number(y, &number) || std::abs(number) < 1e-6)
+            return false;
+        c = {x, number < 0 ? reverse(c.order) : c.order, arithmetic("*", c.bound, as_expr(y))};
+        return true;
+    case F_FLOAT8UM:
+        c = {x, reverse(c.order),
+             arithmetic("-",
+                        as_expr(reinterpret_cast<Node*>(makeConst(FLOAT8OID, -1, InvalidOid,
+                                                                  sizeof(float8), Float8GetDatum(0),
+                                                                  false, FLOAT8PASSBYVAL))),
+                        c.bound)};
+        return true;
+    case pg::float8_to_float4:   // the scan allows for the rounding
+        c.side = x;
+        return true;
+    default: return false;
+    }
+}
+
+Expr* to_float8(Node* bound)
+{
+    if (exprType(bound) == FLOAT8OID)
+        return reinterpret_cast<Expr*>(bound);
+    return reinterpret_cast<Expr*>(makeFuncExpr(pg::float4_to_float8, FLOAT8OID, list_make1(bound),
+                                                InvalidOid, InvalidOid, COERCE_IMPLICIT_CAST));
+}
+
+// If the condition bounds the distance from above, returns the bound; otherwise null.
+Expr* upper_bound(const Expr* condition, const OpExpr* ordered_by)
+{
+    if (!IsA(condition, OpExpr))
+        return nullptr;
+    const auto* op = reinterpret_cast<const OpExpr*>(condition);
+    if (list_length(op->args) != 2)
+        return nullptr;
+    const Order order = order_of(op->opno);
+    if (order == Order::other)
+        return nullptr;
+    for (const bool swapped : {false, true}) {
+        const auto* side = static_cast<const Node*>(list_nth(op->args, swapped));
+        auto* other = static_cast<Node*>(list_nth(op->args, !swapped));
+        if (contain_var_clause(other) || contain_volatile_functions(other) ||
+            contain_subplans(other))
+            continue;
+        for (Comparison c = {side, swapped ? reverse(order) : order, to_float8(other)};;) {
+            if (is_distance(c.side, ordered_by)) {
+                if (c.order == Order::less)
+                    return c.bound;
+                break;
+            }
+            if (!simplify(c))
+                break;
+        }
+    }
+    return nullptr;
+}
+
+// The index conditions for the thresholds among a table's conditions.
+List* threshold_conditions(PlannerInfo* root, const RelOptInfo* table, const IndexPath* path)
+{
+    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
+    if (!IsA(ordered_by, OpExpr))
+        return NIL;
+    const Oid op = get_opfamily_member(path->indexinfo->opfamily[0], path->indexinfo->opcintype[0],
+                                       FLOAT8OID, threshold_strategy);
+    if (!OidIsValid(op))   // the extension has not been updated
+        return NIL;
+    List* conditions = NIL;
+    ListCell* cell;
+    foreach (cell, table->baserestrictinfo) {
+        auto* info = static_cast<RestrictInfo*>(lfirst(cell));
+        Expr* bound = upper_bound(info->clause, ordered_by);
+        if (!bound)
+            continue;
+        bound =
+            reinterpret_cast<Expr*>(eval_const_expressions(root, reinterpret_cast<Node*>(bound)));
+        Expr* column = static_cast<Expr*>(copyObjectImpl(linitial(ordered_by->args)));
+        Expr* condition = make_opclause(op, BOOLOID, false, column, bound, InvalidOid, InvalidOid);
+        set_opfuncid(reinterpret_cast<OpExpr*>(condition));
+        auto* clause = makeNode(IndexClause);
+        clause->rinfo = info;
+        clause->indexquals = list_make1(pg::make_restriction(root, condition));
+        clause->lossy = true;   // the query's own condition stays
+        clause->indexcol = 0;
+        conditions = lappend(conditions, clause);
+    }
+    return conditions;
+}
+
+void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblEntry* entry)
+{
+    if (next_hook)
+        next_hook(root, table, index, entry);
+    pg::guarded([&] {
+        ListCell* cell;
+        foreach (cell, table->pathlist) {
+            auto* path = static_cast<IndexPath*>(lfirst(cell));
+            if (IsA(path, IndexPath) && path->indexorderbys != NIL && path->indexclauses == NIL &&
+                access_method_of(path->indexinfo))
+                path->indexclauses = threshold_conditions(root, table, path);
+        }
+    });
+}
+
+}   // namespace
+
+bool read_threshold(IndexScanDesc scan, double* to)
+{
+    *to = INFINITY;
+    for (int i = 0; i < scan->numberOfKeys; i++) {
+        const ScanKeyData& key = scan->keyData[i];
+        if (key.sk_flags & SK_ISNULL)
+            return false;
+        const double limit = DatumGetFloat8(key.sk_argument);
+        if (!std::isnan(limit))   // no number is farther than NaN
+            *to = std::min(*to, limit + 1e-6 * std::abs(limit) + 1e-9);
+    }
+    return true;
+}
+
+void hook_thresholds()
+{
+    next_hook = set_rel_pathlist_hook;
+    set_rel_pathlist_hook = add_thresholds;
+}
+
+}   // namespace quiver::am
+
+QUIVER_FUNCTION(distance_threshold) { PG_RETURN_BOOL(true); }

@@ -1,0 +1,18 @@
+// Thresholds: scans that end at a distance.
+#pragma once
+
+#include "pg/pg.hpp"
+
+namespace quiver::am {
+
+// The number of the operator `column <<= distance` in the operator families.
+constexpr StrategyNumber threshold_strategy = 2;
+
+// Reads a scan's conditions: `to` is the distance beyond which it need not return rows, with an
+// allowance for rounding; infinity if there is none. False: a threshold is NULL, so no row matches.
+bool read_threshold(IndexScanDesc scan, double* to);
+
+// Installs the planner's hook. To be called once, when the library is loaded.
+void hook_thresholds();
+
+}   // namespace quiver::am
