@@ -60,10 +60,10 @@ class NeighbourSearch {
     {
         forget();
         search_.avoid(avoided);
-        search_.visit_all_ties(true);
+        search_.visit_all(true);
         search_layer(0, start, false, ef, on_visit);
         search_.avoid(nullptr);
-        search_.visit_all_ties(false);
+        search_.visit_all(false);
     }
 
     // ---- what the last search found ----

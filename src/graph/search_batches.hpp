@@ -169,6 +169,8 @@ class Search {
             if (!layer_.drops() || !std::isfinite(distance) ||
                 !(distance > layer_.w().top().distance()))
                 add(id, slot, distance);
+            if (limit_of_visits_reached() && layer_.w().full())
+                layer_.stop();
         });
     }
     void add(SlotId id, const Slot& slot, float distance)
@@ -204,8 +206,12 @@ class Search {
 
     bool limit_reached() const
     {
-        return !iterates() || layer_.exhausted() || counters_.visited >= limits_.max_visited ||
+        return !iterates() || layer_.exhausted() || limit_of_visits_reached() ||
                bytes() >= limits_.max_bytes;
+    }
+    bool limit_of_visits_reached() const
+    {
+        return iterates() && counters_.visited >= limits_.max_visited;
     }
     size_t bytes() const { return layer_.bytes() + found_.size() * sizeof(FoundNode); }
 

@@ -630,6 +630,62 @@ TEST(Search, EqualRowsCostNoMoreThanOthers)
         }
 }
 
+// To the mean of vectors of one length, all of them are equally far, but estimates say otherwise. A
+// search that believed them would visit nearly all nodes.
+TEST(Search, EstimatesThatTellNothingDoNotMakeItVisitAllNodes)
+{
+    constexpr uint32_t rows = 4000, dims = 64, ef = 20;
+    const Encoding encoding(
+        choose_encoding(codec::Form::dense, codec::Metric::l2, dims, {.m = 8}, 8160));
+    MemoryStore store(encoding);
+    Inserter<MemoryStore> inserter(store, 8, ef);
+    LevelDraw levels(1);
+    Rng rng(1);
+    Vec<float> x(encoding.codec().traits.padded);
+    for (uint16_t i = 0; i < rows; i++) {
+        for (uint32_t d = 0; d < dims; d++)
+            x[d] = static_cast<float>(rng.unit() - 0.5);
+        codec::to_unit_length(x.data(), dims, x.data());
+        inserter.insert({.dense = x.data()}, Tid{0, i, 1},
+                        levels.draw(encoding.layout().level_base(), max_level));
+    }
+    Query query(encoding);
+    Search<MemoryStore> search(store, query);
+    std::fill(x.begin(), x.end(), 0);
+    query.set({.dense = x.data()});
+    for (const Iterate iterate : {Iterate::off, Iterate::strict, Iterate::relaxed}) {
+        search.start({ef, iterate, 100 * ef, no_limit}, false);
+        size_t most_rows, found = 0;
+        search.next_batch(&most_rows, [&](Candidate) { found++; });
+        EXPECT_EQ(found, ef);
+        EXPECT_LE(search.counters().visited, 75 * ef);
+        // The limit of visits holds within a batch.
+        search.start({ef, iterate, 5 * ef, no_limit}, false);
+        search.next_batch(&most_rows, [&](Candidate) {});
+        if (iterate != Iterate::off) {
+            EXPECT_LE(search.counters().visited, 5 * ef + 2 * lookahead);
+        }
+    }
+}
+
+// The nodes near the query are deleted, but lead to others.
+TEST(Search, DeletedNodesAreNotVisitedInVain)
+{
+    for (const int fold : {choose_fold, no_sketches}) {
+        Fixture f(shape(fold));
+        for (uint32_t i = 0; i <= 400; i++) {
+            f.add(500 - i);
+            if (i > 0)
+                f.link(i - 1, i);
+            if (i >= 10 && i < 390)
+                f.store.slot(i).header().state = SlotState::deleted;
+        }
+        f.enter_at(0);
+        f.start(10, Iterate::off);
+        EXPECT_EQ(f.batch(), from_to(100, 109));
+    }
+}
+
 TEST(Search, EachStartForgetsTheScanBefore)
 {
     Fixture f;
