@@ -711,7 +711,7 @@ CREATE TYPE quantized (
     SEND = quantized_send,
     STORAGE = main
 );
-COMMENT ON TYPE quantized IS 'code of a vector: 4 bytes that identify its quantizer, then one byte per dimension (scalar), or one byte (8 bits) or half a byte (4 bits) per subvector (product)';
+COMMENT ON TYPE quantized IS 'code of a vector: 4 bytes that identify its quantizer, then one byte per dimension (scalar; 12 bytes more without training), or one byte (8 bits) or half a byte (4 bits) per subvector (product)';
 CREATE TYPE quantized_query (
     INPUT = quantized_query_in,
     OUTPUT = quantized_query_out,
@@ -767,7 +767,7 @@ CREATE FUNCTION sq_quantizer(dims integer) RETURNS quantizer
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sq_quantizer(integer) IS
-    'sq_quantizer(dims): a scalar quantizer that needs no training; each code contains the offset and the scale of its own vector, which take 12 bytes in addition to one byte per dimension';
+    'sq_quantizer(dims): a scalar quantizer that needs no training; each code contains the offset, the scale and the squared norm of its own vector, which take 12 bytes in addition to one byte per dimension';
 
 CREATE FUNCTION quantize(quantizer, vector) RETURNS quantized
     AS 'MODULE_PATHNAME'
@@ -1128,7 +1128,7 @@ CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
-    'verifies an hnsw index and returns one row per problem: checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector; blocks writers; only for the owner of the index';
+    'verifies an hnsw index and returns one row per problem: checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector; blocks writers; only for superusers and for owners of the index to whom EXECUTE is granted';
 -- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
@@ -1137,7 +1137,7 @@ CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'measures the recall of an hnsw index for increasing ef_search: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table; the queries are sampled rows, each without itself; ms and visited are the means per query of the time in milliseconds and of the nodes visited; only for the owner of the index';
+    'measures the recall of an hnsw index for ef_search 10, 20, 40, ... up to 640, until nothing is missed: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table; the queries are sampled rows, each without itself; ms and visited are the means per query of the time in milliseconds and of the nodes visited; only for the owner of the index';
 CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record

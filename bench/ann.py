@@ -5,15 +5,15 @@
     bench/ann --engine pgvector=postgresql://...    beside another server that has pgvector
     bench/ann --base b.npy --queries q.npy --metric cosine
     bench/ann --base 'table:SELECT embedding FROM items' --dsn dbname=mine     your own table
-    bench/ann --scale 10000,30000,100000 ...        how cost grows with the number of rows
+    bench/ann --scale 10000,30000,100000 ...        how the cost of a query grows with the number of rows
     SHARED_BUFFERS=16MB bench/ann ...               an index that does not fit the server's buffers
 
 Engines are PostgreSQL servers and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). A
 server's name, up to the first "-", says which index it builds: quiver, pgvector, ivfflat (pgvector's),
-vectorchord, vectorchord_graph, pgvectorscale. --ef sets what each calls the effort of a search:
-ef_search, probes, query_search_list_size. All take turns in
-each measurement, so that ratios hold on a noisy machine. Results are JSON lines, one for each
-measurement; what is there already is not measured again. report.html shows them.
+vectorchord, vectorchord_graph, pgvectorscale. --ef sets the setting that trades speed for recall:
+ef_search, probes or query_search_list_size. The engines take turns in each measurement, so that their
+ratios can be trusted on a noisy machine. Results are JSON lines, one for each measurement; a
+measurement that the file already contains is not repeated. report.html shows them.
 """
 import argparse, contextlib, glob, gzip, html, importlib, json, os, re, subprocess, sys, tempfile, time
 from typing import NamedTuple
@@ -25,7 +25,7 @@ OPERATOR = {"cosine": ("<=>", "vector_cosine_ops"), "l2": ("<->", "vector_l2_ops
 
 
 class Kind(NamedTuple):
-    """An index of an extension, as its documentation says to build it."""
+    """An index type of an extension, built as its documentation recommends."""
     extension: str
     index: str               # what follows CREATE INDEX ... USING
     effort: tuple            # settings that --ef sets
@@ -86,7 +86,7 @@ def distances(metric, base, query):
 
 
 def exact(metric, base, queries, k):
-    """The distance of the k-th nearest, for each query; with it recall counts ties fairly."""
+    """The distance of the k-th nearest row, for each query. A row at this distance counts as found: ties are equally right."""
     worst = np.empty((len(queries), k), np.float32)
     norms = (base ** 2).sum(1)
     for at in range(0, len(queries), 64):
@@ -101,7 +101,7 @@ def exact(metric, base, queries, k):
 # ---- engines ----------------------------------------------------------------------------------
 
 class PeakMemory:
-    """The most memory that a process of this machine takes from now on, shared memory that it touches included."""
+    """The peak memory of a local process from now on, including the shared memory that it touches."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -121,7 +121,7 @@ class PeakMemory:
 
 
 class OneCpu:
-    """This process and a server on this machine, of which `backend` is a process, start others on one CPU only."""
+    """Inside the context, this process and the postmaster of `backend` (a local backend) start their processes on one CPU."""
 
     def __init__(self, backend):
         self.pids = []
@@ -144,7 +144,7 @@ def graph_of(args):
 
 
 class Server:
-    """A PostgreSQL server with an extension; a database of its own there."""
+    """A PostgreSQL server with an extension. Each data set gets its own database."""
 
     def __init__(self, name, dsn, args):
         self.name, self.args = name, args
@@ -170,7 +170,7 @@ class Server:
         return self.c.execute(sql, args or None).fetchone()[0]
 
     def copy(self, table, rows, first=0, filtered=True):
-        """Binary COPY; vectors go as they are in memory, in network order."""
+        """Binary COPY. Vectors are sent as arrays of big-endian floats."""
         dims = rows.shape[1]
         head = np.array([dims, 0], ">i2").tobytes()
         size = (4 + 4 * dims).to_bytes(4, "big")
@@ -224,7 +224,7 @@ class Server:
 
     @contextlib.contextmanager
     def iterating(self):
-        """Scans go on until they have the rows that are asked for, where that is not the default."""
+        """Inside the context, scans continue until LIMIT is met. (quiver does so by default.)"""
         if self.kind.iterate:
             self.c.execute(f"SET {self.kind.iterate}")
         yield
@@ -232,7 +232,7 @@ class Server:
             self.c.execute(f"RESET {self.kind.iterate.split()[0]}")
 
     def search(self, ef, where="true", k=None):
-        """Ids of the nearest, by query."""
+        """The ids of the nearest rows, for each query."""
         for s in self.settings(ef):
             self.c.execute(s)
         got = {}
@@ -242,7 +242,7 @@ class Server:
         return got
 
     def speed(self, ef, where="true"):
-        """Queries a second inside the server: one statement over all queries."""
+        """Queries per second inside the server: one statement runs all queries."""
         for s in self.settings(ef):
             self.c.execute(s)
         n = self.value("SELECT count(*) FROM queries")
@@ -265,8 +265,8 @@ class Server:
         return total / n
 
     def client(self, sql, ef, seconds, clients=1, one_cpu=False):
-        """Queries a second and latencies through pgbench, prepared. one_cpu: it and the server's new processes
-        run on the same CPU, so that no time passes until another one wakes up."""
+        """Queries per second and latencies of prepared statements through pgbench. one_cpu: pgbench and the
+        server's new processes run on the same CPU, so that no time is spent on waking another CPU."""
         n = self.value("SELECT count(*) FROM queries")
         with tempfile.TemporaryDirectory() as folder:
             script = os.path.join(folder, "query.sql")
@@ -287,15 +287,15 @@ class Server:
         return (f"SELECT id FROM {table} ORDER BY v {self.operator} (SELECT v FROM queries WHERE id = :i) LIMIT {self.args.k}")
 
     def few_rows(self):
-        """A table, few, with an index of almost nothing: what a query costs before there is anything to search."""
+        """Creates the table `few` with twice k rows and an index, to measure the cost of a query without the search."""
         self.c.execute("DROP TABLE IF EXISTS few")
         self.c.execute(f"CREATE TABLE few AS SELECT * FROM items LIMIT {2 * self.args.k}")
         self.create_index("few")
         self.c.execute("VACUUM ANALYZE few")
 
     def insert(self, rows, first):
-        """Half of the rows with full_page_writes off (it is the server's superuser that connects), so that
-        WAL is what the rows cost and not how long ago the checkpoint was; half with it on."""
+        """Inserts half of the rows with full_page_writes off, so that the WAL does not depend on the time since
+        the last checkpoint, and half with it on. Needs a superuser."""
         result = {}
         for key, part, setting in (("wal_bytes_per_row", rows[::2], "off"), ("wal_bytes_per_row_after_checkpoint", rows[1::2], "on")):
             self.c.execute(f"ALTER SYSTEM SET full_page_writes = {setting}")
@@ -312,7 +312,7 @@ class Server:
         return result
 
     def update(self, share):
-        """UPDATEs that leave the vector alone."""
+        """Updates another column than the vector."""
         start = time.time()
         rows = self.c.execute(f"UPDATE items SET part = part WHERE id % {round(1 / share)} = 1").rowcount
         return {"rows_per_s": rows / (time.time() - start)}
@@ -627,34 +627,34 @@ def growth(sizes, costs):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--engine", action="append", default=[], metavar="NAME=DSN", help="a server; quiver first, the others are compared with it")
+    p.add_argument("--engine", action="append", default=[], metavar="NAME=DSN", help="a server; the first one is quiver, with which the others are compared")
     p.add_argument("--in-process", default="", help="libraries: hnswlib,faiss,usearch")
     p.add_argument("--base", help="vectors: .npy, .fvecs, .bvecs, FILE.hdf5:train")
     p.add_argument("--queries")
-    p.add_argument("--dsn", default="", help="of the database of table:QUERY")
+    p.add_argument("--dsn", default="", help="connection string of the database for table:QUERY")
     p.add_argument("--scale", type=lambda s: [int(x) for x in s.split(",")], default=[], metavar="ROWS,...",
-                   help="measure the first so many rows, for each; prints how the cost of a query at recall 0.99 grows")
-    p.add_argument("--name", help="of the data, in the results")
-    p.add_argument("--rows", type=int, help="only the first so many")
+                   help="measure each of these numbers of rows; prints how the cost of a query at recall 0.99 grows")
+    p.add_argument("--name", help="name of the data set in the results")
+    p.add_argument("--rows", type=int, help="use only this number of rows")
     p.add_argument("--metric", choices=OPERATOR, default="cosine")
     p.add_argument("-k", type=int, default=10)
     p.add_argument("-m", type=int, default=16)
     p.add_argument("--ef-construction", type=int, default=64)
     p.add_argument("--options", type=lambda s: dict(map(str.strip, o.split("=")) for o in s.split(",")), default={}, metavar="NAME=VALUE,...",
-                   help="more of quiver's index options, or other ones")
+                   help="index options of quiver, in addition to -m and --ef-construction or instead of them")
     p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
     p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--recall-at", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 100], metavar="K,...")
-    p.add_argument("--clients", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2], metavar="N,...", help="pgbench clients; the first 1")
-    p.add_argument("--one-cpu", action="store_true", help="pgbench once more, on the server's CPU (root, server on this machine)")
-    p.add_argument("--client-seconds", type=int, default=5, help="of each pgbench run; 0: none")
+    p.add_argument("--clients", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2], metavar="N,...", help="numbers of pgbench clients; the first must be 1")
+    p.add_argument("--one-cpu", action="store_true", help="repeat the pgbench runs with client and server on one CPU (needs root and a local server)")
+    p.add_argument("--client-seconds", type=int, default=5, help="duration of each pgbench run; 0: no pgbench runs")
     p.add_argument("--insert", type=int, default=1000, help="rows for COPY into the finished index")
-    p.add_argument("--vacuum", type=float, default=0.1, help="share of the rows that are deleted before; 0: none")
+    p.add_argument("--vacuum", type=float, default=0.1, help="fraction of the rows to delete before VACUUM; 0: no VACUUM")
     p.add_argument("--maintenance-work-mem", default="2GB")
     p.add_argument("--pgbench", default="pgbench")
     p.add_argument("--out", default="results/ann", help="folder of results.jsonl and report.html")
-    p.add_argument("--svg", metavar="FOLDER", help="also writes the pictures there, one a file")
+    p.add_argument("--svg", metavar="FOLDER", help="also write each picture to a file in this folder")
     args = p.parse_args()
     if args.base:
         base, queries = read_vectors(args.base, args.rows, args.dsn), read_vectors(args.queries, dsn=args.dsn)

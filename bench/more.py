@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes more vectors out of those at hand, to measure what a larger table costs.
+"""Generates more vectors from those in a file, to measure the cost of a larger table.
 
     bench/more.py 1000000 base.npy base-1m.npy
 
 The rows of base.npy come first. Each further one is a row of base.npy plus 0.3 times the difference of two
-others, which keeps to the directions in which the data varies; drawn from a fixed seed. Types of whole
-numbers are rounded and kept in their range.
+others, so that the new rows vary in the same directions as the data. The seed is fixed. Integer types are
+rounded and clamped to their range.
 """
 import sys
 

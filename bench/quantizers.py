@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Compares quiver's quantizers with faiss's, one thread each, in turns, the best of some rounds.
+"""Compares quiver's quantizers with faiss's: one thread each, in turns, best of several rounds.
 
     bench/quantizers                                 the demo's vectors
     bench/quantizers --base b.npy --queries q.npy    .npy files of vectors
 
 Product quantization: seconds to train (of 8 bits on 65,536 rows, of 4 on 16,384, as pq_train does; faiss takes
-4,096 of those) and to encode all rows, mean squared error, codes searched a second for the 10 nearest, and how
-often the nearest row is among the 10 or 100 nearest codes, and among 10 after exact distances of 100. Then
-distances a second of each code, from the cache and from memory, beside floats and faiss.
+4,096 of those) and to encode all rows, mean squared error, codes searched per second for the 10 nearest, and how
+often the nearest row is among the 10 or 100 nearest codes, and among the first 10 after the 100 nearest codes
+were ordered by exact distance. Then distances per second of each code, from the cache and from memory, compared
+with floats and with faiss.
 """
 import argparse, ctypes, gzip, os, time
 
@@ -39,7 +40,7 @@ def demo():
 
 
 def in_lines(array):
-    """The same, from the beginning of a cache line on."""
+    """A copy of the array, aligned to a cache line."""
     room = np.empty(array.nbytes + 64, np.uint8)
     at = -room.ctypes.data % 64
     to = room[at:at + array.nbytes].view(array.dtype).reshape(array.shape)

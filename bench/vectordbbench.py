@@ -5,7 +5,7 @@
     python bench/vectordbbench.py pgvectorhnsw --host localhost --user-name me --db-name mine \\
         --case-type Performance1536D50K --m 16 --ef-construction 64 --ef-search 40
 
-Its client of pgvector as it is, with all of its options; only the name of the extension is another.
+This runs VectorDBBench's pgvector client with all of its options. Only the name of the extension is changed.
 """
 import psycopg
 from vectordb_bench.backend.clients.pgvector import pgvector
@@ -19,7 +19,7 @@ class Cursor(psycopg.Cursor):
 
 
 class Psycopg:
-    """The module, but for its cursors."""
+    """The module psycopg with other cursors."""
 
     def connect(self, **options):
         return psycopg.connect(cursor_factory=Cursor, **options)
@@ -29,7 +29,7 @@ class Psycopg:
 
 
 def register(connection):
-    """The client registers the types before it has the extension made."""
+    """The client registers the types before it creates the extension, so this creates it first."""
     connection.cursor().execute("CREATE EXTENSION IF NOT EXISTS vector")
     connection.commit()
     register_vector(connection)

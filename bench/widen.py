@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes wide vectors out of narrower ones, to measure what width costs where no wide embeddings are at hand.
+"""Makes wide vectors out of narrower ones, to measure the cost of width without a set of wide embeddings.
 
     bench/widen.py 1536 base.npy base-1536.npy [ROWS]
 

@@ -25,8 +25,10 @@ struct Opclass {
     }
 };
 const Opclass& opclass_of(Relation index);
-// amvalidate. Support function 1 is the distance, support function 3 returns the Opclass, and
-// operator 1 is the ordering operator. (Operator 2 is that of am/thresholds.hpp.)
+// amvalidate. Operator 1 is the ordering operator, and support function 3 returns the Opclass.
+// Support functions 1 and 2 are those of pgvector's operator classes, and are never called: function
+// 1 is any function that orders like the operator; only cosine distance has a function 2, the norm.
+// Operator 2 is that of am/thresholds.hpp.
 bool validate_opclass(Oid opclass, const AccessMethod& method);
 
 }   // namespace quiver::am

@@ -35,7 +35,7 @@ struct CodeParams {
     float offset;   // of coordinates: x' = offset + scale * code
     float scale;
     float norm2;      // |x'|^2; taxicab: the sum of |x'_i|; bits: the number of ones
-    float code_sum;   // the sum of the bytes of the code
+    float code_sum;   // the sum of the numbers of the code
     float error;   // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
 };
 

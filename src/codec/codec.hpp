@@ -20,8 +20,9 @@ struct CodecSpec {
 // The properties of a codec, which follow from its CodecSpec.
 struct CodecTraits {
     uint32_t padded;   // coordinates (or bits) of a code
-    uint32_t
-        code_bytes;   // of a code; if codes vary in length, only of the part in the node's own slot
+    // Of a code; if codes vary in length, only of the part in the node's own slot. A multiple of 8:
+    // 64-bit words follow it in the slot.
+    uint32_t code_bytes;
     bool rotated = false;   // vectors must be rotated (codec/rotation.hpp)
     bool varies_in_length = false;
     // How well the bounds order rows that are not read from the table.

@@ -26,7 +26,9 @@ enum class Geometry : uint8_t {
 enum class Unit : uint8_t { as_it_is, root, half };
 
 // Changes the n coordinates of a vector before it is indexed or searched for. `to` may be `x`.
-// Returns false if the vector cannot be indexed.
+// Returns false if the vector cannot be indexed. Then, and only then, the operator's distance of the
+// vector from itself is NaN. A sparse vector is given by its n non-zero elements alone, and an
+// element must not become 0 or cease to be 0.
 using Prepare = bool (*)(const float* x, size_t n, float* to);
 
 // Scales a vector to length 1. The zero vector has no direction.

@@ -21,7 +21,7 @@ struct MetaData : am::MetaHead {
     uint32 fold;
     uint32 slot_bytes;
     uint32 slots_per_page;
-    uint64 rotation_seed;
+    uint64 rotation_seed;           // also of a build: its levels, and the codec's training
     uint32 tids;                    // most rows of a node
     BlockNumber first_slot_block;   // after the codec's parameters
     graph::SlotId entry;
