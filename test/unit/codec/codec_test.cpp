@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/fine.hpp"
 #include "codec/sparse_codec.hpp"
 
 using namespace quiver;
@@ -230,6 +231,45 @@ TEST_P(CodecTest, BoundsHoldAndAreTight)
     }
 }
 
+// The query lies in the direction of the error, so the whole error is in the distance.
+TEST_P(CodecTest, BoundsHoldInTheDirectionOfTheError)
+{
+    if (spec.form != Form::dense || GetParam().most_error == 0)
+        return;
+    const Owned<CodecQuery> query = codec->query();
+    const uint32_t n = codec->traits.padded, more_bits = spec.bits - 8;
+    for (int i = 0; i < 10; i++) {
+        const Sample a = sample();
+        Vec<uint8_t> buffer;
+        const Code x = codec->encode(a.view(), buffer);
+        std::vector<double> coarse = decoded(x), fine(n);
+        if (codec->traits.has_fine_code)
+            for (uint32_t j = 0; j < n; j++)
+                fine[j] = scalar_fine_decode(
+                    x.params, x.bytes[j],
+                    scalar_fine_at(x.bytes + n + sizeof(FineParams), n, more_bits, j), more_bits);
+        for (const bool by_fine : {false, true})
+            for (const double by : {-10000.0, -3.0, 0.5, 3.0, 10000.0}) {
+                if (by_fine && !codec->traits.has_fine_code)
+                    continue;
+                const std::vector<double>& to = by_fine ? fine : coarse;
+                Sample q;
+                for (uint32_t j = 0; j < n; j++)
+                    q.dense.push_back(static_cast<float>(
+                        (geometry == Geometry::inner_product ? 0 : to[j]) + by * (a.x[j] - to[j])));
+                q.x.assign(q.dense.begin(), q.dense.end());
+                query->set(q.view());
+                const double distance =
+                    in_unit(codec->metric.unit, distance_of(geometry, q.x, a.x));
+                const Bounds b =
+                    by_fine ? query->fine_bounds(x)
+                            : query->bounds(query->distance(x), x.params.norm2, x.params.error);
+                EXPECT_LE(b.low, distance) << by_fine << " " << by;
+                EXPECT_GE(b.high, distance) << by_fine << " " << by;
+            }
+    }
+}
+
 TEST_P(CodecTest, BoundsOfWhatOverflows)
 {
     if (spec.form != Form::dense)
@@ -283,6 +323,45 @@ TEST_P(CodecTest, SameAndHeldCodes)
     }
 }
 
+TEST_P(CodecTest, ShiftedCodesAreNotTheSame)
+{
+    if (spec.form != Form::dense)
+        return;
+    const Sample a = sample();
+    Vec<uint8_t> buffer;
+    const Code x = codec->encode(a.view(), buffer);
+    Code shifted = x;
+    shifted.params.offset += 1;
+    EXPECT_FALSE(codec->same(x, shifted));
+}
+
+// Another CPU may round a vector differently, but not move it farther than its code's error.
+TEST_P(CodecTest, OnlyRoundedVectorsAreHeld)
+{
+    if (spec.form != Form::dense)
+        return;
+    for (int i = 0; i < 20; i++) {
+        Sample a = sample();
+        Vec<uint8_t> buffer;
+        const Code x = codec->encode(a.view(), buffer);
+        const std::vector<double> code = decoded(x);
+        Sample rounded = a, moved = a;
+        const auto n = static_cast<float>(a.dense.size());
+        const float by =
+            3 * x.params.error / (geometry == Geometry::taxicab ? n : std::sqrt(n)) + 1e-3f;
+        for (size_t j = 0; j < a.dense.size(); j++) {
+            // Away from what the code stands for
+            rounded.dense[j] = std::nextafter(a.dense[j], a.dense[j] > code[j] ? 1e9f : -1e9f);
+            moved.dense[j] += by;
+        }
+        EXPECT_TRUE(codec->holds(x, rounded.view()));
+        EXPECT_FALSE(codec->holds(x, moved.view()));
+        for (float& v : a.dense)
+            v *= 1e30f;
+        EXPECT_TRUE(codec->holds(codec->encode(a.view(), buffer), a.view()));   // it overflows
+    }
+}
+
 TEST_P(CodecTest, ZeroAndEqualCoordinates)
 {
     const Owned<CodecQuery> query = codec->query();
@@ -311,14 +390,19 @@ TEST_P(CodecTest, TheCentreMakesErrorsSmaller)
 {
     if (codec->traits.order != CodecTraits::Order::by_chance)
         return;
-    Sample away = sample(false);
-    const std::vector<float> before = away.dense;
-    codec->prepare(away.dense.data());
-    double moved = 0;
-    for (size_t i = 0; i < before.size(); i++)
-        moved += std::fabs(before[i] - away.dense[i]);
+    double moved = 0, before = 0, after = 0;
+    for (int i = 0; i < 50; i++) {
+        Sample s = sample(false);
+        const std::vector<float> away = s.dense;
+        Vec<uint8_t> buffer;
+        before += codec->encode(s.view(), buffer).params.error;
+        codec->prepare(s.dense.data());
+        after += codec->encode(s.view(), buffer).params.error;
+        for (size_t j = 0; j < away.size(); j++)
+            moved += std::fabs(away[j] - s.dense[j]);
+    }
     if (geometry == Geometry::euclidean)
-        EXPECT_GT(moved, 0);
+        EXPECT_LT(after, 0.98 * before);
     else
         EXPECT_EQ(moved, 0);
 }
@@ -332,7 +416,7 @@ constexpr Kind kinds[] = {
     {"fine16_ip", {Form::dense, Metric::ip, 192, 16}, 0.01},
     {"fine16_l2", {Form::dense, Metric::l2, 64, 16}, 0.01},
     {"full_l2", {Form::dense, Metric::l2, 100, 32}, 0},
-    {"full_ip", {Form::dense, Metric::ip, 128, 32}, 0},
+    {"full_ip", {Form::dense, Metric::ip, 100, 32}, 0},
     {"product4_l2", {Form::dense, Metric::l2, 128, 4}, 0.25},
     {"product2_ip", {Form::dense, Metric::ip, 384, 2}, 0.6},
     {"product2_cosine", {Form::dense, Metric::cosine, 384, 2}, 0.6},
@@ -358,8 +442,38 @@ TEST(Codecs, WhatNoCodecFits)
     for (const Kind& kind : kinds)
         EXPECT_TRUE(find_codec(kind.spec)) << kind.name;
     EXPECT_FALSE(is_metric(Metric{0}));
-    EXPECT_TRUE(is_metric(Metric::jaccard));
-    EXPECT_FALSE(is_metric(Metric{7}));
+    EXPECT_TRUE(is_metric(static_cast<Metric>(std::size(metrics))));
+    EXPECT_FALSE(is_metric(static_cast<Metric>(std::size(metrics) + 1)));
+}
+
+TEST(Codecs, BitStringsWithoutCommonBitsAreFarthest)
+{
+    const Owned<Codec> codec = make_codec({Form::bits, Metric::jaccard, 64, 8});
+    const uint8_t none[8] = {}, some[8] = {0xf0}, others[8] = {0x0f, 1};
+    Vec<uint8_t> buffer[3];
+    const Code codes[] = {codec->encode({.bits = none}, buffer[0]),
+                          codec->encode({.bits = some}, buffer[1]),
+                          codec->encode({.bits = others}, buffer[2])};
+    for (const Code& x : codes)
+        for (const Code& y : codes)
+            if (&x != &y || &x == codes) {
+                EXPECT_EQ(codec->distance(x, y), 1);
+            }
+}
+
+// The rounding of a vector grows with its distance from the origin, not with that from the centre.
+TEST(Codecs, VectorsAtAFarCentreAreHeld)
+{
+    const Owned<Codec> codec = make_codec({Form::dense, Metric::l2, 64, 4});
+    std::vector<half> parameters(codec->parameter_count(),
+                                 to_half(10000.0f));   // the centre is last
+    codec->set_parameters(parameters.data());
+    std::vector<float> at(64, 10000.0f), beside(64, std::nextafter(10000.0f, 20000.0f));
+    codec->prepare(at.data());
+    codec->prepare(beside.data());
+    Vec<uint8_t> buffer;
+    const Code code = codec->encode({.dense = at.data()}, buffer);
+    EXPECT_TRUE(codec->holds(code, {.dense = beside.data()}));
 }
 
 TEST(Metrics, UnitLength)

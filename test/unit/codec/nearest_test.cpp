@@ -124,6 +124,58 @@ TEST_P(NearestCodes, OfEqualsTheLeastIds)
         }
 }
 
+// The later of equal codes have lesser ids. Their sums of large numbers round by more than a step of
+// the tables of bytes, which represent the differences of the entries exactly.
+TEST_P(NearestCodes, RoundingLosesNoEqualCode)
+{
+    std::mt19937 rng(7);
+    for (const uint32_t bits : {4u, 8u})
+        for (int round = 0; round < 10; round++) {
+            Codes c(bits, bits == 4 ? 1000 : 48, 600, rng);
+            for (size_t i = 0; i < c.tables.size(); i++) {
+                const bool constant = bits == 4 && i / 256 % 8 > 0;
+                c.tables[i] = 1e6f + static_cast<float>(
+                                         constant ? round : 15 * (i & 15) + 17 * (i >> 4 & 15));
+            }
+            for (size_t i = c.bytes; i < c.codes.size(); i++)
+                c.codes[i] = c.codes[i % c.bytes];
+            for (size_t i = 0; i < c.ids.size(); i++)
+                c.ids[i] = static_cast<int64_t>(c.ids.size() - 1 - i);
+            const auto got = c.nearest(20, 1, c.ids.size());
+            for (size_t i = 0; i < 20; i++)
+                ASSERT_EQ(got[i].id, static_cast<int64_t>(i));
+        }
+}
+
+TEST(Nearest, TheLimitLeavesRoomForLesserIds)
+{
+    Nearest nearest(2);
+    nearest.add(1, 5);
+    nearest.add(2, 7);
+    EXPECT_LT(2, nearest.limit());
+    nearest.add(2, 3);
+    EXPECT_EQ(nearest.sorted()[1].id, 3);
+}
+
+// The farthest code there can be: its score must still fit into 16 bits.
+TEST_P(NearestCodes, TheLargestScoreFits)
+{
+    for (const size_t bytes : {16, 200, 1500}) {
+        std::vector<float> tables(bytes * 256);
+        for (size_t i = 0; i < tables.size(); i++)
+            tables[i] = static_cast<float>(i & 15) + static_cast<float>(i >> 4 & 15);
+        NibbleTables t;
+        ASSERT_TRUE(t.set(bytes, tables.data(), 1));
+        const std::vector<uint8_t> farthest(bytes, 255);
+        uint32_t score[16];
+        uint64_t near[1];
+        simd::kernels().codebooks.score_nibbles(t.bytes(), bytes, farthest.data(), bytes, 1, 0,
+                                                score, near);
+        EXPECT_GT(score[0], t.most(28.0f * static_cast<float>(bytes)));
+        EXPECT_LE(score[0], t.most(30.0f * static_cast<float>(bytes)));
+    }
+}
+
 TEST_P(NearestCodes, NotFiniteIsFar)
 {
     std::mt19937 rng(5);

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace quiver;
@@ -152,6 +153,31 @@ TEST(Product, AsGoodAsTheOptimumInOneDimension)
     EXPECT_GT(error, 0.0090);
 }
 
+// All centroids begin at the same place, so all but one are without rows and take over a part of others.
+TEST(Product, CentroidsWithoutRowsFindSome)
+{
+    const size_t dims = 4, k = 16, rows = 1600;
+    std::mt19937 rng(8);
+    std::normal_distribution<float> normal;
+    std::vector<float> points(k * dims), x(rows * dims), centroids(k * dims, 0.5f);
+    for (float& v : points)
+        v = 10 * normal(rng);
+    for (size_t i = 0; i < x.size(); i++)
+        x[i] = points[i / dims % k * dims + i % dims];
+    kmeans(x.data(), rows, dims, k, 12, nullptr, centroids.data(), poll);
+    std::vector<uint32_t> best(rows);
+    NearestCentroid nearest;
+    nearest.set(centroids.data(), dims, k);
+    nearest.find(x.data(), dims, rows, best.data());
+    double error = 0, spread = 0;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < dims; j++) {
+            error += std::pow(x[i * dims + j] - centroids[j * k + best[i]], 2);
+            spread += std::pow(x[i * dims + j], 2);
+        }
+    EXPECT_LT(error, 0.01 * spread);
+}
+
 TEST(Product, FarFromTheOrigin)
 {
     const Trained near({32, 8, 8}, 3000), far({32, 8, 8}, 3000, 10000);
@@ -218,10 +244,11 @@ TEST(TrainedScalar, EncodesWithinHalfAStep)
     EXPECT_TRUE(std::isfinite(scale));
 }
 
-// Few directions matter, and none of them is an axis: rotated, the same bytes hold more.
+// Few directions matter, and none of them is an axis: rotated, the same bytes hold more, even if some
+// coordinates are always 0.
 TEST(Product, ARotationHelps)
 {
-    for (const uint32_t bits : {8u, 4u}) {
+    for (const auto& [bits, used] : {std::pair{8u, 32u}, {4u, 32u}, {8u, 24u}}) {
         const ProductShape shape{32, 8, bits};
         constexpr size_t rows = 6000, dims = 32;
         std::mt19937 rng(6);
@@ -233,7 +260,7 @@ TEST(Product, ARotationHelps)
             float z[dims];
             for (size_t k = 0; k < dims; k++)
                 z[k] = normal(rng) * std::pow(0.75f, static_cast<float>(k));
-            for (size_t j = 0; j < dims; j++)
+            for (size_t j = 0; j < used; j++)
                 for (size_t k = 0; k < dims; k++)
                     x[i * dims + j] += mix[j * dims + k] * z[k];
         }

@@ -76,6 +76,41 @@ TEST_P(Shared, ErrorsAreTrueAndSmall)
     }
 }
 
+// What likely_bounds() relies on.
+TEST_P(Shared, ErrorsAreOrthogonalToWhatIsDecoded)
+{
+    train({});
+    for (int i = 0; i < 20; i++) {
+        const size_t n = 128;
+        const auto x = gaussian(rng, n, 3);
+        std::vector<uint8_t> code(n / length);
+        std::vector<float> back(n);
+        const CodeParams p = codebook.encode(x.data(), n, code.data());
+        codebook.decode(p, code.data(), n, back.data());
+        double dot = 0;
+        for (size_t j = 0; j < n; j++)
+            dot += (static_cast<double>(x[j]) - back[j]) * back[j];
+        EXPECT_NEAR(dot, 0, 1e-5 * p.norm2);
+    }
+}
+
+TEST_P(Shared, SixtyFourVectorsHaveACentre)
+{
+    const size_t n = 64;
+    const std::vector<float> x(n, 3.0f);
+    SharedTrainer trainer(length);
+    std::vector<half> mean(n);
+    for (int i = 1; i <= 64; i++) {
+        trainer.add(x.data(), n);
+        if (i == 63) {
+            trainer.centre(mean.data(), n);
+            EXPECT_EQ(to_float(mean[0]), 0.0f);
+        }
+    }
+    trainer.centre(mean.data(), n);
+    EXPECT_EQ(to_float(mean[0]), 3.0f);
+}
+
 TEST_P(Shared, InnerProductsAreOfWhatIsDecoded)
 {
     train({});

@@ -209,12 +209,64 @@ TEST_P(SketchTest, HeldSketches)
     Sketch other = first;
     other.factors.a += 1;
     EXPECT_FALSE(sketches->holds(other, encoder->sketch(), 0.01f));
+    other = first;
+    other.factors.b *= 1.01f;
+    if (shape.factors == 2) {
+        EXPECT_FALSE(sketches->holds(other, encoder->sketch(), 0.01f));
+    }
     encoder->encode(codes[2]);
     EXPECT_FALSE(sketches->holds(first, encoder->sketch(), 1e9f));
 }
 
+// The factors are right, the bits are not.
+TEST_P(SketchTest, SketchesOfOtherBitsAreNotHeld)
+{
+    encoder->encode(codes[1]);
+    std::vector<uint64_t> turned(encoder->sketch().bits, encoder->sketch().bits + shape.words);
+    for (uint64_t& word : turned)
+        word ^= 7;
+    EXPECT_FALSE(
+        sketches->holds({encoder->sketch().factors, turned.data()}, encoder->sketch(), 0.01f));
+}
+
+// Lengths of residuals follow from the factors; with folds, only some of a sketch's bits are in use.
+TEST_P(SketchTest, DistancesToTheNodeAreUnbiased)
+{
+    if (geometry != Geometry::euclidean)
+        return;
+    encoder->encode(codes[count + 1]);
+    const Owned<SketchedSet> set = sketches->set();
+    set->set(block(), codes[0], *encoder);
+    const std::vector<double> c = decoded(0);
+    double estimated = 0, exact = 0;
+    for (uint32_t i = 0; i <= count; i++) {
+        estimated += set->distance(i);
+        exact += distance(c, decoded(i + 1));
+    }
+    EXPECT_NEAR(estimated / exact, 1, 0.08);
+}
+
 INSTANTIATE_TEST_SUITE_P(Sketches, SketchTest, testing::ValuesIn(kinds),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// No bit is set in either: as far as can be, as for the operator.
+TEST(Sketches, EmptyBitStrings)
+{
+    const Owned<Codec> codec = make_codec({Form::bits, Metric::jaccard, 64, 8});
+    const Owned<Sketches> sketches = make_sketches(*codec, 1);
+    const uint8_t zero[8] = {};
+    const Owned<CodecQuery> own = codec->query();
+    own->set({.bits = zero});
+    const Owned<SketchQuery> query = sketches->query();
+    query->set(*own);
+    const uint64_t bits[4] = {};
+    const float a[4] = {};
+    float estimate[12];
+    uint64_t near[1];
+    query->estimate({bits, a, nullptr, 4, 1}, 1, 0, INFINITY, estimate, near);
+    EXPECT_EQ(estimate[0], 1);
+    EXPECT_TRUE(near[0] & 1);
+}
 
 TEST(Sketches, WhoHasSome)
 {
