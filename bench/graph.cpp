@@ -63,10 +63,11 @@ int main(int argc, char** argv)
     const uint32_t efc = argc > 6 ? static_cast<uint32_t>(std::atoi(argv[6])) : 64;
     const auto udim = static_cast<size_t>(dim);
 
-    const Encoding encoding(choose_encoding(codec::Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160));
+    const Encoding encoding(
+        choose_encoding(codec::Form::dense, metric, static_cast<uint32_t>(dim), {m}, 8160));
     const Layout& layout = encoding.layout();
-    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree, encoding.shape().fold,
-                layout.slot_bytes, layout.slots_per_page(8160));
+    std::printf("degree %u, fold %u, slot %u bytes, %u a page\n", layout.degree,
+                encoding.shape().fold, layout.slot_bytes, layout.slots_per_page(8160));
     const codec::Rotation rotation(udim, 1);
     MemoryStore store(encoding);
     Inserter<MemoryStore> inserter(store, m, efc);

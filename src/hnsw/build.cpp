@@ -112,8 +112,8 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
                  errdetail("Building will take significantly more time."),
                  errhint("Increase maintenance_work_mem to speed up builds.")));
         write_graph(b, false);
-        b.index_inserter = new (palloc(sizeof *b.index_inserter))
-            IndexInserter(b.index, b.meta, b.encoding, true);
+        b.index_inserter =
+            new (palloc(sizeof *b.index_inserter)) IndexInserter(b.index, b.meta, b.encoding, true);
         pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
     }
     if (b.memory) {

@@ -36,11 +36,11 @@ void define_settings()
     define_setting("hnsw.scan_mem_multiplier", &settings.scan_mem_multiplier, 1, 1, 1000,
                    "Sets the multiple of work_mem to use for iterative scans.");
 #ifdef QUIVER_FAILURE_POINTS
-    DefineCustomIntVariable(
-        "hnsw.crash_after_writes", "Crashes the server after this number of changes to index pages.",
-        "For tests of recovery. WAL written before the crash is flushed first.",
-        &page::crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET,
-        GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("hnsw.crash_after_writes",
+                            "Crashes the server after this number of changes to index pages.",
+                            "For tests of recovery. WAL written before the crash is flushed first.",
+                            &page::crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET,
+                            GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
 #endif
     pg::reserve_guc_prefix("hnsw");
 }

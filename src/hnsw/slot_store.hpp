@@ -15,7 +15,8 @@ class SlotStore {
     // is done.
     SlotStore(Relation index, const MetaData& meta, const graph::Encoding& encoding,
               bool building = false)
-        : encoding_(encoding), l_(encoding.layout()), pages_(index, meta.first_slot_block, meta.slot_bytes, building)
+        : encoding_(encoding), l_(encoding.layout()),
+          pages_(index, meta.first_slot_block, meta.slot_bytes, building)
     {
     }
 
@@ -68,14 +69,13 @@ class SlotStore {
     graph::SlotId create(F&& f)
     {
         ask_horizon();
-        return pages_.create(
-            [&](const char* record) { return room_of(graph::Slot(l_, record)); },
-            [&](char* record) {
-                // If the slot was used before, clear only its header. Nobody reads links beyond the
-                // degree, and clearing them would make the WAL record larger.
-                std::memset(record, 0, sizeof(graph::SlotHeader));
-                f(graph::MutableSlot(l_, record));
-            });
+        return pages_.create([&](const char* record) { return room_of(graph::Slot(l_, record)); },
+                             [&](char* record) {
+                                 // If the slot was used before, clear only its header. Nobody reads links beyond the
+                                 // degree, and clearing them would make the WAL record larger.
+                                 std::memset(record, 0, sizeof(graph::SlotHeader));
+                                 f(graph::MutableSlot(l_, record));
+                             });
     }
     uint64_t stamp() const { return U64FromFullTransactionId(pg::next_full_xid()); }
     void prefetch(graph::SlotId id) { pages_.prefetch(id); }
@@ -127,8 +127,7 @@ class SlotStore {
                 return look(graph::Slots(l_, records, pages_.first_id(block), slots_per_page()));
             },
             [&](char* records) {
-                change(
-                    graph::MutableSlots(l_, records, pages_.first_id(block), slots_per_page()));
+                change(graph::MutableSlots(l_, records, pages_.first_id(block), slots_per_page()));
             });
     }
     uint64_t insert_horizon() { return pg::oldest_writer(index()); }

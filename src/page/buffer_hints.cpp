@@ -22,10 +22,10 @@ BufferHints::BufferHints(Relation rel)
     if (RelationUsesLocalBuffers(rel))
         return;
     if (!table) {
-        const uint32 size = std::min(std::bit_ceil(static_cast<uint32>(std::max(NBuffers, 1024))), most);
-        table = static_cast<Buffer*>(
-            MemoryContextAllocExtended(TopMemoryContext, size * sizeof(Buffer),
-                                       MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM));
+        const uint32 size =
+            std::min(std::bit_ceil(static_cast<uint32>(std::max(NBuffers, 1024))), most);
+        table = static_cast<Buffer*>(MemoryContextAllocExtended(
+            TopMemoryContext, size * sizeof(Buffer), MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM));
         if (!table)
             return;
         table_mask = size - 1;

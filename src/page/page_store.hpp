@@ -307,10 +307,7 @@ class PageStore {
     }
     static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
 
-    bool is_permanent() const
-    {
-        return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
-    }
+    bool is_permanent() const { return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT; }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
 
     // Fills a free record of the page, if there is one. Corrects the free space map if it was
@@ -379,11 +376,10 @@ class PageStore {
         if (count_blocks() - first_block_ >= no_record / per_page_ - wanted) {
             if (shared)
                 UnlockRelationForExtension(rel_, ExclusiveLock);
-            ereport(ERROR,
-                    (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                     errmsg("index \"%s\" cannot have more than %u nodes",
-                            RelationGetRelationName(rel_), no_record),
-                     errhint("Partition the table.")));
+            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                            errmsg("index \"%s\" cannot have more than %u nodes",
+                                   RelationGetRelationName(rel_), no_record),
+                            errhint("Partition the table.")));
         }
         uint32 added = 0;
         const BlockNumber first = pg::extend_relation(rel_, wanted, &added);

@@ -52,10 +52,11 @@ class ResultRow {
     void check(TupleDesc desc) const
     {
         if (desc->natts != count_)
-            ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                            errmsg("the SQL objects of extension \"quiver\" have a different version "
-                                   "than its library"),
-                            errhint("Run ALTER EXTENSION quiver UPDATE.")));
+            ereport(ERROR,
+                    (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                     errmsg("the SQL objects of extension \"quiver\" have a different version "
+                            "than its library"),
+                     errhint("Run ALTER EXTENSION quiver UPDATE.")));
     }
 
     Datum values_[most];

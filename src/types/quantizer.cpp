@@ -189,9 +189,10 @@ Datum hex_out(bytea* sent) { return DirectFunctionCall1(byteaout, PointerGetDatu
 StringInfoData hex_in(const char* type, char* text)
 {
     if (text[0] != '\\' || text[1] != 'x')
-        ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-                        errmsg("invalid input syntax for type %s", type),
-                        errdetail("The text must start with \\x, followed by hexadecimal digits.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                 errmsg("invalid input syntax for type %s", type),
+                 errdetail("The text must start with \\x, followed by hexadecimal digits.")));
     auto* bytes = reinterpret_cast<bytea*>(
         DatumGetPointer(DirectFunctionCall1(byteain, CStringGetDatum(text))));
     StringInfoData message;
@@ -393,7 +394,8 @@ TrainingOptions product_options(FunctionCallInfo fcinfo, int dims)
     const bool rotated = PG_NARGS() > 4 && PG_GETARG_BOOL(4);
     if (subvectors < 1 || subvectors > dims)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("invalid number of subvectors %d for a vector with %d dimensions", subvectors, dims),
+                        errmsg("invalid number of subvectors %d for a vector with %d dimensions",
+                               subvectors, dims),
                         errhint("A vector cannot have more subvectors than dimensions.")));
     if (bits != 4 && bits != 8)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -154,7 +154,8 @@ struct QuantizedCode {
                 ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("quantized value belongs to quantizer %08x, not to %08x", fingerprint, of),
-                 errhint("Use the quantizer that created the value, or quantize the vectors again.")));
+                 errhint(
+                     "Use the quantizer that created the value, or quantize the vectors again.")));
         if (count != wanted)
             ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                             errmsg("quantized value has %zu bytes, not %zu", count, wanted)));

@@ -70,7 +70,7 @@ struct Fixture : Rows {
     {
         return spec.form == Form::bits     ? x > 0
                : spec.form == Form::sparse ? std::fabs(x) > 0.5f
-                                             : true;
+                                           : true;
     }
     Value value(const std::vector<float>& x)
     {
@@ -102,8 +102,7 @@ struct Fixture : Rows {
     }
     void add(std::vector<float> x)
     {
-        inserter.insert(value(x), tid_of(rows.size()),
-                        levels.draw(layout.level_base(), max_level));
+        inserter.insert(value(x), tid_of(rows.size()), levels.draw(layout.level_base(), max_level));
         rows.push_back(std::move(x));
     }
     double exact(const std::vector<float>& q, size_t i) const
@@ -116,8 +115,8 @@ struct Fixture : Rows {
                 both += there(q[j]) && there(rows[i][j]);
             }
             return spec.metric == Metric::hamming ? differ
-                   : both == 0                      ? 1
-                                                    : 1 - both / (differ + both);
+                   : both == 0                    ? 1
+                                                  : 1 - both / (differ + both);
         }
         const auto part = [&](float x) { return there(x) ? static_cast<double>(x) : 0.0; };
         if (spec.form == Form::sparse || spec.metric == Metric::l1) {
@@ -127,18 +126,14 @@ struct Fixture : Rows {
                 ip += part(q[j]) * part(rows[i][j]);
                 l1 += std::fabs(d);
             }
-            return spec.metric == Metric::l1   ? l1
-                   : spec.metric == Metric::ip ? -ip
-                                                 : std::sqrt(l2);
+            return spec.metric == Metric::l1 ? l1 : spec.metric == Metric::ip ? -ip : std::sqrt(l2);
         }
         for (size_t j = 0; j < q.size(); j++) {
             const double d = static_cast<double>(q[j]) - rows[i][j];
             l2 += d * d;
             ip += static_cast<double>(q[j]) * rows[i][j];
         }
-        return spec.metric == Metric::ip   ? -ip
-               : spec.metric == Metric::l2 ? std::sqrt(l2)
-                                             : l2 / 2;
+        return spec.metric == Metric::ip ? -ip : spec.metric == Metric::l2 ? std::sqrt(l2) : l2 / 2;
     }
     // Rows and bounds, before exact distances are computed.
     std::vector<std::pair<size_t, double>> search(const std::vector<float>& q, size_t ef,
@@ -463,8 +458,8 @@ void delete_rows(Fixture& f, std::mt19937& rng, double share, std::set<size_t>& 
         if (!dead.count(row) && dies(rng))
             now.insert(row);
     Removal<MemoryStore> removal(f.store, f.m, f.efc);
-    const RemovalResult result = removal.run(
-        [&](Tid tid) { return now.count(row_of(tid)) > 0; }, [](uint64_t) { return true; });
+    const RemovalResult result = removal.run([&](Tid tid) { return now.count(row_of(tid)) > 0; },
+                                             [](uint64_t) { return true; });
     EXPECT_EQ(result.removed, now.size());
     EXPECT_EQ(result.deleted, 0u);
     dead.insert(now.begin(), now.end());

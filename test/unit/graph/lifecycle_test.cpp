@@ -51,7 +51,7 @@ enum class What {
     vacuum_half,
     vacuum_entry,   // deletes the node of the entry and that of the root
     vacuum_all,
-    put_off,        // a vacuum of half that finds it is not worth while yet
+    put_off,   // a vacuum of half that finds it is not worth while yet
 };
 constexpr What all_of_them[] = {
     What::insert,     What::insert_higher, What::insert_equal, What::insert_far, What::scan,
@@ -162,9 +162,9 @@ class Lifecycle : public testing::TestWithParam<Shape> {
             std::mt19937 rng(g.seed);
             const Vector same = w.random_vector(rng);
             for (size_t i = 0; i < g.rows; i++)
-                w.insert(w.add_row(g.kind == SmallGraph::equal && i > 0 ? same
-                                                                        : w.random_vector(rng),
-                                   i == g.rows / 2 ? 1 : 0));
+                w.insert(
+                    w.add_row(g.kind == SmallGraph::equal && i > 0 ? same : w.random_vector(rng),
+                              i == g.rows / 2 ? 1 : 0));
             if (g.kind == SmallGraph::half_marked) {
                 w.delete_rows(every_second(w.committed()));
                 w.vacuum(false);
@@ -298,7 +298,8 @@ TEST_P(Lifecycle, TwoOperationsTakeTurns)
                 const auto try_at = [&](uint64_t i, uint64_t j) {
                     const uint32_t crash = rng() % 4;
                     if (crash < 2)
-                        run(w, base, {a, b}, {{0, i}, {1, j}, {crash, 0, true}, {1 - crash, to_the_end}});
+                        run(w, base, {a, b},
+                            {{0, i}, {1, j}, {crash, 0, true}, {1 - crash, to_the_end}});
                     else
                         run(w, base, {a, b}, {{0, i}, {1, j}, {0, to_the_end}, {1, to_the_end}});
                 };
@@ -413,7 +414,8 @@ class RandomRun {
 
 TEST_P(Lifecycle, RandomInterleavings)
 {
-    const uint64_t first = setting("QUIVER_SEED", 1), count = setting("QUIVER_INTERLEAVINGS", 500 / share);
+    const uint64_t first = setting("QUIVER_SEED", 1),
+                   count = setting("QUIVER_INTERLEAVINGS", 500 / share);
     std::map<std::string, std::pair<size_t, std::string>> failures;   // number and first, by kind
     size_t excused = 0, reused = 0, gave_up = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
@@ -652,8 +654,9 @@ TEST(LifecycleCases, VacuumFreesBesideOverlappingTransactions)
         w.delete_rows(w.committed());
         const size_t dead = w.dead().size();
         const RemovalResult result = w.vacuum();
-        EXPECT_EQ(result.deleted, dead);              // the open one may have met them alive
-        EXPECT_EQ(result.freed, round > 0 ? 30u : 0u);   // but not those that the last vacuum marked
+        EXPECT_EQ(result.deleted, dead);   // the open one may have met them alive
+        EXPECT_EQ(result.freed,
+                  round > 0 ? 30u : 0u);   // but not those that the last vacuum marked
         const SharedGraph::InFlight next = w.graph.begin(true);
         w.graph.end(open);
         open = next;

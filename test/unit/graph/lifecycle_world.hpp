@@ -403,8 +403,8 @@ class World {
                 fail(where + " is above no live node");
             if (h.level == 0 && has_overflow(graph.slot(id)))
                 for (SlotId at = h.overflow(); at != no_slot; at = graph.slot(at).header().down)
-                    if (state(at) != SlotState::overflow ||
-                        graph.slot(at).header().owner() != id || !used.insert(at).second) {
+                    if (state(at) != SlotState::overflow || graph.slot(at).header().owner() != id ||
+                        !used.insert(at).second) {
                         fail(where + " has an overflow slot that is not its own");
                         break;
                     }
@@ -487,8 +487,7 @@ class World {
                 std::printf(" %u", slot.ids()[i]);
             if (h.state == SlotState::live && h.level == 0)
                 for (const size_t row : rows_of(id))
-                    std::printf("; row %zu %s", row,
-                                of_rows[static_cast<size_t>(rows[row].state)]);
+                    std::printf("; row %zu %s", row, of_rows[static_cast<size_t>(rows[row].state)]);
             if (h.state == SlotState::deleted || h.state == SlotState::free)
                 std::printf("; stamp %d", static_cast<int>(slot.stamp()));
             std::printf("\n");
@@ -503,9 +502,9 @@ class World {
     codec::Rotation rotation;
     std::vector<Row> rows;
     std::string error;
-    size_t given_up = 0;      // links to deleted nodes, replaced since the last whole vacuum
-    bool gave_up = false;     // was there ever such a link?
-    size_t excused = 0;       // rows that were not found for that reason
+    size_t given_up = 0;    // links to deleted nodes, replaced since the last whole vacuum
+    bool gave_up = false;   // was there ever such a link?
+    size_t excused = 0;     // rows that were not found for that reason
     InterleavingStore quiet;
     Scan<InterleavingStore> scan;
 };
@@ -625,8 +624,8 @@ class InsertOperation : public Operation {
         Inserter<InterleavingStore> inserter(store_, w_.geometry.m, w_.geometry.ef_construction);
         for (const size_t row : rows_) {
             w_.rows[row].state = RowState::inserting;
-            inserter.insert(Converted(w_.encoding.codec(), w_.rotation, w_.rows[row].x).value, tid_of(row),
-                            w_.rows[row].level);
+            inserter.insert(Converted(w_.encoding.codec(), w_.rotation, w_.rows[row].x).value,
+                            tid_of(row), w_.rows[row].level);
         }
         for (const size_t row : rows_)
             w_.rows[row].state = RowState::committed;
