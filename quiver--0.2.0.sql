@@ -659,6 +659,33 @@ COMMENT ON FUNCTION binary_negative_inner_product(bit, vector) IS
 CREATE OPERATOR <#> (LEFTARG = bit, RIGHTARG = vector, FUNCTION = binary_negative_inner_product);
 COMMENT ON OPERATOR <#> (bit, vector) IS 'negative inner product of a vector and a bit string whose bits stand for 1 and -1';
 
+-- what a distance costs, for the planner
+
+CREATE FUNCTION vector_distance_cost(internal) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C STRICT;
+COMMENT ON FUNCTION vector_distance_cost(internal) IS
+    'tells the planner the cost of a distance, which depends on where the vectors are stored';
+CREATE FUNCTION halfvec_distance_cost(internal) RETURNS internal
+    AS 'MODULE_PATHNAME'
+    LANGUAGE C STRICT;
+COMMENT ON FUNCTION halfvec_distance_cost(internal) IS
+    'tells the planner the cost of a distance, which depends on where the vectors are stored';
+ALTER FUNCTION l2_distance(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION inner_product(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION cosine_distance(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION l1_distance(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION vector_l2_squared_distance(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION vector_negative_inner_product(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION vector_spherical_distance(vector, vector) SUPPORT vector_distance_cost;
+ALTER FUNCTION l2_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION inner_product(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION cosine_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION l1_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION halfvec_l2_squared_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION halfvec_negative_inner_product(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+ALTER FUNCTION halfvec_spherical_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
+
 -- quantizers, codes, and queries on codes
 
 CREATE TYPE quantizer;
