@@ -96,7 +96,12 @@ ROLLBACK;
 -- All rows, or very many.
 SELECT chosen('SELECT id FROM big ORDER BY v <-> ''[1,2,3]''');
 SELECT chosen('SELECT id FROM big ORDER BY v <-> ''[1,2,3]'' LIMIT 1000000');
+-- With a threshold, the scan ends at it, and returns all rows within it if it iterates.
 SELECT chosen('SELECT id FROM big WHERE v <-> ''[1,2,3]'' < 10 ORDER BY v <-> ''[1,2,3]''');
+SELECT chosen('SELECT id FROM big WHERE v <-> ''[1,2,3]'' > 10 ORDER BY v <-> ''[1,2,3]''');
+SET hnsw.iterative_scan = off;
+SELECT chosen('SELECT id FROM big WHERE v <-> ''[1,2,3]'' < 10 ORDER BY v <-> ''[1,2,3]''');
+RESET hnsw.iterative_scan;
 SELECT chosen('SELECT array(SELECT id FROM big ORDER BY v <-> ''[1,2,3]'')');
 SELECT chosen('SELECT rank() OVER (ORDER BY v <-> ''[1,2,3]'') FROM big');
 SET enable_seqscan = off;

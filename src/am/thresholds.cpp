@@ -256,6 +256,18 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
 
 }   // namespace
 
+bool has_threshold(const IndexPath* path)
+{
+    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
+    if (!IsA(ordered_by, OpExpr))
+        return false;
+    ListCell* cell;
+    foreach (cell, path->indexinfo->rel->baserestrictinfo)
+        if (upper_bound(static_cast<RestrictInfo*>(lfirst(cell))->clause, ordered_by))
+            return true;
+    return false;
+}
+
 bool read_threshold(IndexScanDesc scan, double* to)
 {
     *to = INFINITY;

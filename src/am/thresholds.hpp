@@ -8,6 +8,9 @@ namespace quiver::am {
 // The number of the operator `column <<= distance` in the operator families.
 constexpr StrategyNumber threshold_strategy = 2;
 
+// Has the query a threshold at which this scan, which is ordered by a distance, will end?
+bool has_threshold(const IndexPath* path);
+
 // Reads a scan's conditions: `to` is the distance beyond which it need not return rows, with an
 // allowance for rounding; infinity if there is none. False: a threshold is NULL, so no row matches.
 bool read_threshold(IndexScanDesc scan, double* to);

@@ -5,6 +5,7 @@
 // dimensions. There a sequential scan takes about 3 microseconds per unit of its cost.
 #include "pg/pg.hpp"
 
+#include "am/thresholds.hpp"
 #include "graph/scan.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/meta.hpp"
@@ -99,16 +100,20 @@ struct Wanted {
     double share;   // the part of the cost after the first row that PostgreSQL will take for them
 };
 
-Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows)
+Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, bool threshold)
 {
+    // Queries that are ordered by a distance hardly ever want more rows, if nobody says how many.
+    constexpr double usual_limit = 100;
     const double matching = std::max(1.0, path->path.rows);
     if (root->limit_tuples > 0 && bms_membership(root->all_baserels) == BMS_SINGLETON) {
         const double share = std::min(1.0, root->limit_tuples / matching);
         return {share * rows, share};
     }
+    // For a threshold, PostgreSQL assumes that a third of all rows are within it.
+    if (threshold)
+        return {std::min(usual_limit, rows), 1};
     // For a cursor, or if LIMIT is a parameter of a generic plan, PostgreSQL assumes a tenth of all
-    // rows. Queries that are ordered by a distance hardly ever want so many.
-    constexpr double usual_limit = 100;
+    // rows.
     if (root->tuple_fraction > 0 && root->tuple_fraction < 1)
         return {std::min(root->tuple_fraction, usual_limit / matching) * rows,
                 root->tuple_fraction};
@@ -174,11 +179,12 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // end the scan earlier: a scan that returns too few rows must not seem cheap. But the rows of
     // the first batch cost nothing more.
     const double batch = strict ? std::max(20.0, ef / 2) : ef;
-    const Wanted wanted = rows_wanted(root, path, rows);
+    const bool threshold = iterates && am::has_threshold(path);
+    const Wanted wanted = rows_wanted(root, path, rows, threshold);
     *total = *startup +
              (std::max(0.0, wanted.rows - batch) * further + wanted.rows * cpu_index_tuple_cost) /
                  wanted.share;
-    if (root->tuple_fraction <= 0)
+    if (root->tuple_fraction <= 0 && !threshold)
         *total += too_few_rows;
     *selectivity = costs.indexSelectivity;
     *correlation = 0;
