@@ -122,6 +122,7 @@ class Backlinks {
 
     // An *orphan*: a node that may have lost two links at once, because a neighbour's link to it
     // was replaced and the node's own link to it was replaced as well. no_slot: there is none.
+    bool has_orphans() const { return !orphans_.empty(); }
     SlotId take_orphan()
     {
         if (orphans_.empty())

@@ -55,6 +55,16 @@ class Inserter {
         search_.set_query(x);
         if (!insert_on_layer_0(tid, level))
             return;
+        if (level > 0 && backlinks_.has_orphans()) {
+            // They come first, in case that the rest is cancelled. Then the node's neighbours on the
+            // upper layers must be searched for again.
+            const SlotId id = own_.slots.front();
+            look_after_orphans();
+            own_.code = codec_.encode(x, code_);
+            own_.slots.assign(1, id);
+            search_.set_query(x);
+            find(store_.entry(), level, false, ef_);
+        }
         for (int l = 1; l <= level; l++) {
             plan_backlinks(l);
             write_slot(l, tid);
@@ -78,11 +88,20 @@ class Inserter {
         search_.set_query(codec_.decode(own_.code, decoded_));
         return true;
     }
-    // Does a search for the node's own vector find the node, as a query would?
-    bool is_found()
+    // If a search for the node's own vector does not find the node, adds a link to it. Afterwards,
+    // look_after_orphans() must be called. Returns whether it added one.
+    bool ensure_found()
     {
         find(store_.entry(), 0, false, ef_);
-        return search_.found_self();
+        if (search_.found_self())
+            return false;
+        for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
+            if (is_widest(ef))
+                return false;
+            ef = wider(ef);
+            find(store_.entry(), 0, false, ef);
+        }
+        return true;
     }
     // Can the node be reached from `start` without the slots `avoided`? Calls on_visit(id) for each
     // slot that the search reaches.
@@ -93,7 +112,7 @@ class Inserter {
         search_.find_from(start, avoided, ef_, on_visit);
         return search_.met_self();
     }
-    // To be called after is_found() or is_reached(): adds a link to the node from one of the nodes
+    // To be called after is_reached(): adds a link to the node from one of the nodes
     // that the search found (Backlinks).
     bool ensure_reachable(bool may_lose_deleted)
     {
@@ -110,14 +129,17 @@ class Inserter {
     void look_after_orphans()
     {
         for (SlotId orphan; (orphan = backlinks_.take_orphan()) != no_slot;)
-            if (load(orphan) && !is_found())
-                ensure_reachable(true);
+            if (load(orphan))
+                ensure_found();
     }
 
     const Counters& counters() const { return search_.counters(); }
 
   private:
     static constexpr uint32_t most_ef = 1 << 16;
+    uint32_t wider(uint32_t ef) const { return std::min(2 * ef, std::max(ef_, most_ef)); }
+    // Has a search for `ef` nodes seen so many of them that the last resort may be taken?
+    bool is_widest(uint32_t ef) const { return ef >= std::min(32 * ef_, std::max(ef_, most_ef)); }
 
     // The result of an attempt to link the node.
     enum class Attempt {
@@ -146,14 +168,15 @@ class Inserter {
                 may_join = false;
                 continue;
             }
-            switch (link_on_layer_0(entry, tid)) {
+            switch (link_on_layer_0(entry, tid, is_widest(ef))) {
             case Attempt::done: return true;
             case Attempt::again: break;
-            case Attempt::search_wider: ef = std::min(2 * ef, std::max(ef_, most_ef));
+            case Attempt::search_wider: ef = wider(ef);
             }
         }
     }
-    Attempt link_on_layer_0(const Entry& entry, Tid tid)
+    // last_resort: if there is no other choice, a link to a deleted node may be lost.
+    Attempt link_on_layer_0(const Entry& entry, Tid tid, bool last_resort)
     {
         if (search_.met_self())   // an earlier attempt, or another operation, has linked the node
             return Attempt::done;
@@ -174,10 +197,11 @@ class Inserter {
                                                                      : Attempt::again;
         // add_links() may not have had room for every node to adopt, so write_backlinks() adopts
         // them.
-        if (write_backlinks(0, is_new) || ensure_reachable(true))
+        if (write_backlinks(0, is_new) || ensure_reachable(last_resort))
             return Attempt::done;
-        // Other inserts took the places, and the node has no room to adopt one more. A node that
-        // shares a neighbour with it can give up its link to that neighbour. If none was found,
+        // Either other inserts took the places, and the node has no room to adopt one more, or all
+        // links that the nodes found could give up are to deleted nodes. A node that shares a
+        // neighbour with the new node can give up its link to that neighbour. If none was found,
         // there is one farther away.
         return Attempt::search_wider;
     }

@@ -337,8 +337,10 @@ class Removal {
             if (is_deleted(id) || in_degree_[i] >= enough_links)
                 return;
             store_.poll();
-            if (inserter_.load(id) && !inserter_.is_found())
-                inserter_.ensure_reachable(true);
+            if (inserter_.load(id)) {
+                inserter_.ensure_found();
+                inserter_.look_after_orphans();
+            }
         });
     }
 

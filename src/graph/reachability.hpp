@@ -251,8 +251,8 @@ void ensure_all(S& store, Inserter<S>& inserter)
         }
         bool any = false;
         for_each_node(store, [&](SlotId id) {
-            if (in_degree[id] < enough_links && inserter.load(id) && !inserter.is_found())
-                any |= inserter.ensure_reachable(true);
+            if (in_degree[id] < enough_links && inserter.load(id))
+                any |= inserter.ensure_found();
         });
         if (!any)
             break;

@@ -113,9 +113,11 @@ class SlotStore {
     {
         const BlockNumber block = pages_.first_block() + page;
         ahead_.want(pages_, block);
-        pages_.read_page(block, strategy_, [&](const char* records) {
+        const bool any = pages_.read_page(block, strategy_, [&](const char* records) {
             f(graph::Slots(l_, records, pages_.first_id(block), slots_per_page()));
         });
+        if (!any && vacuum_)   // a crash has left the page, and may have lost its free space entry
+            pages_.note_room(block, page::Room::usable);
     }
     template <class Look, class Change>
     void write_page(uint32_t page, Look&& look, Change&& change)

@@ -13,8 +13,8 @@
 // create() looks at the page that this backend used last, at some usable pages of the map, and at
 // one of the value `later`. Then it extends the relation. While it waits for the extension lock,
 // another process may have extended the relation, so it looks at the map again. A vacuum enters
-// every page that has free records. The map is not logged. After a crash it may be wrong, so
-// create() checks each page.
+// every page that has free records, also one that a crash has left without contents. The map is not
+// logged. After a crash it may be wrong, so create() checks each page.
 #pragma once
 
 #include "core/assert.hpp"
@@ -148,19 +148,21 @@ class PageStore {
         }
     }
 
-    // Calls f(first record) for the records of a page. (A crash can leave a page that was added but
-    // never written; it has no records.)
+    // Calls f(first record) for the records of a page. False: a crash has left a page that was added
+    // but never written. It has no records.
     template <class F>
-    void read_page(BlockNumber block, BufferAccessStrategy strategy, F&& f)
+    bool read_page(BlockNumber block, BufferAccessStrategy strategy, F&& f)
     {
         const Buffer buffer = ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Page page = BufferGetPage(buffer);
-        if (!PageIsNew(page)) {
+        const bool any = !PageIsNew(page);
+        if (any) {
             check(rel_, block, page, Kind::records);
             f(static_cast<const char*>(contents_of(page)));
         }
         UnlockReleaseBuffer(buffer);
+        return any;
     }
     // Calls change(first record) if look(first record) is true.
     template <class Look, class Change>

@@ -480,6 +480,29 @@ size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
     return lost;
 }
 
+// A vacuum has marked most nodes as deleted and was cancelled. New nodes find hardly any live ones
+// near them, and no node may get a link to a deleted node. So an insert searches wider.
+TEST(Graph, InsertsAmongDeletedNodesHideNobody)
+{
+    for (unsigned seed = 0; seed < 20; seed++) {
+        Fixture f(Metric::hamming, 64, 2, choose_fold, 4, Form::bits);
+        std::mt19937 rng(seed);
+        const auto add = [&] {
+            std::vector<float> x(64);
+            for (float& v : x)
+                v = rng() % 2 ? 1.0f : -1.0f;
+            f.add(x);
+        };
+        for (int i = 0; i < 1500; i++)
+            add();
+        Removal<MemoryStore> removal(f.store, f.m, f.efc);
+        removal.run([](Tid tid) { return row_of(tid) % 5 != 0; }, [](uint64_t) { return false; });
+        for (int i = 0; i < 800; i++)
+            add();
+        EXPECT_EQ(f.check(), "") << seed;
+    }
+}
+
 // Degrees are small, and rows are replaced all the time. The links to a row may be replaced again
 // and again, until only nodes far away link to it.
 TEST(Graph, ChurnHidesNobody)
