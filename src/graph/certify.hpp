@@ -60,11 +60,11 @@ class CodeBounds {
     const Query& query_;
 };
 
-// A row, a lower bound of its distance, and whether its place is certain: no row before it is
-// farther, and no row after it is nearer.
+// A row, the bounds of its distance, and whether its place is certain: no row before it is farther,
+// and no row after it is nearer.
 struct BoundedRow {
     Tid tid;
-    double low;
+    double low, high;
     bool certain;
 };
 
@@ -83,20 +83,20 @@ class Certify {
         batch_.clear();
         front_ = rows_left_ = 0;
         most_rows_ = SIZE_MAX;
-        least_low_ = uncertain_high_ = -INFINITY;
+        least_ = passed_high_ = -INFINITY;
     }
 
-    // The next row. In strict order lower bounds never decrease, except for codes of 8 bits or
-    // fewer when rows are reranked: the caller may find that such a row comes too late.
+    // The next row. In strict order lower bounds never decrease, unless rows are reranked: the
+    // caller may find that a row comes too late.
     bool next(BoundedRow* row)
     {
         while (rows_left_ == 0 && !choose_front())
             if (!next_batch())
                 return false;
         const BoundedCandidate& front = batch_[front_];
-        *row = {source_.node(front.node).tids[--rows_left_], front.low, certain_};
-        if (!kind_.probabilistic)
-            least_low_ = front.low;
+        *row = {source_.node(front.node).tids[--rows_left_], front.low, front.high, certain_};
+        if (!reranked_)
+            least_ = front.low;
         if (rows_left_ == 0)
             front_++;
         return true;
@@ -115,12 +115,12 @@ class Certify {
         return any;
     }
 
-    // To be called with the distance of each row that the scan returns.
-    void returned(double distance)
+    // To be called for each row that the scan returns. No row may be nearer than `least` after that.
+    void returned(double least)
     {
         most_rows_--;
-        if (kind_.probabilistic)
-            least_low_ = distance;
+        if (reranked_)
+            least_ = least;
     }
 
     bool bounds_are_probabilistic() const { return kind_.probabilistic; }
@@ -155,16 +155,16 @@ class Certify {
     void add(Candidate c)
     {
         const Bounds b = bounder_.bounds(source_.node(c.id()), c.distance(), kind_.probabilistic);
-        // If a fine code or the exact distance decides later, drop only what is certainly too late.
-        const bool decided_later =
-            kind_.refinable || (reranked_ && (!kind_.precise || !std::isfinite(b.high)));
-        if (!too_late(decided_later ? b.high : b.low))
+        if (!too_late(b, kind_.refinable))
             batch_.push_back({b.low, b.high, c.distance(), c.id(), false});
     }
 
-    // In strict order, rows nearer than those that were handed out are dropped. Probabilistic bounds
-    // are compared with returned distances, not with each other.
-    bool too_late(double bound) const { return strict_ && bound < least_low_; }
+    // In strict order, rows nearer than those that were returned are dropped. If a fine code or the
+    // exact distance decides later, only those are dropped that are too late by their upper bounds.
+    bool too_late(Bounds b, bool refined_later) const
+    {
+        return strict_ && (refined_later || reranked_ ? b.high : b.low) < least_;
+    }
 
     // Decides which candidate comes next, and whether its rows are certain. False: the batch is
     // used up.
@@ -178,10 +178,9 @@ class Certify {
         rows_left_ = source_.node(front.node).tid_count;
         // Until the search ends, nobody knows what follows the last candidate of a batch.
         const bool last = front_ + 1 == batch_.size() && !source_.done();
-        certain_ = kind_.precise && rows_left_ == 1 && front.low >= uncertain_high_ && !last &&
+        certain_ = kind_.precise && rows_left_ == 1 && front.low >= passed_high_ && !last &&
                    !overlaps_next();
-        if (!certain_)
-            uncertain_high_ = std::max(uncertain_high_, front.high);
+        passed_high_ = std::max(passed_high_, front.high);
         return true;
     }
 
@@ -192,7 +191,7 @@ class Certify {
         while (front_ < batch_.size()) {
             if (!batch_[front_].refined)
                 refine(front_);
-            else if (too_late(batch_[front_].low))
+            else if (too_late({batch_[front_].low, batch_[front_].high}, false))
                 front_++;
             else if (overlaps_next() && !batch_[front_ + 1].refined)
                 refine(front_ + 1);
@@ -230,8 +229,8 @@ class Certify {
     uint32_t rows_left_ = 0;        // of the front; 0: the front is not chosen yet
     bool certain_ = false;          // is the front certain?
     size_t most_rows_ = 0;          // rows that may be returned before the next batch
-    double least_low_ = 0;          // in strict order, a row nearer than this is too late
-    double uncertain_high_ = 0;     // the greatest upper bound of the rows that were not certain
+    double least_ = 0;              // in strict order, a row nearer than this is too late
+    double passed_high_ = 0;        // the greatest upper bound of the rows that were handed out
 };
 
 }   // namespace quiver::graph

@@ -57,11 +57,15 @@ class Rerank {
             }
             if (next_is_ != Next::row)
                 return false;
+            if (rows_ && next_.certain && source_.needs_next_batch()) {
+                look_further();
+                continue;
+            }
             next_is_ = Next::unknown;
             if (next_.certain || !rows_) {
                 *tid = next_.tid;
                 *distance = next_.low;
-                note_returned(next_.low);
+                note_returned(next_.high);
                 return true;
             }
             add(next_.tid);
@@ -110,6 +114,8 @@ class Rerank {
         note_returned(*distance);
     }
 
+    // `distance`: that of the returned row, or an upper bound. In strict order no row that is nearer
+    // is returned from now on.
     void note_returned(double distance)
     {
         last_returned_ = distance;
@@ -148,7 +154,7 @@ class Rerank {
     Vec<RankedRow> waiting_;   // a heap, nearest on top
     BoundedRow next_{};        // from the source
     Next next_is_ = Next::unknown;
-    double last_returned_ = 0;   // distance
+    double last_returned_ = 0;   // distance, or an upper bound of it
 };
 
 }   // namespace quiver::graph

@@ -266,20 +266,33 @@ TEST(Certify, StrictOrderDropsWhatIsNearerThanWhatWasHandedOut)
     EXPECT_EQ(f.all(false), (Rows{-10, -40, -20, -30}));
 }
 
-// The exact distance decides, unless even the upper bound is too near.
+// The exact distance decides, unless even the upper bound is nearer than a row that was returned.
+// Rows that were handed out, but still wait, make no row too late.
 TEST(Certify, StrictOrderLeavesTheRestToExactDistances)
 {
-    Fixture f({nobody, {{5, 6}}, {{4, 9}}, {{4, 5}}, {{2, 3}}});
-    f.batches = {{1}, {2, 3, 4}};
-    f.kind.precise = false;
-    EXPECT_EQ(f.all(true, true), (Rows{-10, -20, -30}));
-    EXPECT_EQ(f.all(true, false), Rows{-10});
-    // Precise bounds decide by themselves, if they are finite.
-    f.kind.precise = true;
-    EXPECT_EQ(f.all(true, true), Rows{-10});
-    f.nodes[2].bounds = unknown;
-    EXPECT_EQ(f.all(true, true), (Rows{-10, -20}));
-    EXPECT_EQ(f.all(true, false), Rows{-10});
+    Fixture f({nobody, {{5, 6}}, {{4, 9}}, {{4, 5}}, {{2, 3}}, {unknown}});
+    f.batches = {{1}, {2, 3, 4, 5}};
+    for (const bool precise : {false, true}) {
+        f.kind.precise = precise;
+        EXPECT_EQ(f.all(true, true), (Rows{-10, -50, -40, -20, -30}));
+        EXPECT_EQ(f.all(true, false), Rows{-10});
+        f.batch = 0;
+        f.certify.start(true, true);
+        EXPECT_EQ(f.take(1), Rows{-10});
+        f.certify.returned(5);
+        EXPECT_EQ(f.take(9), (Rows{-50, -20, -30}));
+    }
+}
+
+// Rows of the next batch that overlap a certain row need their exact distances.
+TEST(Certify, RowsThatOverlapACertainOneAreNotCertain)
+{
+    Fixture f({nobody, {{1, 2}}, {{3, 4}}, {{3.5, 3.8}}, {{4, 5}}, {{8, 9}}});
+    f.batches = {{1, 2, 5}, {3, 4}};
+    f.certify.start(false, true);
+    EXPECT_EQ(f.take(2), (Rows{10, 20}));
+    f.certify.next_batch();
+    EXPECT_EQ(f.take(2), (Rows{-30, 40}));
 }
 
 TEST(Certify, StrictOrderLeavesTheRestToFineCodes)
@@ -294,6 +307,12 @@ TEST(Certify, StrictOrderLeavesTheRestToFineCodes)
     f.kind.refinable = true;
     EXPECT_EQ(f.all(true), (Rows{-10, 40, 30}));
     EXPECT_EQ(f.refined, (Numbers{1, 2, 3, 4}));   // 5 is certainly too late
+    // If exact distances decide, upper bounds count.
+    f.batch = 0;
+    f.certify.start(true, true);
+    EXPECT_EQ(f.take(1), Rows{-10});
+    f.certify.returned(5.2);
+    EXPECT_EQ(f.take(9), (Rows{40, 30}));
 }
 
 TEST(Certify, ProbabilisticBoundsNeedExactDistances)
@@ -309,8 +328,6 @@ TEST(Certify, ProbabilisticBoundsNeedExactDistances)
     EXPECT_EQ(f.lows, (std::vector<double>{0, 3, 1000}));
 }
 
-// Probabilistic lower bounds tell little. So only distances of returned rows make other rows too
-// late.
 TEST(Certify, ProbabilisticBoundsAreComparedWithReturnedDistances)
 {
     Fixture f({nobody, {{6, 6}}, {{2, 2}}, {{3, 3}}, {{4, 4}}});
@@ -322,13 +339,6 @@ TEST(Certify, ProbabilisticBoundsAreComparedWithReturnedDistances)
     EXPECT_EQ(f.take(1), Rows{-10});
     f.certify.returned(3);
     EXPECT_EQ(f.take(9), (Rows{-30, -40}));
-    // Certain bounds are not compared with them.
-    f.kind.probabilistic = false;
-    f.batch = 0;
-    f.certify.start(true, true);
-    EXPECT_EQ(f.take(1), Rows{-10});
-    f.certify.returned(3);
-    EXPECT_EQ(f.take(9), Rows{});
 }
 
 TEST(Certify, ABatchAllowsSoManyRows)

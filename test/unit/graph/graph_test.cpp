@@ -140,7 +140,8 @@ struct Fixture : Rows {
                                                   size_t limit, Iterate iterate = Iterate::strict)
     {
         asked = q;
-        scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30}, this);
+        // If rows are reranked, rows that come too late are among them. Only coarse codes need that.
+        scan.start(value(q), {ef, iterate, 1000000, size_t{1} << 30}, is_coarse() ? this : nullptr);
         std::vector<std::pair<size_t, double>> got;
         BoundedRow row;
         certain.clear();

@@ -19,6 +19,7 @@ struct Row {
     double low;
     bool certain = false;
     bool same_node = false;   // as the row before
+    double width = 0;         // of the bounds
 };
 
 // The source of a Rerank: batches of rows in the order of their lower bounds.
@@ -38,7 +39,7 @@ struct Source {
             if (!next_batch())
                 return false;
         const Row& r = batches[batch][at++];
-        *row = {tid_of(r.number), r.low, r.certain};
+        *row = {tid_of(r.number), r.low, r.low + r.width, r.certain};
         return true;
     }
     bool next_batch()
@@ -210,13 +211,28 @@ TEST(Rerank, StrictOrderDropsWhatComesTooLate)
     EXPECT_EQ(g.all(false), (Numbers{1, 2, 3, 4, 5}));
 }
 
-// A certain row has only a lower bound, which takes the place of its distance in comparisons.
-TEST(Rerank, StrictOrderDropsWhatIsNearerThanACertainRow)
+// A certain row has only bounds. Its distance may be the upper one.
+TEST(Rerank, StrictOrderDropsWhatMayBeNearerThanACertainRow)
 {
     Fixture f;
-    f.batches = {{{1, 2, true}}, {{2, 1}, {3, 1}}};
-    f.exact = {{2, 1.9}, {3, 2.0}};
-    EXPECT_EQ(f.all(true), (Numbers{1, 3}));
+    f.batches = {{{1, 2, true, false, 0.5}}, {{2, 1}, {3, 1}, {4, 1}}};
+    f.exact = {{2, 1.9}, {3, 2.4}, {4, 2.5}};
+    EXPECT_EQ(f.all(true), (Numbers{1, 4}));
+    EXPECT_EQ(f.distances, (std::vector<double>{2, 2.5}));
+    EXPECT_EQ(f.returned_distances, (std::vector<double>{2.5, 2.5}));
+}
+
+// A batch allows two rows. The third is certain, but the next batch may have a nearer one.
+TEST(Rerank, CertainRowsWaitForTheNextBatch)
+{
+    Fixture f;
+    f.batches = {{{1, 1, true}, {2, 2, true}, {3, 4, true}, {4, 6, true}},
+                 {{5, 3, true}, {4, 6, true}}};
+    f.most_rows = {2};
+    f.exact = {{3, 4.5}};
+    EXPECT_EQ(f.all(true), (Numbers{1, 2, 5, 3, 4}));
+    EXPECT_EQ(f.asked, Numbers{3});
+    EXPECT_EQ(f.put_back, Numbers{4});
 }
 
 // With certain bounds, a row waits until the next batch shows that no other row is nearer.
