@@ -78,6 +78,25 @@ class CodecQuery {
     double query_error_ = 0;   // of distance(): Measured::query_error
 };
 
+class Codec;
+
+// A code, prepared once for comparisons with many codes.
+class CodeComparer {
+  public:
+    explicit CodeComparer(const Codec& codec) : codec_(codec) {}
+    virtual ~CodeComparer() = default;
+    // The bytes of the code may be used until the next call.
+    virtual void set(const Code& x) { code_ = x; }
+    // Codec::distance() of the two codes.
+    virtual float distance(const Code& y) const;
+
+  protected:
+    const Codec& codec_;
+
+  private:
+    Code code_{};
+};
+
 // Learns a codec's parameters from vectors.
 class Training {
   public:
@@ -115,6 +134,7 @@ class Codec {
     // and this one.
     virtual bool holds(const Code& code, const Value& x) const;
     virtual Owned<CodecQuery> query() const = 0;
+    virtual Owned<CodeComparer> comparer() const { return make_owned<CodeComparer>(*this); }
 
     // ---- codecs that are trained ----
 
@@ -125,6 +145,8 @@ class Codec {
     // Changes a rotated vector in place to what encode() and CodecQuery::set() take.
     virtual void prepare(float*) const {}
 };
+
+inline float CodeComparer::distance(const Code& y) const { return codec_.distance(code_, y); }
 
 // A row of the table of codecs.
 struct CodecEntry {

@@ -71,10 +71,42 @@ struct SparseView {
     size_t count;
 };
 
+// A sparse vector in a hash table, for comparisons with many others. codec/sparse_hash.hpp makes it.
+// An index belongs at one place. If several indices belong at the same place, the table has the
+// first of them there, marked, and the others are in `rest`.
+struct SparseTable {
+    static constexpr int32_t none = INT32_MAX;   // at a place without an index
+    static constexpr int32_t mark = INT32_MIN;   // this bit: others that belong here are in `rest`
+    static constexpr uint32_t factor = 0x9e3779b1;
+
+    const int32_t* index;   // of each place
+    const float* value;     // of each place; 0 where there is no index
+    uint32_t shift;         // there are 2^(32 - shift) places
+    SparseView rest;
+
+    [[gnu::always_inline]] uint32_t place(int32_t i) const
+    {
+        return static_cast<uint32_t>(i) * factor >> shift;
+    }
+};
+
+// Sums over the elements b_i of a vector b: of (a_i - b_i)^2 or |a_i - b_i| or a_i * b_i, and of a_i^2
+// or |a_i|. The second sum is that part of a's norm which the first sum includes. So the distance is
+//     apart + (norm of a - shared),
+// and if the norm is `shared` of a and a itself, the distance of equal vectors is exactly 0.
+struct SparseTerms {
+    double apart, shared;   // ip: shared is 0
+};
+
 struct Sparse {
+    // Two vectors. The time is that of a merge.
     float (*l2sq)(SparseView a, SparseView b);
     float (*ip)(SparseView a, SparseView b);
     float (*l1)(SparseView a, SparseView b);
+    // A vector in a table. The time depends only on b's length, and is a fraction of the merge's.
+    SparseTerms (*l2sq_terms)(const SparseTable& a, SparseView b);
+    SparseTerms (*ip_terms)(const SparseTable& a, SparseView b);
+    SparseTerms (*l1_terms)(const SparseTable& a, SparseView b);
 };
 
 // The terms of estimates. The estimate for a sketch with factors a and b is

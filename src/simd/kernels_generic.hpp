@@ -531,6 +531,69 @@ float sparse(SparseView a, SparseView b)
     return static_cast<float>(total);
 }
 
+// ---- sparse: one vector in a hash table ----
+
+template <class Arch, SparseOp op>
+SparseTerms sparse_terms(const SparseTable& a, SparseView b)
+{
+    using D = Doubles<Arch>;
+    constexpr size_t sums = std::min<size_t>(table_lanes / D::size, 4);
+    const auto add = [](D& sum, D v) {
+        if constexpr (op == SparseOp::l2sq)
+            sum = xsimd::fma(v, v, sum);
+        else
+            sum = sum + xsimd::abs(v);
+    };
+    D apart[sums], shared[sums];
+    for (size_t u = 0; u < sums; u++)
+        apart[u] = shared[u] = D(0.0);
+    for (size_t i = 0; i < b.count; i += table_lanes) {
+        const int32_t* index = b.index + i;
+        const float* value = b.value + i;
+        int32_t last_index[table_lanes];
+        float last_value[table_lanes];
+        if (b.count - i < table_lanes) {
+            const size_t n = b.count - i;
+            for (size_t u = 0; u < table_lanes; u++) {
+                last_index[u] = u < n ? index[u] : -1;   // which no vector has
+                last_value[u] = u < n ? value[u] : 0;
+            }
+            index = last_index;
+            value = last_value;
+        }
+        alignas(64) float found[table_lanes];
+        if (!look_up(a, index, found, Arch{})) {
+            if constexpr (op != SparseOp::ip)
+                for (size_t u = 0; u < table_lanes; u += D::size)
+                    add(apart[u / D::size % sums], widen(value + u, Arch{}));
+            continue;
+        }
+        for (size_t u = 0; u < table_lanes; u += D::size) {
+            const D x = widen(found + u, Arch{}), y = widen(value + u, Arch{});
+            const size_t to = u / D::size % sums;
+            if constexpr (op == SparseOp::ip)
+                apart[to] = xsimd::fma(x, y, apart[to]);
+            else {
+                add(apart[to], x - y);
+                add(shared[to], x);
+            }
+        }
+    }
+    for (size_t u = 1; u < sums; u++) {
+        apart[0] = apart[0] + apart[u];
+        shared[0] = shared[0] + shared[u];
+    }
+    alignas(64) double lanes[2][D::size];
+    apart[0].store_aligned(lanes[0]);
+    shared[0].store_aligned(lanes[1]);
+    SparseTerms total{};
+    for (size_t u = 0; u < D::size; u++) {
+        total.apart += lanes[0][u];
+        total.shared += lanes[1][u];
+    }
+    return total;
+}
+
 // ---- norms and conversions ----
 
 inline float as_float(float x) { return x; }
@@ -1075,8 +1138,9 @@ consteval Kernels make(const char* name)
     k.i16_u8 = {pair<ShortByteIp<Arch>>, many<ShortByteIp<Arch>, int32_t>};
     k.bits = {popcount<Arch>, hamming<Arch>, pair<BitJaccard<Arch>>, signed_sum<Arch>,
               hamming_many<Arch>};
-    k.sparse = {sparse<Arch, SparseOp::l2sq>, sparse<Arch, SparseOp::ip>,
-                sparse<Arch, SparseOp::l1>};
+    k.sparse = {sparse<Arch, SparseOp::l2sq>,       sparse<Arch, SparseOp::ip>,
+                sparse<Arch, SparseOp::l1>,         sparse_terms<Arch, SparseOp::l2sq>,
+                sparse_terms<Arch, SparseOp::ip>, sparse_terms<Arch, SparseOp::l1>};
     k.sketches = {score<Arch>, estimate<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
     k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>,
                    score_nibbles<Arch>};

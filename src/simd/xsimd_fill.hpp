@@ -4,6 +4,7 @@
 // pick for the whole library.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -24,7 +25,7 @@
 #pragma GCC diagnostic pop
 #endif
 
-#include "core/half.hpp"
+#include "simd/kernels.hpp"
 
 namespace quiver::simd {
 namespace {
@@ -194,6 +195,133 @@ inline Floats<Avx512> load_partial(const half* p, size_t n, Avx512)
 inline Floats<Avx512> load_partial(const uint8_t* p, size_t n, Avx512)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first16(n), p)));
+}
+#endif
+
+// ---- widen(): a register of doubles from floats ----
+
+template <class Arch>
+using Doubles = xsimd::batch<double, Arch>;
+
+template <class Arch>
+Doubles<Arch> widen(const float* p, Arch)
+{
+    alignas(64) double lanes[Doubles<Arch>::size];
+    for (size_t i = 0; i < Doubles<Arch>::size; i++)
+        lanes[i] = p[i];
+    return Doubles<Arch>::load_aligned(lanes);
+}
+
+#if defined(__SSE2__)
+inline Doubles<xsimd::sse2> widen(const float* p, xsimd::sse2)
+{
+    return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(p))));
+}
+#endif
+
+#if defined(__aarch64__)
+inline Doubles<Neon> widen(const float* p, Neon) { return vcvt_f64_f32(vld1_f32(p)); }
+#endif
+
+#if defined(__AVX2__)
+inline Doubles<Avx2> widen(const float* p, Avx2) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+#endif
+
+#if defined(__AVX512BW__)
+inline Doubles<Avx512> widen(const float* p, Avx512)
+{
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+}
+#endif
+
+// ---- look_up(): the values of a sparse vector, in a table, at table_lanes indices, 0 where it has
+// none. False, and `to` is not set, if it surely has none of them. ----
+
+constexpr size_t table_lanes = 16;
+
+// The value at an index that is not at its place, which has a mark.
+inline float look_up_rest(SparseView rest, int32_t index)
+{
+    size_t low = 0;
+    for (size_t n = rest.count; n > 0; n /= 2) {
+        const size_t middle = low + n / 2;
+        if (rest.index[middle] == index)
+            return rest.value[middle];
+        if (rest.index[middle] < index) {
+            low = middle + 1;
+            n--;
+        }
+    }
+    return 0;
+}
+inline void look_up_rest(const SparseTable& table, const int32_t* index, uint32_t lanes, float* to)
+{
+    for (; lanes != 0; lanes &= lanes - 1) {
+        const int lane = std::countr_zero(lanes);
+        to[lane] = look_up_rest(table.rest, index[lane]);
+    }
+}
+
+template <class Arch>
+bool look_up(const SparseTable& table, const int32_t* index, float* to, Arch)
+{
+    for (size_t u = 0; u < table_lanes; u++) {
+        const uint32_t place = table.place(index[u]);
+        const int32_t there = table.index[place];
+        to[u] = (there & INT32_MAX) == index[u] ? table.value[place]
+                : there < 0                     ? look_up_rest(table.rest, index[u])
+                                                : 0;
+    }
+    return true;
+}
+
+#if defined(__AVX2__)
+inline bool look_up(const SparseTable& table, const int32_t* index, float* to, Avx2)
+{
+    const __m128i shift = _mm_cvtsi32_si128(static_cast<int>(table.shift));
+    const __m256i factor = _mm256_set1_epi32(static_cast<int>(SparseTable::factor)),
+                  without_mark = _mm256_set1_epi32(INT32_MAX);
+    __m256i i[2], place[2], there[2], found[2];
+    for (size_t h = 0; h < 2; h++) {
+        i[h] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + 8 * h));
+        place[h] = _mm256_srl_epi32(_mm256_mullo_epi32(i[h], factor), shift);
+        there[h] = _mm256_i32gather_epi32(table.index, place[h], 4);
+        found[h] = _mm256_cmpeq_epi32(_mm256_and_si256(there[h], without_mark), i[h]);
+    }
+    // The highest bit of a lane: found, or there is a mark.
+    const __m256i any = _mm256_or_si256(_mm256_or_si256(found[0], there[0]),
+                                        _mm256_or_si256(found[1], there[1]));
+    if (_mm256_movemask_ps(_mm256_castsi256_ps(any)) == 0)
+        return false;
+    uint32_t rest = 0;
+    for (size_t h = 0; h < 2; h++) {
+        _mm256_storeu_ps(to + 8 * h,
+                         _mm256_mask_i32gather_ps(_mm256_setzero_ps(), table.value, place[h],
+                                                  _mm256_castsi256_ps(found[h]), 4));
+        const __m256i elsewhere = _mm256_andnot_si256(found[h], there[h]);
+        rest |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(elsewhere))) << 8 * h;
+    }
+    look_up_rest(table, index, rest, to);
+    return true;
+}
+#endif
+
+#if defined(__AVX512BW__)
+inline bool look_up(const SparseTable& table, const int32_t* index, float* to, Avx512)
+{
+    const __m512i i = _mm512_loadu_si512(index),
+                  hash = _mm512_mullo_epi32(
+                      i, _mm512_set1_epi32(static_cast<int>(SparseTable::factor))),
+                  place = _mm512_srl_epi32(hash, _mm_cvtsi32_si128(static_cast<int>(table.shift))),
+                  there = _mm512_i32gather_epi32(place, table.index, 4);
+    const __mmask16 found = _mm512_cmpeq_epi32_mask(
+                        _mm512_and_si512(there, _mm512_set1_epi32(INT32_MAX)), i),
+                    rest = static_cast<__mmask16>(_mm512_movepi32_mask(there) & ~found);
+    if ((found | rest) == 0)
+        return false;
+    _mm512_storeu_ps(to, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), found, place, table.value, 4));
+    look_up_rest(table, index, rest, to);
+    return true;
 }
 #endif
 

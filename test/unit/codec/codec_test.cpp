@@ -171,6 +171,7 @@ TEST_P(CodecTest, CodesStandForTheirVectors)
 TEST_P(CodecTest, Distances)
 {
     const Owned<CodecQuery> query = codec->query();
+    const Owned<CodeComparer> comparer = codec->comparer();
     for (int i = 0; i < 20; i++) {
         const Sample q = sample(), a = sample(), b = sample();
         Vec<uint8_t> a_buffer, b_buffer;
@@ -179,6 +180,8 @@ TEST_P(CodecTest, Distances)
         const double slack =
             1e-5 * (1 + size_of(dx) * (1 + size_of(dy)) + size_of(q.x) * size_of(dx));
         EXPECT_NEAR(codec->distance(x, y), distance_of(geometry, dx, dy), slack);
+        comparer->set(x);
+        EXPECT_NEAR(comparer->distance(y), distance_of(geometry, dx, dy), slack);
         query->set(q.view());
         // (The query of 16 bits a coordinate is off by what its bounds know.)
         EXPECT_NEAR(query->distance(x), distance_of(geometry, q.x, dx), 4 * slack);
