@@ -2,8 +2,11 @@
 // backend sets palloc, so that the abort of a transaction frees what a longjmp leaves behind.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 #include <vector>
@@ -39,6 +42,27 @@ struct Allocator {
 
 template <class T>
 using Vec = std::vector<T, Allocator<T>>;
+
+// Bytes to which others are appended. (A Vec would construct the bytes one by one, because its
+// allocator is not the standard one.)
+class ByteBuffer {
+  public:
+    void clear() { size_ = 0; }
+    void append(const void* from, size_t n)
+    {
+        if (size_ + n > bytes_.size())
+            bytes_.resize(std::bit_ceil(size_ + n));
+        if (n > 0)
+            std::memcpy(bytes_.data() + size_, from, n);
+        size_ += n;
+    }
+    size_t size() const { return size_; }
+    const uint8_t* data() const { return bytes_.data(); }
+
+  private:
+    Vec<uint8_t> bytes_;   // of which size_ are in use
+    size_t size_ = 0;
+};
 
 // Owns one object, or none. (std::unique_ptr would do, but <memory> and what it includes take a third
 // of the time that most files take to compile.) A base class must come first in its object, so that

@@ -16,15 +16,13 @@ class Node {
     template <ReadStore S>
     bool read(S& store, SlotId id)
     {
-        bool node = false;
-        store.read(id, [&](const Slot& s) {
-            const SlotHeader& h = s.header();
-            node = h.state == SlotState::live || h.state == SlotState::deleted ||
-                   (h.state == SlotState::free && h.degree > 0);
-            if (node)
-                std::memcpy(slot_.data(), s.data(), l_.slot_bytes);
-        });
-        return node && (!l_.codes_vary || gather(store));
+        return read(store, id, l_.slot_bytes);
+    }
+    // As read(), but of the slot only the header is valid afterwards.
+    template <ReadStore S>
+    bool read_code(S& store, SlotId id)
+    {
+        return read(store, id, l_.codes_vary ? sizeof(SlotHeader) : l_.ids);
     }
 
     // As read(), but false if the node is not live or not on this layer.
@@ -45,15 +43,35 @@ class Node {
     }
 
   private:
-    // Reads the code from the slot and its overflow slots. Overflow slots are written before any
-    // node links to this one, and freed together with it. After that, a search may find them
-    // unchanged, or used again; then the node has no rows that the search could see.
     template <ReadStore S>
-    bool gather(S& store)
+    bool read(S& store, SlotId id, size_t bytes)
     {
-        const uint32_t length = std::min(header().length, codec::max_sparse_bytes) / 8 * 8;
-        const uint8_t* code = slot().code();
-        sparse_.assign(code, code + std::min(length, l_.code_bytes));
+        bool node = false;
+        store.read(id, [&](const Slot& s) {
+            const SlotHeader& h = s.header();
+            node = h.state == SlotState::live || h.state == SlotState::deleted ||
+                   (h.state == SlotState::free && h.degree > 0);
+            if (!node)
+                return;
+            std::memcpy(slot_.data(), s.data(), bytes);
+            if (l_.codes_vary) {
+                sparse_.clear();
+                sparse_.append(s.code(), std::min(code_length(), l_.code_bytes));
+            }
+        });
+        return node && (!l_.codes_vary || read_overflow(store));
+    }
+    uint32_t code_length() const
+    {
+        return std::min(header().length, codec::max_sparse_bytes) / 8 * 8;
+    }
+    // Reads the rest of the code from overflow slots. These are written before any node links to
+    // this one, and freed together with it. After that, a search may find them unchanged, or used
+    // again; then the node has no rows that the search could see.
+    template <ReadStore S>
+    bool read_overflow(S& store)
+    {
+        const uint32_t length = code_length();
         for (SlotId at = header().overflow(); sparse_.size() < length;) {
             bool ok = false;
             store.read(at, [&](const Slot& s) {
@@ -63,7 +81,7 @@ class Node {
                 const auto* part = s.code();
                 const size_t n =
                     std::min<size_t>({h.length, l_.overflow_bytes(), length - sparse_.size()});
-                sparse_.insert(sparse_.end(), part, part + n);
+                sparse_.append(part, n);
                 at = h.down;
                 ok = true;
             });
@@ -75,7 +93,7 @@ class Node {
 
     const Layout& l_;
     Vec<char> slot_;
-    Vec<uint8_t> sparse_;
+    ByteBuffer sparse_;
 };
 
 }   // namespace quiver::graph

@@ -315,7 +315,7 @@ class LayerSearch {
             store_.poll();
             if (i + 1 < fresh_.size())
                 store_.prefetch(fresh_[i + 1]);
-            if (!neighbour_.read(store_, fresh_[i]) || neighbour_.header().level != level_)
+            if (!neighbour_.read_code(store_, fresh_[i]) || neighbour_.header().level != level_)
                 continue;
             counters.estimated++;
             const float distance = q_.distance(neighbour_.code());
