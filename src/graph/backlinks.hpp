@@ -7,8 +7,10 @@
 // could be reached from the root can still be reached at any time.
 #pragma once
 
+#include "core/marks.hpp"
 #include "graph/links.hpp"
 #include "graph/node.hpp"
+#include "graph/selection_cache.hpp"
 
 namespace quiver::graph {
 
@@ -25,11 +27,17 @@ template <Store S>
 class Backlinks {
   public:
     // `own`: the code of the node that gets the links. The caller changes it for each node.
-    Backlinks(S& store, const Code& own)
+    // remembered_slots: SelectionCache
+    Backlinks(S& store, const Code& own, size_t remembered_slots)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
-          encoder_(store.encoding()), sketched_(store.encoding()), node_(l_), around_(codec_)
+          encoder_(store.encoding()), sketched_(store.encoding()), node_(l_), cache_(l_.degree, remembered_slots),
+          around_(codec_)
     {
     }
+    // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
+    void mark_replaced(Marks* nodes) { replaced_ = nodes; }
+    // The memory for what it remembers of slots.
+    size_t bytes() const { return cache_.bytes(); }
 
     // Backlinks that were planned before become invalid.
     void forget() { sketches_.clear(); }
@@ -74,8 +82,11 @@ class Backlinks {
                     replaced = free_place(s) == no_place;
                     return replaced ? place_of(backlink.replaces, s) : free_place(s);
                 });
-            if (result == LinkResult::written && replaced && level == 0)
-                check_adopted(id, backlink.replaces);
+            if (result == LinkResult::written && replaced) {
+                cache_.close(neighbour, id);
+                if (level == 0)
+                    note_replaced(id, backlink.replaces);
+            }
             if (is_linked(result))
                 return true;
             if (result == LinkResult::not_live)
@@ -133,6 +144,8 @@ class Backlinks {
     }
 
   private:
+    static constexpr SlotId the_node = no_slot;   // among the candidates around_
+
     codec::Sketch sketch_of(const Backlink& backlink) const
     {
         return {backlink.factors, sketches_.data() + backlink.sketch};
@@ -148,10 +161,9 @@ class Backlinks {
         return {true, no_slot, sketch.factors, at};
     }
 
-    // Plans without sketches: reads the codes of the neighbour's neighbours.
+    // Plans without sketches: compares the codes of the neighbour's neighbours.
     Backlink plan_by_codes(SlotId neighbour, int level, bool force)
     {
-        constexpr SlotId the_node = no_slot;
         if (!node_.read_live(store_, neighbour, level))
             return {};
         if (free_place(node_.slot()) != no_place)
@@ -160,21 +172,90 @@ class Backlinks {
         links_.assign(node_.slot().ids(), node_.slot().ids() + l_.degree);
         around_.clear();
         around_.add(the_node, 0, own_);
-        for (const SlotId n : links_) {
+        const SelectionCache::Link* known = cache_.find(neighbour, links_);
+        for (uint32_t i = 0; i < l_.degree; i++) {
+            if (known)
+                around_.add_without_code(links_[i], {known[i].distance, known[i].equal});
+            else if (node_.read_code(store_, links_[i]))
+                around_.add(links_[i], 0, node_.code());
+            else
+                return {true, links_[i]};   // a stale link
             store_.poll();
-            if (!node_.read(store_, n))
-                return {true, n};   // a stale link
-            around_.add(n, 0, node_.code());
         }
         around_.measure(centre_.code());
         around_.sort();
-        select_neighbours(around_, {.most = around_.size()}, selection_);
+        select_around(known);
         const auto is_exempt = [&](uint32_t i) { return force && around_.id(i) == the_node; };
         const SlotId replaces =
             around_.id(least_useful(selection_, static_cast<uint32_t>(around_.size()), is_exempt));
+        remember_around(neighbour, replaces);
         if (replaces == the_node)
             return {};
         return {true, replaces};
+    }
+    // Sets selection_ to which of the candidates around_ the heuristic selects. `known`: their
+    // SelectionCache::Links by place, except the new node's, or null.
+    void select_around(const SelectionCache::Link* known)
+    {
+        if (!known) {
+            select_neighbours(around_, {.most = around_.size()}, selection_);
+            return;
+        }
+        const auto count = static_cast<uint32_t>(around_.size());
+        selected_.clear();
+        uint32_t added = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const bool is_new = around_.id(i) == the_node;
+            added = is_new ? i : added;
+            selected_.push_back(!is_new && known[place_in_links(around_.id(i))].selected);
+        }
+        update_.add(Around{*this}, added, selected_);
+        selection_.clear();
+        for (uint32_t i = 0; i < count; i++)
+            (selected_[i] ? selection_.selected : selection_.discarded).push_back(i);
+    }
+    // Remembers the neighbour's links, and the new one in the place of the link to `replaces`.
+    void remember_around(SlotId neighbour, SlotId replaces)
+    {
+        const uint32_t open_place = replaces == the_node ? l_.degree : place_in_links(replaces);
+        SelectionCache::Link* links = cache_.remember(neighbour, links_, open_place);
+        const auto remember = [&](uint32_t i, bool selected) {
+            const SlotId id = around_.id(i);
+            if (id == replaces)
+                return;
+            const Proximity p = around_.proximity(i);
+            links[id == the_node ? open_place : place_in_links(id)] = {p.distance, p.equal, selected};
+        };
+        for (const uint32_t i : selection_.selected)
+            remember(i, true);
+        for (const uint32_t i : selection_.discarded)
+            remember(i, false);
+    }
+    uint32_t place_in_links(SlotId id) const
+    {
+        return static_cast<uint32_t>(std::find(links_.begin(), links_.end(), id) - links_.begin());
+    }
+    // The candidates around_, whose codes are read when they are needed.
+    struct Around {
+        Backlinks& b;
+
+        size_t size() const { return b.around_.size(); }
+        Proximity proximity(uint32_t i) const { return b.around_.proximity(i); }
+        float pair_distance(uint32_t i, uint32_t j) const
+        {
+            return b.has_code(i) && b.has_code(j) ? b.around_.pair_distance(i, j) : INFINITY;
+        }
+    };
+    bool has_code(uint32_t i)
+    {
+        if (around_.has_code(i))
+            return true;
+        store_.poll();
+        // (A stale link, which only damage leaves behind, makes no other superfluous.)
+        if (!node_.read_code(store_, around_.id(i)))
+            return false;
+        around_.set_code(i, node_.code());
+        return true;
     }
 
     // Adds a link from the node's slot `id` to `orphan`, because another link to it will be
@@ -190,11 +271,13 @@ class Backlinks {
             return may_lose_deleted;
         return write_own_link(id, orphan, level, free_place);
     }
-    // A neighbour's link to `orphan` was replaced. Checks that the node still links to the orphan.
+    // A neighbour's link to `orphan` was replaced. Notes it, and checks that the node still links to the orphan.
     // Another operation may have seen the neighbour's link, and replaced the node's at the same
     // time.
-    void check_adopted(SlotId id, SlotId orphan)
+    void note_replaced(SlotId id, SlotId orphan)
     {
+        if (replaced_)
+            replaced_->set(orphan);
         bool adopted = false;
         store_.read(id, [&](const Slot& slot) { adopted = links_to(slot, orphan); });
         if (!adopted)
@@ -235,7 +318,7 @@ class Backlinks {
                     return place;
                 });
             if (result == LinkResult::written && replaced != no_slot)
-                check_adopted(id, replaced);
+                note_replaced(id, replaced);
             if (is_linked(result))
                 return true;
         }
@@ -259,10 +342,14 @@ class Backlinks {
     Node node_;
     Vec<uint64_t> sketches_;   // of the node, relative to the planned neighbours
     Vec<SlotId> links_, orphans_;
+    Marks* replaced_ = nullptr;
     // ---- of plan_by_codes() ----
+    SelectionCache cache_;
     CodeCopy centre_;
-    CodedCandidates around_;
-    Selection selection_;
+    CodedCandidates around_;   // the neighbour's neighbours, and the node
+    Selection selection_;      // of these
+    Vec<uint8_t> selected_;
+    SelectionUpdate update_;
 };
 
 }   // namespace quiver::graph

@@ -12,36 +12,62 @@ class CodeCopy {
   public:
     void set(const Code& code)
     {
-        bytes_.assign(code.bytes, code.bytes + code.length);
+        bytes_.clear();
+        bytes_.append(code.bytes, code.length);
         params_ = code.params;
     }
     Code code() const { return {params_, bytes_.data(), static_cast<uint32_t>(bytes_.size())}; }
 
   private:
     CodeParams params_{};
-    Vec<uint8_t> bytes_;
+    ByteBuffer bytes_;
 };
 
 class CodedCandidates {
   public:
-    explicit CodedCandidates(const codec::Codec& codec) : codec_(codec) {}
+    explicit CodedCandidates(const codec::Codec& codec)
+        : codec_(codec), comparer_(codec.comparer())
+    {
+    }
 
     void clear()
     {
         items_.clear();
         bytes_.clear();
+        prepared_ = none;
     }
     void add(SlotId id, float distance, const Code& code)
     {
-        items_.push_back({Candidate(distance, id), code.params, bytes_.size(), code.length, false});
-        bytes_.insert(bytes_.end(), code.bytes, code.bytes + code.length);
+        items_.push_back({Candidate(distance, id), {}, none, 0, false});
+        set_code(items_.size() - 1, code);
+    }
+    // Adds a candidate whose code is not known yet. measure() leaves it as it is.
+    void add_without_code(SlotId id, Proximity proximity)
+    {
+        items_.push_back({Candidate(proximity.distance, id), {}, none, 0, proximity.equal});
+    }
+    bool has_code(size_t i) const { return items_[i].offset != none; }
+    void set_code(size_t i, const Code& code)
+    {
+        Item& item = items_[i];
+        item.params = code.params;
+        item.offset = bytes_.size();
+        item.length = code.length;
+        const uint8_t* before = bytes_.data();
+        bytes_.append(code.bytes, code.length);
+        if (bytes_.data() != before)
+            prepared_ = none;
     }
     // Computes the candidates' distances to a node with this code, and which of them equal it.
     void measure(const Code& node)
     {
+        comparer_->set(node);
+        prepared_ = none;
         for (Item& item : items_) {
+            if (item.offset == none)
+                continue;
             const Code code = code_of(item);
-            item.order = Candidate(codec_.distance(node, code), item.order.id());
+            item.order = Candidate(comparer_->distance(code), item.order.id());
             item.equal = codec_.same(node, code);
         }
     }
@@ -50,6 +76,7 @@ class CodedCandidates {
     {
         std::sort(items_.begin() + static_cast<ptrdiff_t>(first), items_.end(),
                   [](const Item& x, const Item& y) { return x.order < y.order; });
+        prepared_ = none;
     }
     // Keeps the first `most` candidates.
     void truncate(size_t most)
@@ -71,7 +98,15 @@ class CodedCandidates {
     // ---- for select_neighbours() ----
 
     Proximity proximity(size_t i) const { return {items_[i].order.distance(), items_[i].equal}; }
-    float pair_distance(size_t i, size_t j) const { return codec_.distance(code(i), code(j)); }
+    // (Candidate i is prepared for comparisons: it is usually the same as in the call before.)
+    float pair_distance(size_t i, size_t j) const
+    {
+        if (prepared_ != i) {
+            comparer_->set(code(i));
+            prepared_ = i;
+        }
+        return comparer_->distance(code(j));
+    }
 
   private:
     struct Item {
@@ -86,9 +121,13 @@ class CodedCandidates {
         return {item.params, bytes_.data() + item.offset, item.length};
     }
 
+    static constexpr size_t none = SIZE_MAX;
+
     const codec::Codec& codec_;
     Vec<Item> items_;
-    Vec<uint8_t> bytes_;
+    ByteBuffer bytes_;
+    Owned<codec::CodeComparer> comparer_;
+    mutable size_t prepared_ = none;   // the candidate that comparer_ has
 };
 
 }   // namespace quiver::graph

@@ -36,10 +36,11 @@ void raise_entry(S& store, SlotId id, int level)
 template <Store S>
 class Inserter {
   public:
-    Inserter(S& store, uint32_t m, uint32_t ef_construction)
+    // remembered_slots: of graphs without sketches (SelectionCache)
+    Inserter(S& store, uint32_t m, uint32_t ef_construction, size_t remembered_slots = 4096)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()),
           ef_(ef_construction), search_(store, own_, m, ef_construction),
-          backlinks_(store, own_.code), encoder_(store.encoding()), node_(l_)
+          backlinks_(store, own_.code, remembered_slots), encoder_(store.encoding()), node_(l_)
     {
     }
 
@@ -92,7 +93,8 @@ class Inserter {
     // look_after_orphans() must be called. Returns whether it added one.
     bool ensure_found()
     {
-        find(store_.entry(), 0, false, ef_);
+        backlinks_.forget();
+        search_.find_self(store_.entry(), ef_);
         if (search_.found_self())
             return false;
         for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
@@ -133,7 +135,12 @@ class Inserter {
                 ensure_found();
     }
 
+    // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
+    void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
+
     const Counters& counters() const { return search_.counters(); }
+    // The memory for what it remembers of slots.
+    size_t bytes() const { return backlinks_.bytes(); }
 
   private:
     static constexpr uint32_t most_ef = 1 << 16;

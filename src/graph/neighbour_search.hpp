@@ -26,8 +26,10 @@ class NeighbourSearch {
     NeighbourSearch(S& store, const OwnNode& own, uint32_t m, uint32_t ef)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
           m_(std::min(m, l_.degree - 1)), query_(store.encoding()), search_(store, query_, 0, ef),
-          near_(codec_), neighbours_(max_level + 1, CodedCandidates(codec_))
+          near_(codec_)
     {
+        for (int l = 0; l <= max_level; l++)
+            neighbours_.emplace_back(codec_);
     }
 
     // Sets the node's own vector.
@@ -52,6 +54,19 @@ class NeighbourSearch {
                 return;
             select(l);
         }
+    }
+    // Searches from the entry for the node itself, and ends when it visits it. If it does not, near()
+    // has the `ef` nearest nodes of layer 0.
+    void find_self(Entry entry, uint32_t ef)
+    {
+        forget();
+        if (entry.empty())
+            return;
+        const SlotId from = descend(search_, entry, 0, counters_);
+        search_layer(0, from, false, ef, [&](SlotId id) {
+            if (own_.has_slot(id))
+                search_.stop();
+        });
     }
     // Searches layer 0 from `start`, without the slots `avoided`. Calls on_visit(id) for each slot
     // that it reaches.

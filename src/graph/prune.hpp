@@ -40,6 +40,12 @@ struct Selection {
     Vec<uint32_t> selected;
     Vec<uint32_t>
         discarded;   // nearest first; some may be selected as well (SelectionLimits::least)
+
+    void clear()
+    {
+        selected.clear();
+        discarded.clear();
+    }
 };
 
 // Selects neighbours from `candidates`, which are sorted, nearest first:
@@ -49,8 +55,7 @@ struct Selection {
 template <class Candidates>
 void select_neighbours(const Candidates& candidates, const SelectionLimits& limits, Selection& to)
 {
-    to.selected.clear();
-    to.discarded.clear();
+    to.clear();
     for (uint32_t i = 0; i < limits.fixed; i++)
         to.selected.push_back(i);
     const auto is_superfluous = [&](uint32_t i) {
@@ -71,6 +76,49 @@ void select_neighbours(const Candidates& candidates, const SelectionLimits& limi
     for (size_t i = 0; i < to.discarded.size() && to.selected.size() < limits.least; i++)
         to.selected.push_back(to.discarded[i]);
 }
+
+// The same, where all candidates but number `added` were selected or discarded before, without it.
+class SelectionUpdate {
+  public:
+    // selected[i] tells whether candidate i was selected, and then, whether it is now. The result
+    // is that of select_neighbours() with room for all.
+    template <class Candidates>
+    void add(const Candidates& candidates, uint32_t added, Vec<uint8_t>& selected)
+    {
+        const auto rules_out = [&](uint32_t s, uint32_t i) {
+            return makes_superfluous(candidates.proximity(s), candidates.proximity(i),
+                                     candidates.pair_distance(i, s));
+        };
+        const auto is_ruled_out = [&](uint32_t i) {
+            for (uint32_t s = 0; s < i; s++)
+                if (selected[s] && rules_out(s, i))
+                    return true;
+            return false;
+        };
+        selected[added] = !is_ruled_out(added);
+        if (!selected[added])
+            return;
+        // Only what is new, or gone, can change the fate of a candidate.
+        gained_.assign(1, added);
+        lost_.clear();
+        for (uint32_t i = added + 1; i < candidates.size(); i++) {
+            const auto rules_this_out = [&](uint32_t s) { return rules_out(s, i); };
+            if (selected[i]) {
+                if (std::any_of(gained_.begin(), gained_.end(), rules_this_out)) {
+                    selected[i] = false;
+                    lost_.push_back(i);
+                }
+            } else if (std::any_of(lost_.begin(), lost_.end(), rules_this_out) &&
+                       !is_ruled_out(i)) {
+                selected[i] = true;
+                gained_.push_back(i);
+            }
+        }
+    }
+
+  private:
+    Vec<uint32_t> gained_, lost_;
+};
 
 // The least useful of `count` candidates: the farthest discarded one, or if there is none, the
 // farthest of all. is_exempt(i) is true for at most one candidate, which is not returned.

@@ -71,7 +71,7 @@ struct BuildState {
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
         memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding);
         memory_inserter = new (palloc(sizeof *memory_inserter))
-            graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction);
+            graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction, SIZE_MAX);
         MemoryContextSwitchTo(old);
     }
 };
@@ -105,7 +105,8 @@ void write_graph(BuildState& b, bool log)
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
     const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
-    if (b.memory && b.memory->bytes() > static_cast<Size>(maintenance_work_mem) * 1024) {
+    if (b.memory && b.memory->bytes() + b.memory_inserter->bytes() >
+                        static_cast<Size>(maintenance_work_mem) * 1024) {
         ereport(NOTICE,
                 (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
                         b.tuples),

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 #include <random>
 #include <vector>
 
@@ -91,6 +92,121 @@ TEST(SelectNeighbours, TheLeastUsefulIsTheFarthestDiscarded)
     s.discarded.clear();
     EXPECT_EQ(least(s, 9), 3u);
     EXPECT_EQ(least(s, 3), 2u);
+}
+
+// Points of the plane, sorted by their distance to the node at 0, which may equal some of them.
+struct InThePlane {
+    struct Point {
+        float x, y;
+        uint32_t number;
+    };
+    std::vector<Point> points;
+
+    static float distance(const Point& a, const Point& b)
+    {
+        return std::hypot(a.x - b.x, a.y - b.y);
+    }
+    void add(Point p)
+    {
+        points.push_back(p);
+        std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) {
+            return std::make_pair(distance(a, {}), a.number) <
+                   std::make_pair(distance(b, {}), b.number);
+        });
+    }
+    size_t size() const { return points.size(); }
+    Proximity proximity(uint32_t i) const
+    {
+        const float d = distance(points[i], {});
+        return {d, d == 0};
+    }
+    float pair_distance(uint32_t i, uint32_t j) const { return distance(points[i], points[j]); }
+};
+
+// A slot of 16 links whose least useful one is replaced again and again: the update selects the
+// same as a selection from scratch.
+TEST(SelectionUpdate, SelectsTheSame)
+{
+    std::mt19937 rng(8);
+    SelectionUpdate update;
+    for (const int spread : {3, 10, 1000000}) {   // the narrow ones have many ties and equals
+        const auto coordinate = [&] {
+            return static_cast<float>(static_cast<int>(rng() % static_cast<unsigned>(spread)) -
+                                      spread / 2);
+        };
+        InThePlane candidates;
+        std::map<uint32_t, bool> was_selected;
+        for (uint32_t number = 0; number < 3000; number++) {
+            candidates.add({coordinate(), coordinate(), number});
+            Vec<uint8_t> selected;
+            uint32_t added = 0;
+            for (uint32_t i = 0; i < candidates.size(); i++) {
+                const uint32_t n = candidates.points[i].number;
+                added = n == number ? i : added;
+                selected.push_back(n != number && was_selected[n]);
+            }
+            update.add(candidates, added, selected);
+            Selection want;
+            select_neighbours(candidates, {.most = candidates.size()}, want);
+            for (uint32_t i = 0; i < candidates.size(); i++) {
+                const bool is_wanted =
+                    std::find(want.selected.begin(), want.selected.end(), i) != want.selected.end();
+                ASSERT_EQ(selected[i], is_wanted) << spread << " " << number << " " << i;
+                was_selected[candidates.points[i].number] = is_wanted;
+            }
+            if (candidates.size() <= 16)
+                continue;
+            const uint32_t least = least_useful(want, 17, [&](uint32_t) { return false; });
+            candidates.points.erase(candidates.points.begin() + least);
+        }
+    }
+}
+
+TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
+{
+    SelectionCache cache(4, 1000);
+    Vec<SlotId> links = {5, 6, 7, 8};
+    EXPECT_FALSE(cache.find(1, links));
+    for (SlotId id = 0; id < 500; id++)
+        cache.remember(id, links, 4)[3] = {static_cast<float>(id), false, true};
+    for (SlotId id = 0; id < 500; id++) {
+        ASSERT_TRUE(cache.find(id, links));
+        EXPECT_EQ(cache.find(id, links)[3].distance, static_cast<float>(id));
+    }
+    EXPECT_FALSE(cache.find(500, links));
+    Vec<SlotId> others = {5, 7, 6, 8};
+    EXPECT_FALSE(cache.find(1, others));
+
+    // The link at place 1 is about to be replaced.
+    cache.remember(1, links, 1);
+    EXPECT_FALSE(cache.find(1, links));
+    cache.close(1, 9);
+    EXPECT_FALSE(cache.find(1, links));
+    links[1] = 9;
+    EXPECT_TRUE(cache.find(1, links));
+    cache.close(1, 10);
+    EXPECT_TRUE(cache.find(1, links));
+    cache.close(500, 10);   // not remembered
+    cache.remember(1, links, 2);   // but then another link is replaced
+    cache.close(1, 11);
+    links[3] = 11;
+    EXPECT_FALSE(cache.find(1, links));
+}
+
+TEST(SelectionCache, IsBounded)
+{
+    SelectionCache cache(4, 10);
+    const Vec<SlotId> links = {5, 6, 7, 8};
+    for (SlotId id = 0; id < 10; id++)
+        cache.remember(id, links, 4);
+    EXPECT_TRUE(cache.find(0, links));
+    cache.remember(10, links, 4);
+    EXPECT_FALSE(cache.find(0, links));
+    EXPECT_TRUE(cache.find(10, links));
+    const size_t bytes = cache.bytes();
+    for (SlotId id = 0; id < 1000; id++)
+        cache.remember(id, links, 4);
+    EXPECT_EQ(cache.bytes(), bytes);
 }
 
 // Nodes of two-dimensional vectors, with room for four links.

@@ -1,0 +1,126 @@
+// What a graph without sketches remembers of full slots: the distances of a slot's links to its
+// node, and which of the links the heuristic selects (prune.hpp). A new node that wants to replace
+// one of the links is then compared with each of them once. Otherwise they would all be compared
+// with each other again, which takes about 500 distances instead of 30.
+//
+// A checksum of the links tells whether they are still those that were remembered.
+#pragma once
+
+#include <algorithm>
+#include <span>
+
+#include "core/memory.hpp"
+#include "graph/layout.hpp"
+
+namespace quiver::graph {
+
+class SelectionCache {
+  public:
+    // Of one link.
+    struct Link {
+        float distance;
+        bool equal, selected;
+    };
+
+    // If `most` slots are remembered, a further one makes the cache forget all.
+    SelectionCache(uint32_t degree, size_t most) : degree_(degree), most_(most) {}
+
+    size_t bytes() const
+    {
+        return table_.capacity() * sizeof(uint32_t) + slots_.capacity() * sizeof(Remembered) +
+               links_.capacity() * sizeof(Link);
+    }
+
+    // The links of slot `id`, by place. Null if the slot was not remembered, or has other links
+    // now.
+    const Link* find(SlotId id, std::span<const SlotId> links) const
+    {
+        const size_t i = position(id);
+        if (table_.empty() || table_[i] == none || slots_[table_[i]].checksum != checksum(links))
+            return nullptr;
+        return links_.data() + size_t{table_[i]} * degree_;
+    }
+    // Remembers a slot, and returns its links for the caller to set. At `open_place` another link is
+    // about to be written: close() tells its target. (If there is no such place, it is the degree.)
+    Link* remember(SlotId id, std::span<const SlotId> links, uint32_t open_place)
+    {
+        Remembered& slot = find_or_add(id);
+        slot.open_place = open_place;
+        slot.checksum = checksum(links);
+        if (open_place < degree_)
+            slot.checksum -= term(open_place, links[open_place]);
+        return links_.data() + static_cast<size_t>(&slot - slots_.data()) * degree_;
+    }
+    // The open place of slot `id` now has a link to `to`.
+    void close(SlotId id, SlotId to)
+    {
+        const size_t i = position(id);
+        if (table_.empty() || table_[i] == none)
+            return;
+        Remembered& slot = slots_[table_[i]];
+        if (slot.open_place < degree_)
+            slot.checksum += term(slot.open_place, to);
+        slot.open_place = degree_;
+    }
+
+  private:
+    struct Remembered {
+        uint64_t checksum;
+        SlotId id;
+        uint32_t open_place;
+    };
+    static constexpr uint32_t none = UINT32_MAX;
+
+    static uint64_t term(uint32_t place, SlotId id)
+    {
+        uint64_t x = (uint64_t{place} << 32 | id) * 0x9e3779b97f4a7c15;
+        x = (x ^ x >> 32) * 0xd6e8feb86659fd93;
+        return x ^ x >> 32;
+    }
+    uint64_t checksum(std::span<const SlotId> links) const
+    {
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < links.size(); i++)
+            sum += term(i, links[i]);
+        return sum;
+    }
+    // Where table_ has the slot, or has room for it.
+    size_t position(SlotId id) const
+    {
+        if (table_.empty())
+            return 0;
+        const size_t mask = table_.size() - 1;
+        size_t i = (id * 0x9e3779b1u >> 7) & mask;
+        while (table_[i] != none && slots_[table_[i]].id != id)
+            i = (i + 1) & mask;
+        return i;
+    }
+    Remembered& find_or_add(SlotId id)
+    {
+        if (slots_.size() >= most_) {
+            slots_.clear();
+            links_.clear();
+            table_.assign(table_.size(), none);
+        }
+        if (slots_.size() * 2 >= table_.size()) {
+            table_.assign(std::max<size_t>(table_.size() * 2, 64), none);
+            for (uint32_t i = 0; i < slots_.size(); i++)
+                table_[position(slots_[i].id)] = i;
+        }
+        uint32_t& number = table_[position(id)];
+        if (number == none) {
+            number = static_cast<uint32_t>(slots_.size());
+            slots_.push_back({0, id, degree_});
+            links_.resize(slots_.size() * degree_);
+        }
+        return slots_[number];
+    }
+
+    uint32_t degree_;
+    size_t most_;
+    Vec<uint32_t> table_;   // numbers in slots_, by hash; its size is a power of two
+    Vec<Remembered> slots_;
+    Vec<Link> links_;   // degree_ for each slot
+};
+
+}   // namespace quiver::graph
