@@ -242,21 +242,28 @@ void ensure_all(S& store, Inserter<S>& inserter)
             attacher.attach_at_a_price(id);
     });
     // A new link may replace a link to another node, which is then not found. So there are several
-    // rounds.
+    // rounds. From the third on, they only check such nodes: that finds most of the others, too, and
+    // all rounds for all nodes took half of the time of a build of random sparse vectors.
+    Marks checked, replaced;
+    inserter.mark_replaced(&replaced);
     for (int round = 0; round < 5; round++) {
         SmallCounts in_degree;
         for (uint32_t page = 0; page < store.pages(); page++) {
             store.poll();
             store.read_page(page, [&](const Slots& slots) { count_links(slots, none, in_degree); });
         }
+        std::swap(checked, replaced);
+        replaced = Marks();
         bool any = false;
         for_each_node(store, [&](SlotId id) {
-            if (in_degree[id] < enough_links && inserter.load(id))
+            if (in_degree[id] < enough_links && (round < 2 || checked.test(id)) &&
+                inserter.load(id))
                 any |= inserter.ensure_found();
         });
         if (!any)
             break;
     }
+    inserter.mark_replaced(nullptr);
 }
 
 }   // namespace quiver::graph
