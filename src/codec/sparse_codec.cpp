@@ -100,8 +100,7 @@ class SparseCodec final : public Codec {
 class SparseQuery final : public CodecQuery {
   public:
     explicit SparseQuery(const SparseCodec& codec)
-        : CodecQuery(codec.metric, codec.traits), codec_(codec),
-          distances_(codec.metric.geometry)
+        : CodecQuery(codec.metric, codec.traits), codec_(codec), distances_(codec.metric.geometry)
     {
     }
 

@@ -30,8 +30,8 @@ class SparseHash {
             index_.resize(places, SparseTable::none);
             value_.resize(places, 0);
         }
-        table_ = {index_.data(), value_.data(), static_cast<uint32_t>(std::countl_zero(places) - 31),
-                  {}};
+        table_ = {
+            index_.data(), value_.data(), static_cast<uint32_t>(std::countl_zero(places) - 31), {}};
         for (size_t i = 0; i < x.count; i++) {
             const uint32_t place = table_.place(x.index[i]);
             if (index_[place] == SparseTable::none) {

@@ -30,8 +30,8 @@ class Backlinks {
     // remembered_slots: SelectionCache
     Backlinks(S& store, const Code& own, size_t remembered_slots)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
-          encoder_(store.encoding()), sketched_(store.encoding()), node_(l_), cache_(l_.degree, remembered_slots),
-          around_(codec_)
+          encoder_(store.encoding()), sketched_(store.encoding()), node_(l_),
+          cache_(l_.degree, remembered_slots), around_(codec_)
     {
     }
     // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
@@ -224,7 +224,8 @@ class Backlinks {
             if (id == replaces)
                 return;
             const Proximity p = around_.proximity(i);
-            links[id == the_node ? open_place : place_in_links(id)] = {p.distance, p.equal, selected};
+            links[id == the_node ? open_place : place_in_links(id)] = {p.distance, p.equal,
+                                                                       selected};
         };
         for (const uint32_t i : selection_.selected)
             remember(i, true);

@@ -25,8 +25,7 @@ class CodeCopy {
 
 class CodedCandidates {
   public:
-    explicit CodedCandidates(const codec::Codec& codec)
-        : codec_(codec), comparer_(codec.comparer())
+    explicit CodedCandidates(const codec::Codec& codec) : codec_(codec), comparer_(codec.comparer())
     {
     }
 

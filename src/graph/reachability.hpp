@@ -261,7 +261,8 @@ void ensure_all(S& store, Inserter<S>& inserter)
             store.read_page(page, [&](const Slots& slots) {
                 count_links(slots, none, in_degree);
                 for (uint32_t i = 0; i < slots.count(); i++)
-                    nodes += slots[i].header().state == SlotState::live && slots[i].header().level == 0;
+                    nodes +=
+                        slots[i].header().state == SlotState::live && slots[i].header().level == 0;
             });
         }
         std::swap(checked, replaced);

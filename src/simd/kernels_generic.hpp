@@ -1138,8 +1138,8 @@ consteval Kernels make(const char* name)
     k.i16_u8 = {pair<ShortByteIp<Arch>>, many<ShortByteIp<Arch>, int32_t>};
     k.bits = {popcount<Arch>, hamming<Arch>, pair<BitJaccard<Arch>>, signed_sum<Arch>,
               hamming_many<Arch>};
-    k.sparse = {sparse<Arch, SparseOp::l2sq>,       sparse<Arch, SparseOp::ip>,
-                sparse<Arch, SparseOp::l1>,         sparse_terms<Arch, SparseOp::l2sq>,
+    k.sparse = {sparse<Arch, SparseOp::l2sq>,     sparse<Arch, SparseOp::ip>,
+                sparse<Arch, SparseOp::l1>,       sparse_terms<Arch, SparseOp::l2sq>,
                 sparse_terms<Arch, SparseOp::ip>, sparse_terms<Arch, SparseOp::l1>};
     k.sketches = {score<Arch>, estimate<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
     k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>,

@@ -228,10 +228,7 @@ inline Doubles<Avx2> widen(const float* p, Avx2) { return _mm256_cvtps_pd(_mm_lo
 #endif
 
 #if defined(__AVX512BW__)
-inline Doubles<Avx512> widen(const float* p, Avx512)
-{
-    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
-}
+inline Doubles<Avx512> widen(const float* p, Avx512) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 #endif
 
 // ---- look_up(): the values of a sparse vector, in a table, at table_lanes indices, 0 where it has
@@ -289,8 +286,8 @@ inline bool look_up(const SparseTable& table, const int32_t* index, float* to, A
         found[h] = _mm256_cmpeq_epi32(_mm256_and_si256(there[h], without_mark), i[h]);
     }
     // The highest bit of a lane: found, or there is a mark.
-    const __m256i any = _mm256_or_si256(_mm256_or_si256(found[0], there[0]),
-                                        _mm256_or_si256(found[1], there[1]));
+    const __m256i any =
+        _mm256_or_si256(_mm256_or_si256(found[0], there[0]), _mm256_or_si256(found[1], there[1]));
     if (_mm256_movemask_ps(_mm256_castsi256_ps(any)) == 0)
         return false;
     uint32_t rest = 0;
@@ -319,7 +316,8 @@ inline bool look_up(const SparseTable& table, const int32_t* index, float* to, A
                     rest = static_cast<__mmask16>(_mm512_movepi32_mask(there) & ~found);
     if ((found | rest) == 0)
         return false;
-    _mm512_storeu_ps(to, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), found, place, table.value, 4));
+    _mm512_storeu_ps(to,
+                     _mm512_mask_i32gather_ps(_mm512_setzero_ps(), found, place, table.value, 4));
     look_up_rest(table, index, rest, to);
     return true;
 }

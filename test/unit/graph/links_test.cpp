@@ -186,7 +186,7 @@ TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
     EXPECT_TRUE(cache.find(1, links));
     cache.close(1, 10);
     EXPECT_TRUE(cache.find(1, links));
-    cache.close(500, 10);   // not remembered
+    cache.close(500, 10);          // not remembered
     cache.remember(1, links, 2);   // but then another link is replaced
     cache.close(1, 11);
     links[3] = 11;
