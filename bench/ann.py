@@ -251,6 +251,13 @@ class Server:
                        f"ORDER BY v {self.operator} q.v LIMIT {self.args.k}) i OFFSET 0) x").fetchone()
         return n / (time.time() - start)
 
+    def usual_distance(self, rank):
+        """The median, over all queries, of the distance of the row of this rank."""
+        for s in self.settings(100):
+            self.c.execute(s)
+        return self.value(f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d) FROM queries q, LATERAL (SELECT v {self.operator} q.v AS d "
+                          f"FROM items ORDER BY v {self.operator} q.v OFFSET {rank - 1} LIMIT 1) i")
+
     def buffers(self, ef):
         for s in self.settings(ef):
             self.c.execute(s)
@@ -487,6 +494,12 @@ def measure(args, base, queries, engines, results):
                 row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, where), k), "qps": e.speed(40, where)}
             results.add(**key, engine=e.name, what="filter", percent=percent, ef=40, **row)
     for e in servers:
+        if args.threshold and not results.get(**key, engine=e.name, what="threshold"):
+            c = e.usual_distance(max(1, k // 2))
+            with e.iterating():
+                speeds = {where: max(e.speed(40, where) for _ in range(args.rounds)) for where in ("true", f"v {e.operator} q.v < {c}")}
+            results.add(**key, engine=e.name, what="threshold", ef=40, qps=list(speeds.values())[1], qps_without=speeds["true"])
+    for e in servers:
         if len(spare) and not results.get(**key, engine=e.name, what="insert"):
             results.add(**key, engine=e.name, what="insert", rows=len(spare), **e.insert(spare, len(kept)))
     for e in servers:
@@ -526,6 +539,7 @@ def summary(args, results, engines):
         lines.append((f"recall of the nearest {depth}, ef_search 40", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "recall"
                                                                              and r["k"] == depth), None) for e in engines]))
     for what, field, title in (("build", "seconds", "build, s"), ("build", "peak_bytes", "memory of the build, bytes"), ("build", "bytes", "index, bytes"), ("build", "wal_bytes", "WAL of the build, bytes"),
+                               ("threshold", "qps", "queries/s with a threshold, ef_search 40"), ("threshold", "qps_without", "... without it"),
                                ("insert", "rows_per_s", "COPY into the index, rows/s"),
                                ("insert", "wal_bytes_per_row", "WAL a row of it, bytes"),
                                ("insert", "wal_bytes_per_row_after_checkpoint", "... with page images after a checkpoint, bytes"),
@@ -644,6 +658,7 @@ def main():
                    help="index options of quiver, in addition to -m and --ef-construction or instead of them")
     p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
     p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
+    p.add_argument("--threshold", action="store_true", help="also queries WHERE distance < c, where c is the usual distance of the row of rank k / 2, and the same without it")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--recall-at", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 100], metavar="K,...")
     p.add_argument("--clients", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2], metavar="N,...", help="numbers of pgbench clients; the first must be 1")
