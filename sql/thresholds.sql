@@ -53,6 +53,12 @@ SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < (SELECT 4.5) ORDE
 SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' <= (SELECT v <-> '[100,3,5]' FROM t WHERE id = 107) ORDER BY v <-> '[100,3,5]' LIMIT 50$$);
 SELECT * FROM try($$SELECT id FROM t WHERE 1 - (v <=> '[100,3,5]') >= (SELECT 1 - (v <=> '[100,3,5]') FROM t WHERE id = 174) ORDER BY v <=> '[100,3,5]' LIMIT 500$$);
 
+-- numbers for which PostgreSQL's arithmetic has errors
+SELECT * FROM try($$SELECT id FROM t WHERE (v <-> '[100.1,3.2,5.4]') * 0.001 < 1e308 ORDER BY v <-> '[100.1,3.2,5.4]' LIMIT 10$$);
+SELECT * FROM try($$SELECT id FROM t WHERE (v <-> '[100.1,3.2,5.4]') / 100 < 1e308 ORDER BY v <-> '[100.1,3.2,5.4]' LIMIT 10$$);
+SELECT * FROM try($$SELECT id FROM t WHERE (v <-> '[100.1,3.2,5.4]') / 100 < (SELECT 1e308) ORDER BY v <-> '[100.1,3.2,5.4]' LIMIT 10$$);
+SELECT * FROM try($$SELECT id FROM t WHERE (v <-> '[100.1,3.2,5.4]') * 100 < 1e-323 ORDER BY v <-> '[100.1,3.2,5.4]' LIMIT 10$$);
+
 -- no row, NULL, NaN, infinity
 SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < -1 ORDER BY v <-> '[100,3,5]' LIMIT 10$$);
 SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100.1,3.2,5.4]' < 'NaN' ORDER BY v <-> '[100.1,3.2,5.4]' LIMIT 10$$);

@@ -84,25 +84,38 @@ bool is_distance(const Node* node, const OpExpr* ordered_by)
     return (equal(x, a) && equal(y, b)) || (equal(x, b) && equal(y, a));
 }
 
-// The value of a constant of type float8 that is of moderate size, so that moving it to the other
-// side of a comparison changes the result by rounding errors only, which the scan allows for.
-bool is_number(const Node* node, double* to)
+// Returns the value of a constant of type float8; NaN if it is something else.
+double number_of(const Node* node)
 {
     if (!IsA(node, Const))
-        return false;
+        return NAN;
     const auto* c = reinterpret_cast<const Const*>(node);
-    if (c->consttype != FLOAT8OID || c->constisnull)
-        return false;
-    *to = DatumGetFloat8(c->constvalue);
-    return std::abs(*to) <= 1e6;
+    return c->consttype == FLOAT8OID && !c->constisnull ? DatumGetFloat8(c->constvalue) : NAN;
 }
 
-Expr* arithmetic(const char* name, Expr* x, Expr* y)
+Expr* constant(double x)
 {
-    List* op = list_make2(makeString(pstrdup("pg_catalog")), makeString(pstrdup(name)));
-    const Oid number = OpernameGetOprid(op, FLOAT8OID, FLOAT8OID);
-    auto* result = reinterpret_cast<OpExpr*>(
-        make_opclause(number, FLOAT8OID, false, x, y, InvalidOid, InvalidOid));
+    return reinterpret_cast<Expr*>(makeConst(FLOAT8OID, -1, InvalidOid, sizeof(float8),
+                                             Float8GetDatum(x), false, FLOAT8PASSBYVAL));
+}
+
+// The expression x OPERATOR y. A constant if both are, because PostgreSQL's arithmetic has errors for
+// numbers that are too large or too small. Null if an expression might have such an error.
+Expr* arithmetic(char op, Expr* x, Expr* y)
+{
+    const double a = number_of(reinterpret_cast<Node*>(x)),
+                 b = number_of(reinterpret_cast<Node*>(y));
+    if (!std::isnan(a) && !std::isnan(b)) {
+        const double result = op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : a / b;
+        return std::isnan(result) ? nullptr : constant(result);
+    }
+    if (op == '*' || (op == '/' && !(std::abs(b) >= 1)))
+        return nullptr;
+    const char name[] = {op, '\0'};
+    List* names = list_make2(makeString(pstrdup("pg_catalog")), makeString(pstrdup(name)));
+    auto* result =
+        reinterpret_cast<OpExpr*>(make_opclause(OpernameGetOprid(names, FLOAT8OID, FLOAT8OID),
+                                                FLOAT8OID, false, x, y, InvalidOid, InvalidOid));
     set_opfuncid(result);
     return &result->xpr;
 }
@@ -120,53 +133,44 @@ bool simplify(Comparison& c)
 {
     Oid function;
     List* args;
-    if (!is_call(c.side, &function, &args))
+    if (!is_call(c.side, &function, &args) || args == NIL)
         return false;
-    auto* x = static_cast<Node*>(list_length(args) > 0 ? linitial(args) : nullptr);
+    auto* x = static_cast<Node*>(linitial(args));
     auto* y = static_cast<Node*>(list_length(args) > 1 ? lsecond(args) : nullptr);
-    const auto as_expr = [](Node* node) { return reinterpret_cast<Expr*>(node); };
-    double number = 0;
-    switch (function) {
-    case F_FLOAT8MI:
-        if (is_number(x, &number)) {
-            c = {y, reverse(c.order), arithmetic("-", as_expr(x), c.bound)};
-            return true;
-        }
-        if (!is_number(y, &number))
-            return false;
-        c = {x, c.order, arithmetic("+", c.bound, as_expr(y))};
-        return true;
-    case F_FLOAT8PL:
-    case F_FLOAT8MUL:
-        if (is_number(x, &number))
-            std::swap(x, y);
-        else if (!is_number(y, &number))
-            return false;
-        if (function == F_FLOAT8PL)
-            c = {x, c.order, arithmetic("-", c.bound, as_expr(y))};
-        else if (std::abs(number) >= 1e-6)
-            c = {x, number < 0 ? reverse(c.order) : c.order, arithmetic("/", c.bound, as_expr(y))};
-        else
-            return false;
-        return true;
-    case F_FLOAT8DIV:
-        if (!is_number(y, &number) || std::abs(number) < 1e-6)
-            return false;
-        c = {x, number < 0 ? reverse(c.order) : c.order, arithmetic("*", c.bound, as_expr(y))};
-        return true;
-    case F_FLOAT8UM:
-        c = {x, reverse(c.order),
-             arithmetic("-",
-                        as_expr(reinterpret_cast<Node*>(makeConst(FLOAT8OID, -1, InvalidOid,
-                                                                  sizeof(float8), Float8GetDatum(0),
-                                                                  false, FLOAT8PASSBYVAL))),
-                        c.bound)};
-        return true;
-    case pg::float8_to_float4:   // the scan allows for the rounding
+    if (function == pg::float8_to_float4) {   // the scan allows for the rounding
         c.side = x;
         return true;
+    }
+    if (function == F_FLOAT8UM) {
+        c = {x, reverse(c.order), arithmetic('-', constant(0), c.bound)};
+        return c.bound != nullptr;
+    }
+    // One of the arguments must be a number of moderate size. Then the result differs by rounding
+    // errors only, which the scan allows for.
+    if (!y)
+        return false;
+    const bool number_first = IsA(x, Const);
+    Node *side = number_first ? y : x, *other = number_first ? x : y;
+    const double number = number_of(other);
+    if (!(std::abs(number) <= 1e6))
+        return false;
+    auto* operand = reinterpret_cast<Expr*>(other);
+    switch (function) {
+    case F_FLOAT8PL: c = {side, c.order, arithmetic('-', c.bound, operand)}; break;
+    case F_FLOAT8MI:
+        c = number_first ? Comparison{side, reverse(c.order), arithmetic('-', operand, c.bound)}
+                         : Comparison{side, c.order, arithmetic('+', c.bound, operand)};
+        break;
+    case F_FLOAT8MUL:
+    case F_FLOAT8DIV:
+        if (std::abs(number) < 1e-6 || (function == F_FLOAT8DIV && number_first))
+            return false;
+        c = {side, number < 0 ? reverse(c.order) : c.order,
+             arithmetic(function == F_FLOAT8MUL ? '/' : '*', c.bound, operand)};
+        break;
     default: return false;
     }
+    return c.bound != nullptr;
 }
 
 Expr* to_float8(Node* bound)
