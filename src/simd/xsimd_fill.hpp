@@ -215,7 +215,7 @@ Doubles<Arch> widen(const float* p, Arch)
 #if defined(__SSE2__)
 inline Doubles<xsimd::sse2> widen(const float* p, xsimd::sse2)
 {
-    return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(p))));
+    return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadu_si64(p)));
 }
 #endif
 
