@@ -89,18 +89,13 @@ class Inserter {
         search_.set_query(codec_.decode(own_.code, decoded_));
         return true;
     }
-    // Does a search for the node's own vector find the node, as a query would?
-    bool is_found()
+    // If a search for the node's own vector does not find the node, adds a link to it. Afterwards,
+    // look_after_orphans() must be called. Returns whether it added one.
+    bool ensure_found()
     {
         backlinks_.forget();
         search_.find_self(store_.entry(), ef_);
-        return search_.found_self();
-    }
-    // If it does not, adds a link to the node. Afterwards, look_after_orphans() must be called.
-    // Returns whether it added one.
-    bool ensure_found()
-    {
-        if (is_found())
+        if (search_.found_self())
             return false;
         for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
             if (is_widest(ef))

@@ -150,10 +150,8 @@ class NeighbourSearch {
     void select(int l)
     {
         near_.measure(own_.code);
-        // Without sketches, a place that is not filled saves little. On 5,000 random sparse vectors of
-        // 100 elements, filling all of them raised recall from 0.86 to 0.99.
-        const size_t least = l_.sketched() ? std::max(m_ / 2, std::min(m_, 4u)) : m_;
-        select_neighbours(near_, {.least = least, .most = m_}, selection_);
+        select_neighbours(near_, {.least = std::max(m_ / 2, std::min(m_, 4u)), .most = m_},
+                          selection_);
         for (const uint32_t i : selection_.selected)
             neighbours(l).add(near_.id(i), 0, near_.code(i));
     }

@@ -244,41 +244,22 @@ void ensure_all(S& store, Inserter<S>& inserter)
     // A new link may replace a link to another node, which is then not found. So there are several
     // rounds. From the third on, they only check such nodes: that finds most of the others, too, and
     // all rounds for all nodes took half of the time of a build of random sparse vectors.
-    //
-    // Where many nodes are not found, a few others are the nearest neighbours of all (as among random
-    // sparse vectors under L2, where these are the shortest). They have no room for links to all, and
-    // would lose the links to each other, by which searches find them: of 5,000 such rows, recall fell
-    // from 0.94 to 0.68. There, no node gets such a link.
-    constexpr size_t most_missed = 10;   // one in so many nodes
     Marks checked, replaced;
-    Vec<SlotId> missed;
     inserter.mark_replaced(&replaced);
     for (int round = 0; round < 5; round++) {
         SmallCounts in_degree;
-        size_t nodes = 0;
         for (uint32_t page = 0; page < store.pages(); page++) {
             store.poll();
-            store.read_page(page, [&](const Slots& slots) {
-                count_links(slots, none, in_degree);
-                for (uint32_t i = 0; i < slots.count(); i++)
-                    nodes +=
-                        slots[i].header().state == SlotState::live && slots[i].header().level == 0;
-            });
+            store.read_page(page, [&](const Slots& slots) { count_links(slots, none, in_degree); });
         }
         std::swap(checked, replaced);
         replaced = Marks();
-        missed.clear();
-        for_each_node(store, [&](SlotId id) {
-            if (missed.size() * most_missed <= nodes && in_degree[id] < enough_links &&
-                (round < 2 || checked.test(id)) && inserter.load(id) && !inserter.is_found())
-                missed.push_back(id);
-        });
-        if (missed.size() * most_missed > nodes)
-            break;
         bool any = false;
-        for (const SlotId id : missed)
-            if (inserter.load(id))
+        for_each_node(store, [&](SlotId id) {
+            if (in_degree[id] < enough_links && (round < 2 || checked.test(id)) &&
+                inserter.load(id))
                 any |= inserter.ensure_found();
+        });
         if (!any)
             break;
     }
