@@ -1,10 +1,14 @@
 // Thresholds: WHERE distance < c, in a query that is ordered by the same distance. Rows come in the
-// order of their distances, so a scan can end at the first row beyond c. The executor does not tell
-// it so: it reads on, and filters. So the planner hook adds an index condition to such a scan:
+// order of their distances, so a scan can end at the first row beyond c (in relaxed order somewhat
+// later). The executor does not tell it so: it reads on, and filters. So the planner hook adds an
+// index condition to such a scan:
 //     column <<= c
 // The operator is always true. Its argument tells the scan where it may end; the condition of the
 // query stays as a filter. The planner matches only conditions on the column itself to an index, and
 // not those on a distance, so an access method cannot do this without a hook.
+//
+// 1 - distance > c is also true for a distance of NaN, which is one that overflows. Such rows come
+// last, and are not found.
 #include "pg/pg.hpp"
 
 #include "am/thresholds.hpp"
@@ -125,7 +129,12 @@ struct Comparison {
     const Node* side;
     Order order;
     Expr* bound;
+    double scale = 1;   // by how much rounding errors of the side have become larger
 };
+
+// Numbers that are added, and scales, may be as large as this. So moving them to the other side changes
+// the result by less than the scan allows for (read_threshold()).
+constexpr double moderate = 1000;
 
 // Moves one operation from the side of the distance to the bound: 1 - d > c becomes d < 1 - c.
 // False: there is none, or it is not one of those.
@@ -137,40 +146,50 @@ bool simplify(Comparison& c)
         return false;
     auto* x = static_cast<Node*>(linitial(args));
     auto* y = static_cast<Node*>(list_length(args) > 1 ? lsecond(args) : nullptr);
-    if (function == pg::float8_to_float4) {   // the scan allows for the rounding
-        c.side = x;
-        return true;
-    }
     if (function == F_FLOAT8UM) {
-        c = {x, reverse(c.order), arithmetic('-', constant(0), c.bound)};
+        c = {x, reverse(c.order), arithmetic('-', constant(0), c.bound), c.scale};
         return c.bound != nullptr;
     }
-    // One of the arguments must be a number of moderate size. Then the result differs by rounding
-    // errors only, which the scan allows for.
     if (!y)
         return false;
     const bool number_first = IsA(x, Const);
     Node *side = number_first ? y : x, *other = number_first ? x : y;
     const double number = number_of(other);
-    if (!(std::abs(number) <= 1e6))
+    if (!(std::abs(number) <= moderate))
         return false;
     auto* operand = reinterpret_cast<Expr*>(other);
     switch (function) {
-    case F_FLOAT8PL: c = {side, c.order, arithmetic('-', c.bound, operand)}; break;
+    case F_FLOAT8PL: c = {side, c.order, arithmetic('-', c.bound, operand), c.scale}; break;
     case F_FLOAT8MI:
-        c = number_first ? Comparison{side, reverse(c.order), arithmetic('-', operand, c.bound)}
-                         : Comparison{side, c.order, arithmetic('+', c.bound, operand)};
+        if (number_first)
+            c = {side, reverse(c.order), arithmetic('-', operand, c.bound), c.scale};
+        else
+            c = {side, c.order, arithmetic('+', c.bound, operand), c.scale};
         break;
     case F_FLOAT8MUL:
-    case F_FLOAT8DIV:
-        if (std::abs(number) < 1e-6 || (function == F_FLOAT8DIV && number_first))
+    case F_FLOAT8DIV: {
+        const bool divides = function == F_FLOAT8DIV;
+        if (number == 0 || (divides && number_first))
             return false;
         c = {side, number < 0 ? reverse(c.order) : c.order,
-             arithmetic(function == F_FLOAT8MUL ? '/' : '*', c.bound, operand)};
+             arithmetic(divides ? '*' : '/', c.bound, operand),
+             c.scale * (divides ? std::abs(number) : 1 / std::abs(number))};
+        if (!(c.scale <= moderate))
+            return false;
         break;
+    }
     default: return false;
     }
     return c.bound != nullptr;
+}
+
+// The distance as a float4: the scan allows for the rounding.
+bool is_rounded_distance(const Node* node, const OpExpr* ordered_by)
+{
+    Oid function;
+    List* args;
+    return is_call(node, &function, &args) && function == pg::float8_to_float4 &&
+           is_distance(static_cast<Node*>(linitial(args)), ordered_by);
 }
 
 Expr* to_float8(Node* bound)
@@ -199,7 +218,7 @@ Expr* upper_bound(const Expr* condition, const OpExpr* ordered_by)
             contain_subplans(other))
             continue;
         for (Comparison c = {side, swapped ? reverse(order) : order, to_float8(other)};;) {
-            if (is_distance(c.side, ordered_by)) {
+            if (is_distance(c.side, ordered_by) || is_rounded_distance(c.side, ordered_by)) {
                 if (c.order == Order::less)
                     return c.bound;
                 break;

@@ -13,8 +13,8 @@
 //
 // Estimates may be too inexact to tell distances apart: those of random vectors of many dimensions,
 // or from the middle of the data to all of it. Then half of all neighbours seem nearer than the
-// worst node of W, and are not. So a search also ends when `patience` * ef visits of live nodes, one
-// after the other, have found nothing for W.
+// worst node of W, and are not. So a search also ends when 6 * ef visits of live nodes, but at least
+// 240, one after the other, have found nothing for W.
 //
 // From the slot where a search comes down to layer 0, it may reach only a part of the graph. So a
 // search that runs out of candidates on layer 0 continues from the root, from which every node can
@@ -200,16 +200,17 @@ class LayerSearch {
     // The memory that this search needs. Unused capacity from earlier searches does not count.
     size_t bytes() const { return candidates_.bytes() + seen_.bytes(); }
 
-    // Other data than that of inexact estimates comes nowhere near this: with 6, searches for
-    // SIFT, MiniLM and random 64-dimensional vectors end as they did without this rule.
-    static constexpr size_t patience = 6;
+    // The number of visits in vain that end a search. With other data than that of inexact estimates,
+    // searches come nowhere near it: those for SIFT, MiniLM and random 64-dimensional vectors end as
+    // they did without this rule.
+    static size_t patience(size_t ef) { return std::max(6 * ef, size_t{240}); }
 
   private:
     // At least ten, because a scan with a narrow beam returns ten equal rows (Search::hand_out()).
     size_t most_ties() const { return all_ ? SIZE_MAX : std::max(w_.capacity(), size_t{10}); }
     bool has_lost_patience() const
     {
-        return in_vain_ >= patience * w_.capacity() && !all_ && w_.capacity() > 1;
+        return in_vain_ >= patience(w_.capacity()) && !all_ && w_.capacity() > 1;
     }
 
     // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,

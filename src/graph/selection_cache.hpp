@@ -3,7 +3,10 @@
 // one of the links is then compared with each of them once. Otherwise they would all be compared
 // with each other again, which takes about 500 distances instead of 30.
 //
-// A checksum of the links tells whether they are still those that were remembered.
+// A checksum of the links tells whether they are still those that were remembered. It does not tell
+// whether the nodes at the other ends are. So a cache must not outlive the time in which a slot can be
+// freed and used again: an insert's belongs to its statement, whose snapshot keeps freed slots from
+// being used.
 #pragma once
 
 #include <algorithm>

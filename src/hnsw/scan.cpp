@@ -74,6 +74,7 @@ struct ScanState {
     bool null_query = false;   // then by_page has the rows
     RowsByPage by_page;
     double threshold = INFINITY;   // rows beyond this distance are not wanted
+    size_t beyond = 0;             // rows that were beyond it, one after the other
     bool ended = false;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
@@ -84,6 +85,16 @@ struct ScanState {
     }
     uint64 build_id() const { return meta.build_id; }
     bool end() { return rows.end(); }
+
+    // Will no further row be within the threshold? In relaxed order nearer rows may follow. There the
+    // scan ends after as many rows as a batch has. (The executor drops those that are too far.)
+    bool is_beyond_threshold(double distance)
+    {
+        beyond = distance > threshold ? beyond + 1 : 0;
+        if (settings.iterative_scan != static_cast<int>(graph::Iterate::relaxed))
+            return beyond > 0;
+        return beyond > static_cast<size_t>(std::max(settings.ef_search, 20));
+    }
 };
 
 constinit am::KeptStates<ScanState> kept_states;
@@ -117,6 +128,7 @@ void start(IndexScanDesc scan, ScanState& s)
                      &s.rows);
     s.started = true;
     s.ended = !am::read_threshold(scan, &s.threshold);
+    s.beyond = 0;
     last_scan.rows = 0;
 }
 
@@ -166,7 +178,7 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
             s.rows.check_tid(tid);
     } else if (!s.ended)
         s.ended = !s.scan.next(&tid, &distance, [&](graph::Tid t) { s.rows.coming(t, s.scan); }) ||
-                  distance > s.threshold;
+                  s.is_beyond_threshold(distance);
     s.rows.pause();
     MemoryContextSwitchTo(old);
     last_scan.counters = s.null_query ? graph::Counters{} : s.scan.counters();
