@@ -81,7 +81,9 @@ RESET plan_cache_mode;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[1,1,1]' < 9 AND v <=> '[100,3,5]' < 1 AND v <-> '[100,3,5]' < id AND v <-> '[100,3,5]' > 1
     AND v <-> '[100,3,5]' < random() AND v <-> '[100,3,5]' <> 3 ORDER BY v <-> '[100,3,5]' LIMIT 10;
 -- the operator is for the planner: in a query it is true, and no index is used for it
+RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <<= 3.0::float8 ORDER BY v <-> '[100,3,5]' LIMIT 10;
+SET enable_seqscan = off;
 SELECT count(*) FROM t WHERE v <<= 3.0::float8;
 
 -- functions, as many applications have them
