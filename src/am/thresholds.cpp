@@ -196,6 +196,8 @@ Expr* to_float8(Node* bound)
 {
     if (exprType(bound) == FLOAT8OID)
         return reinterpret_cast<Expr*>(bound);
+    if (const auto* c = reinterpret_cast<const Const*>(bound); IsA(bound, Const) && !c->constisnull)
+        return constant(static_cast<double>(DatumGetFloat4(c->constvalue)));
     return reinterpret_cast<Expr*>(makeFuncExpr(pg::float4_to_float8, FLOAT8OID, list_make1(bound),
                                                 InvalidOid, InvalidOid, COERCE_IMPLICIT_CAST));
 }
@@ -230,35 +232,41 @@ Expr* upper_bound(const Expr* condition, const OpExpr* ordered_by)
     return nullptr;
 }
 
-// The index conditions for the thresholds among a table's conditions.
-List* threshold_conditions(PlannerInfo* root, const RelOptInfo* table, const IndexPath* path)
+// Calls f(condition, bound, operator) for each threshold at which a scan can end. `operator` is that
+// of index conditions.
+template <class F>
+void for_each_threshold(const IndexPath* path, F&& f)
 {
     const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
-    if (!IsA(ordered_by, OpExpr))
-        return NIL;
-    const Oid op = get_opfamily_member(path->indexinfo->opfamily[0], path->indexinfo->opcintype[0],
-                                       FLOAT8OID, threshold_strategy);
-    if (!OidIsValid(op))   // the extension has not been updated
-        return NIL;
-    List* conditions = NIL;
+    const IndexOptInfo* index = path->indexinfo;
+    const Oid op =
+        get_opfamily_member(index->opfamily[0], index->opcintype[0], FLOAT8OID, threshold_strategy);
+    // (There is no such operator if the extension has not been updated.)
+    if (!IsA(ordered_by, OpExpr) || !OidIsValid(op))
+        return;
     ListCell* cell;
-    foreach (cell, table->baserestrictinfo) {
-        auto* info = static_cast<RestrictInfo*>(lfirst(cell));
-        Expr* bound = upper_bound(info->clause, ordered_by);
-        if (!bound)
-            continue;
-        bound =
-            reinterpret_cast<Expr*>(eval_const_expressions(root, reinterpret_cast<Node*>(bound)));
+    foreach (cell, index->rel->baserestrictinfo) {
+        auto* condition = static_cast<RestrictInfo*>(lfirst(cell));
+        if (Expr* bound = upper_bound(condition->clause, ordered_by))
+            f(condition, bound, op);
+    }
+}
+
+List* index_conditions(PlannerInfo* root, const IndexPath* path)
+{
+    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
+    List* conditions = NIL;
+    for_each_threshold(path, [&](RestrictInfo* of_query, Expr* bound, Oid op) {
         Expr* column = static_cast<Expr*>(copyObjectImpl(linitial(ordered_by->args)));
         Expr* condition = make_opclause(op, BOOLOID, false, column, bound, InvalidOid, InvalidOid);
         set_opfuncid(reinterpret_cast<OpExpr*>(condition));
         auto* clause = makeNode(IndexClause);
-        clause->rinfo = info;
+        clause->rinfo = of_query;
         clause->indexquals = list_make1(pg::make_restriction(root, condition));
         clause->lossy = true;   // the query's own condition stays
         clause->indexcol = 0;
         conditions = lappend(conditions, clause);
-    }
+    });
     return conditions;
 }
 
@@ -272,7 +280,7 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
             auto* path = static_cast<IndexPath*>(lfirst(cell));
             if (IsA(path, IndexPath) && path->indexorderbys != NIL && path->indexclauses == NIL &&
                 access_method_of(path->indexinfo))
-                path->indexclauses = threshold_conditions(root, table, path);
+                path->indexclauses = index_conditions(root, path);
         }
     });
 }
@@ -281,14 +289,9 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
 
 bool has_threshold(const IndexPath* path)
 {
-    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
-    if (!IsA(ordered_by, OpExpr))
-        return false;
-    ListCell* cell;
-    foreach (cell, path->indexinfo->rel->baserestrictinfo)
-        if (upper_bound(static_cast<RestrictInfo*>(lfirst(cell))->clause, ordered_by))
-            return true;
-    return false;
+    bool any = false;
+    for_each_threshold(path, [&](RestrictInfo*, Expr*, Oid) { any = true; });
+    return any;
 }
 
 bool read_threshold(IndexScanDesc scan, double* to)

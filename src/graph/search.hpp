@@ -200,17 +200,14 @@ class LayerSearch {
     // The memory that this search needs. Unused capacity from earlier searches does not count.
     size_t bytes() const { return candidates_.bytes() + seen_.bytes(); }
 
-    // The number of visits in vain that end a search. With other data than that of inexact estimates,
-    // searches come nowhere near it: those for SIFT, MiniLM and random 64-dimensional vectors end as
-    // they did without this rule.
-    static size_t patience(size_t ef) { return std::max(6 * ef, size_t{240}); }
-
   private:
     // At least ten, because a scan with a narrow beam returns ten equal rows (Search::hand_out()).
     size_t most_ties() const { return all_ ? SIZE_MAX : std::max(w_.capacity(), size_t{10}); }
+    // With other data than that of inexact estimates, searches come nowhere near these numbers: those
+    // for SIFT, MiniLM and random 64-dimensional vectors end as they did without this rule.
     bool has_lost_patience() const
     {
-        return in_vain_ >= patience(w_.capacity()) && !all_ && w_.capacity() > 1;
+        return in_vain_ >= std::max(6 * w_.capacity(), size_t{240}) && !all_ && w_.capacity() > 1;
     }
 
     // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
@@ -283,7 +280,7 @@ class LayerSearch {
     {
         // Only neighbours that are near enough for W are likely to be visited.
         const bool full = w_.full(), keep = far_ == Far::keep;
-        dropped_ |= full && !keep;
+        dropped_ |= drops();
         const float* estimate =
             q_.estimates(slot, distance_, full ? w_.top().distance() : INFINITY);
         const SlotId* ids = slot.ids();
@@ -306,7 +303,7 @@ class LayerSearch {
     void read_neighbours(Counters& counters)
     {
         const bool full = w_.full(), keep = far_ == Far::keep;
-        dropped_ |= full && !keep;
+        dropped_ |= drops();
         const float worst = full ? w_.top().distance() : 0;
         fresh_.clear();
         for (uint32_t i = 0; i < node_.degree(); i++)

@@ -17,11 +17,17 @@ enum class Iterate : uint8_t {
     strict,    // continues; rows that it finds late are dropped
 };
 
+// The least beam of an iterating scan. The exact order of ten rows needs a few more candidates than
+// ten. With a smaller beam, an iterating scan would only have to search again.
+constexpr size_t least_iterating_ef = 20;
+
 struct ScanLimits {
     size_t ef;
     Iterate iterate;
     size_t max_visited;   // an iterating scan ends after this number of nodes
     size_t max_bytes;     // or when its state has grown to this size
+
+    size_t beam() const { return iterate == Iterate::off ? ef : std::max(ef, least_iterating_ef); }
 };
 
 // A visited node with its rows. The values are copies, because the node can change later.
@@ -43,9 +49,7 @@ class Search {
     {
         limits_ = limits;
         whole_batches_ = whole_batches;
-        // The exact order of ten rows needs a few more candidates than ten. With a smaller beam, an
-        // iterating scan would only have to search again.
-        ef_ = iterates() ? std::max(limits.ef, least_iterating_ef) : limits.ef;
+        ef_ = limits.beam();
         expects_more_ = state_ == State::fresh ? expects_more_ : wanted_more_;
         wanted_more_ = false;
         state_ = State::fresh;
@@ -93,7 +97,6 @@ class Search {
 
   private:
     enum class State : uint8_t { fresh, running, done };
-    static constexpr size_t least_iterating_ef = 20;
     static constexpr int most_looks = 8;   // of a scan
     static constexpr size_t most_ef = size_t{1} << 30;
 

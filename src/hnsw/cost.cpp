@@ -149,7 +149,9 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const bool iterates = settings.iterative_scan != static_cast<int>(graph::Iterate::off);
     const IndexOptInfo* index = path->indexinfo;
     const double rows = std::max(1.0, index->tuples);
-    const double ef = iterates ? std::max(20, settings.ef_search) : settings.ef_search;
+    constexpr double least_ef = graph::least_iterating_ef;
+    const double ef =
+        iterates ? std::max<double>(least_ef, settings.ef_search) : settings.ef_search;
 
     double random_page_cost;
     get_tablespace_page_costs(index->reltablespace, &random_page_cost, nullptr);
@@ -178,7 +180,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // that of returning all rows of the index, even if hnsw.max_scan_tuples or iterative_scan = off
     // end the scan earlier: a scan that returns too few rows must not seem cheap. But the rows of
     // the first batch cost nothing more.
-    const double batch = strict ? std::max(20.0, ef / 2) : ef;
+    const double batch = strict ? std::max(least_ef, ef / 2) : ef;
     const bool threshold = iterates && am::has_threshold(path);
     const Wanted wanted = rows_wanted(root, path, rows, threshold);
     *total = *startup +

@@ -75,6 +75,7 @@ struct ScanState {
     RowsByPage by_page;
     double threshold = INFINITY;   // rows beyond this distance are not wanted
     size_t beyond = 0;             // rows that were beyond it, one after the other
+    size_t most_beyond = 0;        // after more of them the scan ends
     bool ended = false;
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
@@ -86,14 +87,11 @@ struct ScanState {
     uint64 build_id() const { return meta.build_id; }
     bool end() { return rows.end(); }
 
-    // Will no further row be within the threshold? In relaxed order nearer rows may follow. There the
-    // scan ends after as many rows as a batch has. (The executor drops those that are too far.)
+    // Will no further row be within the threshold? (Rows beyond it are dropped by the executor.)
     bool is_beyond_threshold(double distance)
     {
         beyond = distance > threshold ? beyond + 1 : 0;
-        if (settings.iterative_scan != static_cast<int>(graph::Iterate::relaxed))
-            return beyond > 0;
-        return beyond > static_cast<size_t>(std::max(settings.ef_search, 20));
+        return beyond > most_beyond;
     }
 };
 
@@ -117,18 +115,20 @@ void start(IndexScanDesc scan, ScanState& s)
                    !s.reader.read_query(scan->orderByData->sk_argument, &x);
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
+    const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search),
+                                   static_cast<graph::Iterate>(settings.iterative_scan),
+                                   static_cast<size_t>(settings.max_scan_tuples),
+                                   static_cast<size_t>(memory)};
     s.rows.start(scan);
     if (s.null_query)
         s.by_page.start(s.store);
     else
-        s.scan.start(x,
-                     {static_cast<size_t>(settings.ef_search),
-                      static_cast<graph::Iterate>(settings.iterative_scan),
-                      static_cast<size_t>(settings.max_scan_tuples), static_cast<size_t>(memory)},
-                     &s.rows);
+        s.scan.start(x, limits, &s.rows);
     s.started = true;
     s.ended = !am::read_threshold(scan, &s.threshold);
     s.beyond = 0;
+    // In relaxed order, nearer rows may follow a row that is too far: as many as a batch has.
+    s.most_beyond = limits.iterate == graph::Iterate::relaxed ? limits.beam() : 0;
     last_scan.rows = 0;
 }
 

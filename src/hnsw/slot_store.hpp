@@ -65,14 +65,14 @@ class SlotStore {
     {
         return pages_.write(id, [&](char* record) { return f(graph::MutableSlot(l_, record)); });
     }
+    // If the slot was used before, clears only its header. Nobody reads links beyond the degree, and
+    // clearing them would make the WAL record larger.
     template <class F>
     graph::SlotId create(F&& f)
     {
         ask_horizon();
         return pages_.create([&](const char* record) { return room_of(graph::Slot(l_, record)); },
                              [&](char* record) {
-                                 // If the slot was used before, clear only its header. Nobody reads links beyond the
-                                 // degree, and clearing them would make the WAL record larger.
                                  std::memset(record, 0, sizeof(graph::SlotHeader));
                                  f(graph::MutableSlot(l_, record));
                              });
