@@ -12,7 +12,7 @@ PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -DQUIVER_
 PG_CXXFLAGS = $(CXX_STD) -Wextra -Wno-register -Wno-missing-field-initializers -Wno-unused-parameter \
               -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP $(WERROR) \
               $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)   # the server's flags may be for g++
-EXTRA_CLEAN = $(OBJS:.o=.d) src/pg/pg.hpp.gch build results regression.diffs regression.out
+EXTRA_CLEAN = $(OBJS:.o=.d) src/*/*.gch src/*/*.gch.d build results regression.diffs regression.out
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=quiver
@@ -28,17 +28,24 @@ override CXXFLAGS := $(filter-out -fexcess-precision=standard,$(CXXFLAGS))
 override COMPILER = $(CXX) $(CXXFLAGS)
 -include $(OBJS:.o=.d)
 
-# PostgreSQL's headers and C++'s are read once for all files that begin with them. (g++ finds the compiled header
-# beside the header; clang++ does not look for it.)
-PG_OBJS = $(filter-out src/simd/% src/codec/% src/graph/%,$(OBJS))
+# Headers that many files share are compiled once: PostgreSQL's, for the rooms that begin with them; and the codecs',
+# which the Makefile puts before each file of the rooms codec and graph. (g++ finds the compiled header beside the
+# header; clang++ does not look for it. The unit tests are built without, so each file still names what it needs.)
+PG_OBJS    = $(filter-out src/simd/% src/codec/% src/graph/%,$(OBJS))
+CODEC_OBJS = $(filter src/codec/% src/graph/%,$(OBJS))
 ifeq ($(findstring clang,$(CXX)),)
 $(PG_OBJS): src/pg/pg.hpp.gch
+$(CODEC_OBJS): src/codec/codec.hpp.gch
+$(CODEC_OBJS): private override CPPFLAGS += -include codec/codec.hpp
 endif
-src/pg/pg.hpp.gch: src/pg/pg.hpp src/pg/compat.hpp
-	$(CXX) $(filter-out -MMD -MP,$(CXXFLAGS)) $(CPPFLAGS) -x c++-header -o $@ $<
+COMPILED_HEADERS = src/pg/pg.hpp.gch src/codec/codec.hpp.gch
+$(COMPILED_HEADERS): %.gch: %
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -x c++-header -MF $@.d -o $@ $<
+-include $(COMPILED_HEADERS:=.d)
 
 # Kernels are worth every optimization; each level adds its instruction set.
-src/simd/%.o: override CXXFLAGS += -O3
+# (g++ takes a sixth of its time to note where variables are, of which -O3 leaves few in kernels.)
+src/simd/%.o: override CXXFLAGS += -O3 $(if $(findstring clang,$(CXX)),,-fno-var-tracking-assignments)
 ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
 src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags

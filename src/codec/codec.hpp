@@ -1,7 +1,11 @@
 // A codec is a way to store vectors. It makes codes of vectors, and computes distances from codes.
 // Each codec is one class in one file; codecs.cpp has the table of all codecs. The codec of an
 // index is chosen when the index is built.
-#pragma once
+//
+// The Makefile compiles this file once for all files of the rooms codec and graph. So it has a guard,
+// as pg/pg.hpp has.
+#ifndef QUIVER_CODEC_CODEC_HPP
+#define QUIVER_CODEC_CODEC_HPP
 
 #include "codec/bounds.hpp"
 #include "core/half.hpp"
@@ -171,3 +175,5 @@ CodecTraits codec_traits(const CodecSpec& spec);
 Owned<Codec> make_codec(const CodecSpec& spec);
 
 }   // namespace quiver::codec
+
+#endif

@@ -33,6 +33,7 @@ void raise_entry(S& store, SlotId id, int level)
     }
 }
 
+// What is not inlined is so because it is large, and vacuum calls it, too (hnsw/insert.hpp).
 template <Store S>
 class Inserter {
   public:
@@ -49,7 +50,7 @@ class Inserter {
 
     // Adds row `tid` with vector `x`. If a node has the same code and room for another row, the row
     // joins it. Otherwise the row gets a new node of this level.
-    void insert(const Value& x, Tid tid, int level)
+    [[gnu::noinline]] void insert(const Value& x, Tid tid, int level)
     {
         own_.code = codec_.encode(x, code_);
         own_.slots.clear();
@@ -78,7 +79,7 @@ class Inserter {
     // ---- for existing nodes (reachability.hpp, lifecycle.hpp) ----
 
     // Loads node `id` of layer 0. False if it is not a live node, or not completely written.
-    bool load(SlotId id)
+    [[gnu::noinline]] bool load(SlotId id)
     {
         if (!node_.read_live(store_, id, 0))
             return false;
@@ -91,7 +92,7 @@ class Inserter {
     }
     // If a search for the node's own vector does not find the node, adds a link to it. Afterwards,
     // look_after_orphans() must be called. Returns whether it added one.
-    bool ensure_found()
+    [[gnu::noinline]] bool ensure_found()
     {
         backlinks_.forget();
         search_.find_self(store_.entry(), ef_);
@@ -116,19 +117,19 @@ class Inserter {
     }
     // To be called after is_reached(): adds a link to the node from one of the nodes
     // that the search found (Backlinks).
-    bool ensure_reachable(bool may_lose_deleted)
+    [[gnu::noinline]] bool ensure_reachable(bool may_lose_deleted)
     {
         return backlinks_.ensure_reachable(own_.slots.front(), search_.near(), may_lose_deleted);
     }
     // The same, but may overwrite the node's own link to `unneeded`.
-    bool ensure_reachable_dropping(SlotId unneeded)
+    [[gnu::noinline]] bool ensure_reachable_dropping(SlotId unneeded)
     {
         return backlinks_.ensure_reachable_dropping(unneeded, own_.slots.front(), search_.near());
     }
 
     // To be called after the links of a node were written: adds links to orphans, the nodes that
     // may have lost all links to them (Backlinks). Afterwards another node may be loaded.
-    void look_after_orphans()
+    [[gnu::noinline]] void look_after_orphans()
     {
         for (SlotId orphan; (orphan = backlinks_.take_orphan()) != no_slot;)
             if (load(orphan))

@@ -5,13 +5,20 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "graph/reachability.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/insert.hpp"
 
 extern "C" {
 #include "nodes/execnodes.h"
 }
+
+namespace quiver::graph {
+template class NeighbourSearch<hnsw::SlotStore>;
+template class Backlinks<hnsw::SlotStore>;
+template class Inserter<hnsw::SlotStore>;
+template class Flood<hnsw::SlotStore>;
+template class Attacher<hnsw::SlotStore>;
+}   // namespace quiver::graph
 
 namespace quiver::hnsw {
 

@@ -1,12 +1,21 @@
 // Inserts into the graph of an index: for INSERT, and for a build that has outgrown its memory.
 #pragma once
 
-#include "graph/insert.hpp"
+#include "graph/reachability.hpp"
 #include "hnsw/slot_store.hpp"
+
+// The compiler takes long for these, so insert.cpp has them for vacuum.cpp, too.
+namespace quiver::graph {
+extern template class NeighbourSearch<hnsw::SlotStore>;
+extern template class Backlinks<hnsw::SlotStore>;
+extern template class Inserter<hnsw::SlotStore>;
+extern template class Flood<hnsw::SlotStore>;
+extern template class Attacher<hnsw::SlotStore>;
+}   // namespace quiver::graph
 
 namespace quiver::hnsw {
 
-// The inserter and its store. (Its functions are compiled once, in insert.cpp: they take long.)
+// The inserter and its store.
 class IndexInserter {
   public:
     // building: as for SlotStore.

@@ -4,8 +4,8 @@
 #include "am/rows.hpp"
 #include "graph/lifecycle.hpp"
 #include "hnsw/handler.hpp"
+#include "hnsw/insert.hpp"
 #include "hnsw/meta.hpp"
-#include "hnsw/slot_store.hpp"
 
 extern "C" {
 #include "storage/indexfsm.h"
