@@ -29,7 +29,7 @@ inline double at_least_0(double x) { return std::max(0.0, x); }
 inline double rounding(uint32_t dims) { return 4e-6 * (1 + dims / 2048.0); }
 
 // By the triangle inequality, |q - x| is between |q - x'| - error and |q - x'| + error.
-inline Bounds euclidean_bounds(const Measured& m, Unit unit)
+inline Bounds euclidean_bounds(const Measured& m, OperatorResult result)
 {
     const double epsilon = rounding(m.dims),
                  query_margin = m.query_error * std::sqrt(m.norm2) * (1 + epsilon),
@@ -38,7 +38,7 @@ inline Bounds euclidean_bounds(const Measured& m, Unit unit)
                      epsilon * (m.query_norm2 + m.norm2) + 2 * query_margin;   // of the square
     const double low = at_least_0(std::sqrt(at_least_0(m.distance - margin2)) - margin),
                  high = std::sqrt(at_least_0(m.distance + margin2)) + margin;
-    if (unit == Unit::root)
+    if (result == OperatorResult::square_root)
         return {low * (1 - epsilon), high * (1 + epsilon)};
     return {at_least_0(low * low / 2 - epsilon), high * high / 2 + epsilon};
 }
@@ -68,7 +68,7 @@ inline Bounds certain_bounds(const MetricTraits& metric, const Measured& m)
         !std::isfinite(m.query_norm2))
         return no_bounds;
     switch (metric.geometry) {
-    case Geometry::euclidean: return euclidean_bounds(m, metric.unit);
+    case Geometry::euclidean: return euclidean_bounds(m, metric.result);
     case Geometry::inner_product: return inner_product_bounds(m);
     case Geometry::taxicab: return taxicab_bounds(m);
     case Geometry::hamming: return {m.distance, m.distance};
@@ -102,8 +102,8 @@ inline Bounds likely_bounds(const MetricTraits& metric, const Measured& m)
     if (!ip) {
         low = at_least_0(q2 + x2 + 2 * low);
         high = at_least_0(q2 + x2 + 2 * high);
-        low = metric.unit == Unit::half ? low / 2 : std::sqrt(low);
-        high = metric.unit == Unit::half ? high / 2 : std::sqrt(high);
+        low = metric.result == OperatorResult::halved ? low / 2 : std::sqrt(low);
+        high = metric.result == OperatorResult::halved ? high / 2 : std::sqrt(high);
     }
     return {std::max(low, certain.low), std::min(high, certain.high)};
 }

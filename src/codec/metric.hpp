@@ -23,7 +23,7 @@ enum class Geometry : uint8_t {
 };
 
 // How the result of the operator follows from the result of the Geometry.
-enum class Unit : uint8_t { as_it_is, root, half };
+enum class OperatorResult : uint8_t { as_computed, square_root, halved };
 
 // Changes the n coordinates of a vector before it is indexed or searched for. `to` may be `x`.
 // Returns false if the vector cannot be indexed. Then, and only then, the operator's distance of the
@@ -44,18 +44,18 @@ inline bool to_unit_length(const float* x, size_t n, float* to)
 struct MetricTraits {
     const char* name;
     Geometry geometry;
-    Unit unit;
+    OperatorResult result;
     Prepare prepare;   // null: vectors are not changed
 };
 
 // Ordered by the numbers of Metric.
 constexpr MetricTraits metrics[] = {
-    {"l2", Geometry::euclidean, Unit::root, nullptr},
-    {"ip", Geometry::inner_product, Unit::as_it_is, nullptr},
-    {"cosine", Geometry::euclidean, Unit::half, to_unit_length},
-    {"l1", Geometry::taxicab, Unit::as_it_is, nullptr},
-    {"hamming", Geometry::hamming, Unit::as_it_is, nullptr},
-    {"jaccard", Geometry::jaccard, Unit::as_it_is, nullptr},
+    {"l2", Geometry::euclidean, OperatorResult::square_root, nullptr},
+    {"ip", Geometry::inner_product, OperatorResult::as_computed, nullptr},
+    {"cosine", Geometry::euclidean, OperatorResult::halved, to_unit_length},
+    {"l1", Geometry::taxicab, OperatorResult::as_computed, nullptr},
+    {"hamming", Geometry::hamming, OperatorResult::as_computed, nullptr},
+    {"jaccard", Geometry::jaccard, OperatorResult::as_computed, nullptr},
 };
 constexpr bool is_metric(Metric metric)
 {

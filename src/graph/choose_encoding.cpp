@@ -47,10 +47,10 @@ struct Choice {
 
 class Chooser {
   public:
-    Chooser(codec::Form form, codec::Metric metric, uint32_t dims, const EncodingWishes& wishes,
+    Chooser(codec::Form form, codec::Metric metric, uint32_t dims, const EncodingRequest& request,
             uint32_t usable)
-        : form_(form), metric_(metric), dims_(dims), wishes_(wishes), usable_(usable),
-          most_(codec::round_up(2 * wishes.m, 4))
+        : form_(form), metric_(metric), dims_(dims), request_(request), usable_(usable),
+          most_(codec::round_up(2 * request.m, 4))
     {
     }
 
@@ -58,21 +58,21 @@ class Chooser {
     {
         if (!can_choose())
             return without_choice().shape;
-        const bool bits_asked = wishes_.bits != choose_bits;
-        if (bits_asked && wishes_.bits <= 8)
+        const bool bits_asked = request_.bits != choose_bits;
+        if (bits_asked && request_.bits <= 8)
             return narrow_sketches(first_with(asked_bits(), 64, 1)).shape;
         if (bits_asked)
             return many_bits(asked_bits()).shape;
         const Choice plain = with_8_bits_or_fewer();
-        const bool out_of_line = wishes_.row_bytes > toasted_row_bytes;
+        const bool out_of_line = request_.row_bytes > toasted_row_bytes;
         return (out_of_line && plain.shape.codec.bits == 8 ? with_12_or_16_bits(plain)
                                                            : narrow_sketches(plain))
             .shape;
     }
 
   private:
-    uint32_t asked_bits() const { return static_cast<uint32_t>(wishes_.bits); }
-    bool is_fold_asked() const { return wishes_.fold != choose_fold; }
+    uint32_t asked_bits() const { return static_cast<uint32_t>(request_.bits); }
+    bool is_fold_asked() const { return request_.fold != choose_fold; }
     // Is there more than one codec?
     bool can_choose() const { return codec::find_codec(spec(16)) != nullptr; }
     codec::CodecSpec spec(uint32_t bits) const { return {form_, metric_, dims_, bits}; }
@@ -109,7 +109,7 @@ class Chooser {
 
     uint32_t first_fold(uint32_t bits) const
     {
-        return is_fold_asked()  ? static_cast<uint32_t>(std::max(wishes_.fold, 0))
+        return is_fold_asked()  ? static_cast<uint32_t>(std::max(request_.fold, 0))
                : is_small(bits) ? 2
                                 : 1;
     }
@@ -172,7 +172,7 @@ class Chooser {
 
     Choice without_choice() const
     {
-        const bool sketched = form_ == codec::Form::bits && wishes_.fold >= 0 &&
+        const bool sketched = form_ == codec::Form::bits && request_.fold >= 0 &&
                               (is_fold_asked() || with(most_, 1, 8).slots >= 2);
         return sketched ? tile(1, 8) : without_sketches(8);
     }
@@ -188,7 +188,7 @@ class Chooser {
     codec::Form form_;
     codec::Metric metric_;
     uint32_t dims_;
-    EncodingWishes wishes_;
+    EncodingRequest request_;
     uint32_t usable_;
     uint32_t most_;   // neighbours: twice m, like HNSW's layer 0
 };
@@ -196,9 +196,9 @@ class Chooser {
 }   // namespace
 
 EncodingShape choose_encoding(codec::Form form, codec::Metric metric, uint32_t dims,
-                              const EncodingWishes& wishes, uint32_t usable)
+                              const EncodingRequest& request, uint32_t usable)
 {
-    return Chooser(form, metric, dims, wishes, usable).choose();
+    return Chooser(form, metric, dims, request, usable).choose();
 }
 
 }   // namespace quiver::graph

@@ -42,6 +42,21 @@ bool is_vector_bits(int bits)
     return codec::find_codec({codec::Form::dense, codec::Metric::l2, 1, static_cast<uint32>(bits)});
 }
 
+// "0, 1, 2, 4, 8, 12, 16 or 32"
+const char* all_vector_bits()
+{
+    StringInfoData list;
+    initStringInfo(&list);
+    int last = graph::choose_bits;
+    for (int bits = last + 1; option_table.allows(&Options::vector_bits, bits); bits++)
+        if (is_vector_bits(bits)) {
+            appendStringInfo(&list, "%s%d", list.len > 0 ? ", " : "", last);
+            last = bits;
+        }
+    appendStringInfo(&list, " or %d", last);
+    return list.data;
+}
+
 // Checks what PostgreSQL cannot check: options that exclude each other, or that the operator class
 // excludes.
 void check_options(const Options& options, const am::Opclass& opclass)
@@ -57,20 +72,20 @@ void check_options(const Options& options, const am::Opclass& opclass)
                                options.sketch_fold),
                         errhint("Use the default of sketch_fold.")));
     if (options.vector_bits != graph::choose_bits && !is_vector_bits(options.vector_bits))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("vector_bits must be 0, 1, 2, 4, 8, 12, 16 or 32, not %d",
-                               options.vector_bits)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("vector_bits must be %s, not %d", all_vector_bits(), options.vector_bits)));
 }
 
 graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims,
                                          const Options& options)
 {
-    graph::EncodingWishes wishes{static_cast<uint32>(options.m)};
-    wishes.fold = options.sketch_fold;
-    wishes.bits = options.vector_bits;
-    wishes.row_bytes = dims * (opclass.element == am::ElementType::f32 ? 4 : 2);
+    graph::EncodingRequest request{static_cast<uint32>(options.m)};
+    request.fold = options.sketch_fold;
+    request.bits = options.vector_bits;
+    request.row_bytes = dims * (opclass.element == am::ElementType::f32 ? 4 : 2);
     const graph::EncodingShape encoding =
-        graph::choose_encoding(opclass.form(), opclass.metric, dims, wishes, page::usable_bytes);
+        graph::choose_encoding(opclass.form(), opclass.metric, dims, request, page::usable_bytes);
     const graph::Layout layout = encoding.layout();
     if (options.vector_bits != 0 && encoding.codec.bits != static_cast<uint32>(options.vector_bits))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -12,7 +12,7 @@ struct Options {
     int m;
     int ef_construction;
     int sketch_fold;   // or graph::choose_fold, graph::no_sketches
-    int vector_bits;   // 1, 2, 4, 8, 12, 16, 32, or graph::choose_bits
+    int vector_bits;   // those of a codec (codec/codecs.cpp), or graph::choose_bits
 };
 
 // name, where it is stored, default, least, greatest, description
@@ -24,8 +24,7 @@ inline constexpr am::IndexOption<Options> option_rows[] = {
      "Number of dimensions per bit of a neighbour's sketch (0: chosen by the index, -1: no "
      "sketches)"},
     {"vector_bits", &Options::vector_bits, graph::choose_bits, 0, 32,
-     "Bits per dimension of a node's own vector: 32 (exact), 16, 12, 8, or 4, 2, 1 by product "
-     "quantization (0: chosen by the index)"},
+     "Bits per dimension of a node's own vector (0: chosen by the index)"},
 };
 inline constinit am::OptionTable<Options> option_table(option_rows);
 

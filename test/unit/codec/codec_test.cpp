@@ -66,9 +66,11 @@ double distance_of(Geometry geometry, const std::vector<double>& x, const std::v
     return both == 0 ? 1 : 1 - both / either;
 }
 
-double in_unit(Unit unit, double distance)
+double operator_result(OperatorResult result, double distance)
 {
-    return unit == Unit::root ? std::sqrt(distance) : unit == Unit::half ? distance / 2 : distance;
+    return result == OperatorResult::square_root ? std::sqrt(distance)
+           : result == OperatorResult::halved    ? distance / 2
+                                                 : distance;
 }
 
 struct CodecTest : testing::TestWithParam<Kind> {
@@ -202,7 +204,8 @@ TEST_P(CodecTest, BoundsHoldAndAreTight)
         Vec<uint8_t> buffer;
         const Code x = codec->encode(a.view(), buffer);
         query->set(q.view());
-        const double distance = in_unit(codec->metric.unit, distance_of(geometry, q.x, a.x));
+        const double distance =
+            operator_result(codec->metric.result, distance_of(geometry, q.x, a.x));
         const Bounds certain = query->bounds(query->distance(x), x.params.norm2, x.params.error),
                      likely =
                          query->likely_bounds(query->distance(x), x.params.norm2, x.params.error);
@@ -229,7 +232,7 @@ TEST_P(CodecTest, BoundsHoldAndAreTight)
         EXPECT_LT(fine_width, width / (spec.bits == 12 ? 6 : 30));
     }
     // Not wider than the error makes them, but for rounding.
-    if (codec->metric.unit == Unit::root) {
+    if (codec->metric.result == OperatorResult::square_root) {
         EXPECT_LT(width, 2.3 * error + 4e-3 * count);
     }
 }
@@ -263,7 +266,7 @@ TEST_P(CodecTest, BoundsHoldInTheDirectionOfTheError)
                 q.x.assign(q.dense.begin(), q.dense.end());
                 query->set(q.view());
                 const double distance =
-                    in_unit(codec->metric.unit, distance_of(geometry, q.x, a.x));
+                    operator_result(codec->metric.result, distance_of(geometry, q.x, a.x));
                 const Bounds b =
                     by_fine ? query->fine_bounds(x)
                             : query->bounds(query->distance(x), x.params.norm2, x.params.error);
@@ -293,7 +296,7 @@ TEST_P(CodecTest, BoundsOfWhatOverflows)
                         : geometry == Geometry::taxicab
                             ? std::fabs(static_cast<double>(a.dense[i]) - q.dense[i])
                             : std::pow(static_cast<double>(a.dense[i]) - q.dense[i], 2);
-        distance = in_unit(codec->metric.unit, distance);
+        distance = operator_result(codec->metric.result, distance);
         EXPECT_LE(b.low, distance * (1 + 1e-5 * (distance < 0 ? -1 : 1)));
         EXPECT_GE(b.high, distance * (1 - 1e-5 * (distance < 0 ? -1 : 1)));
     }
