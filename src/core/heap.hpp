@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "core/id_table.hpp"
 #include "core/memory.hpp"
 
 namespace quiver {
@@ -175,74 +176,64 @@ class BoundedMaxHeap : public KNearest<Candidate> {
     bool wants(float distance) const { return !full() || distance < top().distance(); }
 };
 
-// A set of ids: a hash table with open addressing, whose size is a power of two.
+// A set of ids.
 class IdSet {
   public:
-    explicit IdSet(size_t expected = 256) { rehash(std::bit_ceil(expected * 2)); }
+    explicit IdSet(size_t expected = 256) : table_(expected * 2) {}
 
-    bool contains(uint32_t id) const
-    {
-        for (size_t i = slot(id);; i = (i + 1) & mask_) {
-            if (v_[i] == id)
-                return true;
-            if (v_[i] == none)
-                return false;
-        }
-    }
+    bool contains(uint32_t id) const { return table_[place_of(id)] == id; }
     // Returns false if the id is in the set already.
     [[gnu::always_inline]] bool insert(uint32_t id)
     {
-        size_t i = slot(id);
-        for (; v_[i] != none; i = (i + 1) & mask_)
-            if (v_[i] == id)
-                return false;
-        v_[i] = id;
-        used_.push_back(static_cast<uint32_t>(i));
-        if (used_.size() * 2 > mask_)
+        const size_t place = place_of(id);
+        if (table_[place] != IdTable::none)
+            return false;
+        table_[place] = id;
+        used_.push_back(static_cast<uint32_t>(place));
+        if (used_.size() * 2 >= table_.size())
             grow();
         return true;
     }
     // The time depends on the number of ids in the set, not on the size of the table.
     void clear()
     {
-        for (const uint32_t i : used_)
-            v_[i] = none;
+        for (const uint32_t place : used_)
+            table_[place] = IdTable::none;
         used_.clear();
     }
     size_t size() const { return used_.size(); }
     void sorted(Vec<uint32_t>& ids) const
     {
-        ids.clear();
-        for (const uint32_t i : used_)
-            ids.push_back(v_[i]);
+        copy_to(ids);
         std::sort(ids.begin(), ids.end());
     }
-    // Memory in use; v_ is about a third full.
+    // Memory in use; the table is about a third full.
     size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }
 
   private:
-    static constexpr uint32_t none = UINT32_MAX;
-
-    size_t slot(uint32_t id) const { return (id * 0x9e3779b1u >> 7) & mask_; }
-    void rehash(size_t n)
+    [[gnu::always_inline]] size_t place_of(uint32_t id) const
     {
-        v_.assign(n, none);
-        mask_ = n - 1;
-        used_.clear();
+        return table_.place_of(id, [id](uint32_t entry) { return entry == id; });
+    }
+    void copy_to(Vec<uint32_t>& ids) const
+    {
+        ids.clear();
+        for (const uint32_t place : used_)
+            ids.push_back(table_[place]);
     }
     // Not inlined, so that insert() is.
     [[gnu::noinline]] void grow()
     {
-        Vec<uint32_t> old;
-        old.swap(v_);
-        rehash(old.size() * 2);
-        for (uint32_t id : old)
-            if (id != none)
-                insert(id);
+        Vec<uint32_t> ids;
+        copy_to(ids);
+        table_.reset(table_.size() * 2);
+        used_.clear();
+        for (const uint32_t id : ids)
+            insert(id);
     }
 
-    Vec<uint32_t> v_, used_;   // used_: the occupied positions in v_
-    size_t mask_ = 0;
+    IdTable table_;
+    Vec<uint32_t> used_;   // the occupied places
 };
 
 }   // namespace quiver

@@ -9,9 +9,9 @@
 // being used.
 #pragma once
 
-#include <algorithm>
 #include <span>
 
+#include "core/id_table.hpp"
 #include "core/memory.hpp"
 #include "graph/layout.hpp"
 
@@ -30,7 +30,7 @@ class SelectionCache {
 
     size_t bytes() const
     {
-        return table_.capacity() * sizeof(uint32_t) + slots_.capacity() * sizeof(Remembered) +
+        return table_.bytes() + slots_.capacity() * sizeof(Remembered) +
                links_.capacity() * sizeof(Link);
     }
 
@@ -38,10 +38,10 @@ class SelectionCache {
     // now.
     const Link* find(SlotId id, std::span<const SlotId> links) const
     {
-        const size_t i = position(id);
-        if (table_.empty() || table_[i] == none || slots_[table_[i]].checksum != checksum(links))
+        const uint32_t number = table_[place_of(id)];
+        if (number == IdTable::none || slots_[number].checksum != checksum(links))
             return nullptr;
-        return links_.data() + size_t{table_[i]} * degree_;
+        return links_.data() + size_t{number} * degree_;
     }
     // Remembers a slot, and returns its links for the caller to set. At `open_place` another link is
     // about to be written: close() tells its target. (If there is no such place, it is the degree.)
@@ -57,10 +57,10 @@ class SelectionCache {
     // The open place of slot `id` now has a link to `to`.
     void close(SlotId id, SlotId to)
     {
-        const size_t i = position(id);
-        if (table_.empty() || table_[i] == none)
+        const uint32_t number = table_[place_of(id)];
+        if (number == IdTable::none)
             return;
-        Remembered& slot = slots_[table_[i]];
+        Remembered& slot = slots_[number];
         if (slot.open_place < degree_)
             slot.checksum += term(slot.open_place, to);
         slot.open_place = degree_;
@@ -72,7 +72,6 @@ class SelectionCache {
         SlotId id;
         uint32_t open_place;
     };
-    static constexpr uint32_t none = UINT32_MAX;
 
     static uint64_t term(uint32_t place, SlotId id)
     {
@@ -87,31 +86,24 @@ class SelectionCache {
             sum += term(i, links[i]);
         return sum;
     }
-    // Where table_ has the slot, or has room for it.
-    size_t position(SlotId id) const
+    size_t place_of(SlotId id) const
     {
-        if (table_.empty())
-            return 0;
-        const size_t mask = table_.size() - 1;
-        size_t i = (id * 0x9e3779b1u >> 7) & mask;
-        while (table_[i] != none && slots_[table_[i]].id != id)
-            i = (i + 1) & mask;
-        return i;
+        return table_.place_of(id, [&](uint32_t number) { return slots_[number].id == id; });
     }
     Remembered& find_or_add(SlotId id)
     {
         if (slots_.size() >= most_) {
             slots_.clear();
             links_.clear();
-            table_.assign(table_.size(), none);
+            table_.reset(table_.size());
         }
         if (slots_.size() * 2 >= table_.size()) {
-            table_.assign(std::max<size_t>(table_.size() * 2, 64), none);
+            table_.reset(table_.size() * 2);
             for (uint32_t i = 0; i < slots_.size(); i++)
-                table_[position(slots_[i].id)] = i;
+                table_[place_of(slots_[i].id)] = i;
         }
-        uint32_t& number = table_[position(id)];
-        if (number == none) {
+        uint32_t& number = table_[place_of(id)];
+        if (number == IdTable::none) {
             number = static_cast<uint32_t>(slots_.size());
             slots_.push_back({0, id, degree_});
             links_.resize(slots_.size() * degree_);
@@ -121,7 +113,7 @@ class SelectionCache {
 
     uint32_t degree_;
     size_t most_;
-    Vec<uint32_t> table_;   // numbers in slots_, by hash; its size is a power of two
+    IdTable table_{64};   // of numbers in slots_
     Vec<Remembered> slots_;
     Vec<Link> links_;   // degree_ for each slot
 };
