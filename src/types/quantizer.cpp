@@ -10,6 +10,30 @@ namespace quiver {
 
 namespace {
 
+class Prepared;
+struct Training;
+
+// What differs between the kinds of quantizers.
+struct KindTraits {
+    int max_rotated_dims;
+    bool (*is_valid)(const Quantizer&);   // number of bits and subvectors
+    Size (*floats)(const Quantizer&);     // parameters
+    Size (*code_bytes)(const Quantizer&);
+    Size (*query_floats)(const Quantizer&);
+    void (*fill_query)(QuantizedQuery*, const Quantizer*, const float* q);
+    void (*encode)(Prepared&, const float* x, uint8* code);
+    void (*decode)(const Quantizer*, const uint8* code, float* x);
+    // Null if there is nothing to train.
+    Size (*rows_to_keep)(int bits);
+    void (*add_row)(Training&, const float* x);
+    void (*train)(const Training&, Quantizer*);
+};
+bool is_kind(QuantizerKind kind)
+{
+    return kind >= QuantizerKind::product && kind <= QuantizerKind::own_scalar;
+}
+const KindTraits& traits_of(QuantizerKind kind);
+
 // Fills the tables of the squared distances, inner products and squared norms for all codes of each
 // subvector.
 void fill_product(QuantizedQuery* query, const Quantizer* by, const float* q)
@@ -49,14 +73,20 @@ void fill_scalar(QuantizedQuery* query, const Quantizer* by, const float* q)
     std::memcpy(parts + 3 * each, shorts.code(), each * sizeof(int16_t));
 }
 
+void fill_own_scalar(QuantizedQuery* query, const Quantizer* by, const float* q)
+{
+    std::memcpy(query->parts, q, by->dims * sizeof(float));
+}
+
 }   // namespace
+
+Size Quantizer::floats() const { return traits_of(kind).floats(*this); }
+Size Quantizer::code_bytes() const { return traits_of(kind).code_bytes(*this); }
 
 QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
 {
-    const bool product = by->kind == QuantizerKind::product;
-    const Size each = product ? by->shape().table_floats() : Size{by->dims};
-    const Size count = (product ? 3 : by->kind == QuantizerKind::scalar ? 4 : 1) * each;
-    const Size bytes = offsetof(QuantizedQuery, parts) + count * sizeof(float);
+    const KindTraits& traits = traits_of(by->kind);
+    const Size bytes = offsetof(QuantizedQuery, parts) + traits.query_floats(*by) * sizeof(float);
     auto* query = static_cast<QuantizedQuery*>(palloc0(bytes));
     SET_VARSIZE(query, bytes);
     query->fingerprint = by->fingerprint;
@@ -64,11 +94,7 @@ QuantizedQuery* QuantizedQuery::make(const Quantizer* by, const float* q)
     query->bits = by->bits;
     query->code_bytes = static_cast<uint32>(by->code_bytes());
     query->norm2 = static_cast<float>(simd::kernels().norm2_f32(q, by->dims));
-    switch (by->kind) {
-    case QuantizerKind::product: fill_product(query, by, q); break;
-    case QuantizerKind::scalar: fill_scalar(query, by, q); break;
-    case QuantizerKind::own_scalar: std::memcpy(query->parts, q, each * sizeof(float)); break;
-    }
+    traits.fill_query(query, by, q);
     return query;
 }
 
@@ -80,22 +106,27 @@ QuantizedPair pair_of(FunctionCallInfo fcinfo)
             reinterpret_cast<QuantizedQuery*>(PG_DETOAST_DATUM(PG_GETARG_DATUM(1)))};
 }
 
-void decode(const Quantizer* q, const uint8* code, float* x)
+void decode_product(const Quantizer* q, const uint8* code, float* x)
 {
-    if (q->kind == QuantizerKind::product) {
-        if (!q->rotated)
-            return codec::product_decode(q->shape(), q->parameters, code, x);
-        Vec<float> y(q->dims);
-        codec::product_decode(q->shape(), q->parameters, code, y.data());
-        codec::product_rotate_back(q->rotation(), q->dims, y.data(), x);
-    } else if (q->kind == QuantizerKind::own_scalar) {
-        const OwnScalar own = OwnScalar::read(code);
-        if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
-            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                            errmsg("offset or scale of quantized value is not finite")));
-        codec::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
-    } else
-        codec::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
+    if (!q->rotated)
+        return codec::product_decode(q->shape(), q->parameters, code, x);
+    Vec<float> y(q->dims);
+    codec::product_decode(q->shape(), q->parameters, code, y.data());
+    codec::product_rotate_back(q->rotation(), q->dims, y.data(), x);
+}
+
+void decode_scalar(const Quantizer* q, const uint8* code, float* x)
+{
+    codec::trained_scalar_decode(code, q->dims, q->offset(), q->scale(), x);
+}
+
+void decode_own_scalar(const Quantizer* q, const uint8* code, float* x)
+{
+    const OwnScalar own = OwnScalar::read(code);
+    if (!std::isfinite(own.offset) || !std::isfinite(own.offset + 255 * own.scale))
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("offset or scale of quantized value is not finite")));
+    codec::scalar_decode(own.params(), code + OwnScalar::bytes, q->dims, x);
 }
 
 // The quantizer in the first argument of a function, prepared once for all calls with the same
@@ -122,35 +153,7 @@ class Prepared {
     const Quantizer* operator->() const { return quantizer_; }
     const Quantizer* get() const { return quantizer_; }
 
-    void encode(const float* x, uint8* code)
-    {
-        switch (quantizer_->kind) {
-        case QuantizerKind::product: encode_product(x, code); break;
-        case QuantizerKind::scalar:
-            codec::trained_scalar_encode(x, quantizer_->dims, quantizer_->offset(),
-                                         quantizer_->scale(), code);
-            break;
-        case QuantizerKind::own_scalar: encode_own_scalar(x, code); break;
-        }
-    }
-
-  private:
-    Prepared(MemoryContext context, const varlena* given) : context_(context)
-    {
-        const Size bytes = VARSIZE_ANY(given);
-        key_ = static_cast<varlena*>(palloc(bytes));
-        std::memcpy(key_, given, bytes);
-        quantizer_ = reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PointerGetDatum(key_)));
-    }
-    void encode_own_scalar(const float* x, uint8* code) const
-    {
-        const codec::CodeParams p =
-            codec::scalar_encode(x, quantizer_->dims, code + OwnScalar::bytes);
-        if (!std::isfinite(p.norm2))
-            ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                            errmsg("norm of vector is out of range for quantizer")));
-        OwnScalar{p.offset, p.scale, p.norm2}.write(code);
-    }
+    void encode(const float* x, uint8* code) { traits_of(quantizer_->kind).encode(*this, x, code); }
     void encode_product(const float* x, uint8* code)
     {
         const MemoryContext old = MemoryContextSwitchTo(context_);   // its buffers outlive the call
@@ -166,6 +169,15 @@ class Prepared {
         encoder_->encode(x, 1, code);
         MemoryContextSwitchTo(old);
     }
+
+  private:
+    Prepared(MemoryContext context, const varlena* given) : context_(context)
+    {
+        const Size bytes = VARSIZE_ANY(given);
+        key_ = static_cast<varlena*>(palloc(bytes));
+        std::memcpy(key_, given, bytes);
+        quantizer_ = reinterpret_cast<Quantizer*>(PG_DETOAST_DATUM(PointerGetDatum(key_)));
+    }
     // Compares the stored bytes. If the value is in a TOAST table, these are the bytes of the TOAST
     // pointer.
     bool same(const varlena* given) const
@@ -180,6 +192,22 @@ class Prepared {
     codec::ProductEncoder* encoder_ = nullptr;
     float* rotated_ = nullptr;
 };
+
+void encode_product(Prepared& q, const float* x, uint8* code) { q.encode_product(x, code); }
+
+void encode_scalar(Prepared& q, const float* x, uint8* code)
+{
+    codec::trained_scalar_encode(x, q->dims, q->offset(), q->scale(), code);
+}
+
+void encode_own_scalar(Prepared& q, const float* x, uint8* code)
+{
+    const codec::CodeParams p = codec::scalar_encode(x, q->dims, code + OwnScalar::bytes);
+    if (!std::isfinite(p.norm2))
+        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                        errmsg("norm of vector is out of range for quantizer")));
+    OwnScalar{p.offset, p.scale, p.norm2}.write(code);
+}
 
 // ---- text format: the binary format in hexadecimal ----
 
@@ -217,12 +245,10 @@ const char* problem_of_shape(const Quantizer& q)
         return "This version of quiver does not support the format of the value.";
     if (q.dims < 1 || q.dims > max_dims || q.subvectors < 1 || q.subvectors > q.dims)
         return "The number of dimensions or subvectors is out of range.";
-    const bool product = q.kind == QuantizerKind::product;
-    if (q.rotated > (product && q.dims <= Quantizer::max_rotated_dims ? 1 : 0))
+    const KindTraits* traits = is_kind(q.kind) ? &traits_of(q.kind) : nullptr;
+    if (q.rotated > (traits && q.dims <= traits->max_rotated_dims ? 1 : 0))
         return "A quantizer of this kind or size cannot have a rotation.";
-    const bool scalar = q.kind == QuantizerKind::scalar || q.kind == QuantizerKind::own_scalar;
-    if (!(product && (q.bits == 4 || q.bits == 8)) &&
-        !(scalar && q.bits == 8 && q.subvectors == q.dims))
+    if (!traits || !traits->is_valid(q))
         return "The kind of quantizer or its number of bits is invalid.";
     return nullptr;
 }
@@ -326,9 +352,8 @@ struct Training {
 
     explicit Training(const TrainingOptions& o) : options(o)
     {
-        // More than 256 rows per centroid do not help. The rows must fit into maintenance_work_mem.
-        const Size enough =
-            o.kind == QuantizerKind::product ? std::max<Size>(Size{256} << o.bits, 16384) : 2;
+        // The rows must fit into maintenance_work_mem.
+        const Size enough = traits_of(o.kind).rows_to_keep(o.bits);
         const Size fits = Size{static_cast<uint32>(maintenance_work_mem)} * 1024 / row_bytes();
         most = std::min(enough, std::max<Size>(fits, Size{1} << o.bits));
     }
@@ -336,14 +361,8 @@ struct Training {
     void add(const float* x)
     {
         seen++;
-        if (options.kind == QuantizerKind::scalar)
-            add_to_range(x);
-        else
-            add_to_sample(x);
+        traits_of(options.kind).add_row(*this, x);
     }
-
-  private:
-    Size row_bytes() const { return static_cast<Size>(options.dims) * sizeof(float); }
 
     // Keeps two rows: the least and the greatest value of each dimension. At first, both are the
     // first row.
@@ -373,6 +392,9 @@ struct Training {
         std::memcpy(rows + at * options.dims, x, row_bytes());
         kept = std::max(kept, at + 1);
     }
+
+  private:
+    Size row_bytes() const { return static_cast<Size>(options.dims) * sizeof(float); }
     void make_room()
     {
         room = std::min(most, std::max<Size>(room * 2, 64));
@@ -450,6 +472,18 @@ void train_rotated(const Training& t, Quantizer* q)
     pfree(rows);
 }
 
+void train_product(const Training& t, Quantizer* q)
+{
+    if (q->rotated)
+        return train_rotated(t, q);
+    codec::product_train(q->shape(), t.rows, t.kept, 1, q->parameters, pg::poll);
+}
+
+void train_scalar(const Training& t, Quantizer* q)
+{
+    codec::trained_scalar_train(t.rows, t.kept, q->dims, q->parameters, q->parameters + q->dims);
+}
+
 Datum train_final(FunctionCallInfo fcinfo)
 {
     if (PG_ARGISNULL(0))
@@ -457,15 +491,62 @@ Datum train_final(FunctionCallInfo fcinfo)
     const auto* t = reinterpret_cast<Training*>(PG_GETARG_POINTER(0));
     const TrainingOptions& o = t->options;
     Quantizer* q = Quantizer::make(o.kind, o.dims, o.subvectors, o.bits, o.rotated);
-    if (o.rotated)
-        train_rotated(*t, q);
-    else if (o.kind == QuantizerKind::product)
-        codec::product_train(q->shape(), t->rows, t->kept, 1, q->parameters, pg::poll);
-    else
-        codec::trained_scalar_train(t->rows, t->kept, o.dims, q->parameters,
-                                    q->parameters + o.dims);
+    traits_of(o.kind).train(*t, q);
     q->fingerprint = q->compute_fingerprint();
     PG_RETURN_POINTER(q);
+}
+
+// ---- the kinds ----
+
+bool has_8_bits_per_dimension(const Quantizer& q) { return q.bits == 8 && q.subvectors == q.dims; }
+
+// Ordered by the numbers of QuantizerKind.
+constexpr KindTraits kinds[] = {
+    {.max_rotated_dims = Quantizer::max_rotated_dims,
+     .is_valid = [](const Quantizer& q) { return q.bits == 4 || q.bits == 8; },
+     .floats =
+         [](const Quantizer& q) {
+             return q.shape().codebook_floats() + (q.rotated ? Size{q.dims} * q.dims : 0);
+         },
+     .code_bytes = [](const Quantizer& q) -> Size { return q.shape().code_bytes(); },
+     .query_floats = [](const Quantizer& q) -> Size { return 3 * q.shape().table_floats(); },
+     .fill_query = fill_product,
+     .encode = encode_product,
+     .decode = decode_product,
+     // More than 256 rows per centroid do not help.
+     .rows_to_keep = [](int bits) { return std::max<Size>(Size{256} << bits, 16384); },
+     .add_row = [](Training& t, const float* x) { t.add_to_sample(x); },
+     .train = train_product},
+    {.max_rotated_dims = 0,
+     .is_valid = has_8_bits_per_dimension,
+     .floats = [](const Quantizer& q) { return Size{2} * q.dims; },
+     .code_bytes = [](const Quantizer& q) { return Size{q.dims}; },
+     .query_floats = [](const Quantizer& q) { return Size{4} * q.dims; },
+     .fill_query = fill_scalar,
+     .encode = encode_scalar,
+     .decode = decode_scalar,
+     .rows_to_keep = [](int) { return Size{2}; },   // the least and the greatest values
+     .add_row = [](Training& t, const float* x) { t.add_to_range(x); },
+     .train = train_scalar},
+    {.max_rotated_dims = 0,
+     .is_valid = has_8_bits_per_dimension,
+     .floats = [](const Quantizer&) { return Size{0}; },
+     .code_bytes = [](const Quantizer& q) { return Size{q.dims} + OwnScalar::bytes; },
+     .query_floats = [](const Quantizer& q) { return Size{q.dims}; },
+     .fill_query = fill_own_scalar,
+     .encode = encode_own_scalar,
+     .decode = decode_own_scalar,
+     .rows_to_keep = nullptr,
+     .add_row = nullptr,
+     .train = nullptr},
+};
+
+const KindTraits& traits_of(QuantizerKind kind)
+{
+    if (!is_kind(kind))
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("quantizer has unknown kind %d", static_cast<int>(kind))));
+    return kinds[static_cast<Size>(kind) - 1];
 }
 
 }   // namespace
@@ -544,7 +625,7 @@ QUIVER_FUNCTION(dequantize)
     const QuantizedCode code(PG_GETARG_DATUM(1));
     code.check(q->fingerprint, q->code_bytes());
     Vector* result = Vector::make(q->dims);
-    decode(q.get(), code.bytes, result->x);
+    traits_of(q->kind).decode(q.get(), code.bytes, result->x);
     PG_RETURN_POINTER(result);
 }
 
@@ -563,7 +644,7 @@ QUIVER_FUNCTION(quantized_query_from_code)
     const QuantizedCode code(PG_GETARG_DATUM(1));
     code.check(q->fingerprint, q->code_bytes());
     auto* x = static_cast<float*>(palloc(q->dims * sizeof(float)));
-    decode(q.get(), code.bytes, x);
+    traits_of(q->kind).decode(q.get(), code.bytes, x);
     PG_RETURN_POINTER(QuantizedQuery::make(q.get(), x));
 }
 

@@ -16,6 +16,7 @@
 
 namespace quiver {
 
+// The numbers are stored. quantizer.cpp has a table with a row for each, QuantizedPair the distances.
 enum class QuantizerKind : uint8 { product = 1, scalar = 2, own_scalar = 3 };
 
 // What a code of an own_scalar quantizer begins with. It is in network byte order, because codes
@@ -70,20 +71,8 @@ struct Quantizer {
     {
         return rotated ? parameters + shape().codebook_floats() : nullptr;
     }
-    // The number of parameters of a quantizer with this shape.
-    Size floats() const
-    {
-        return kind == QuantizerKind::product
-                   ? shape().codebook_floats() + (rotated ? Size{dims} * dims : 0)
-               : kind == QuantizerKind::scalar ? Size{2} * dims
-                                               : 0;
-    }
-    Size code_bytes() const
-    {
-        return kind == QuantizerKind::product  ? shape().code_bytes()
-               : kind == QuantizerKind::scalar ? Size{dims}
-                                               : Size{dims} + OwnScalar::bytes;
-    }
+    Size floats() const;   // parameters of a quantizer with this shape
+    Size code_bytes() const;
 
     static Quantizer* make(QuantizerKind kind, int dims, int subvectors, int bits,
                            bool rotated = false)
