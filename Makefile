@@ -44,7 +44,7 @@ $(COMPILED_HEADERS): %.gch: %
 -include $(COMPILED_HEADERS:=.d)
 
 # Kernels are worth every optimization; each level adds its instruction set.
-# (g++ takes a sixth of its time to note where variables are, of which -O3 leaves few in kernels.)
+# (g++ takes long to note where variables are, of which -O3 leaves few in kernels.)
 src/simd/%.o: override CXXFLAGS += -O3 $(if $(findstring clang,$(CXX)),,-fno-var-tracking-assignments)
 ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
