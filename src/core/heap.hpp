@@ -181,15 +181,15 @@ class IdSet {
   public:
     explicit IdSet(size_t expected = 256) : table_(expected * 2) {}
 
-    bool contains(uint32_t id) const { return table_[place_of(id)] == id; }
+    bool contains(uint32_t id) const { return place_of(id).is_taken; }
     // Returns false if the id is in the set already.
     [[gnu::always_inline]] bool insert(uint32_t id)
     {
-        const size_t place = place_of(id);
-        if (table_[place] != IdTable::none)
+        const IdTable::Place place = place_of(id);
+        if (place.is_taken)
             return false;
-        table_[place] = id;
-        used_.push_back(static_cast<uint32_t>(place));
+        table_[place.number] = id;
+        used_.push_back(static_cast<uint32_t>(place.number));
         if (used_.size() * 2 >= table_.size())
             grow();
         return true;
@@ -211,7 +211,7 @@ class IdSet {
     size_t bytes() const { return used_.size() * 4 * sizeof(uint32_t); }
 
   private:
-    [[gnu::always_inline]] size_t place_of(uint32_t id) const
+    [[gnu::always_inline]] IdTable::Place place_of(uint32_t id) const
     {
         return table_.place_of(id, [id](uint32_t entry) { return entry == id; });
     }

@@ -23,18 +23,23 @@ class IdTable {
         entries_.assign(size, none);
         mask_ = size - 1;
     }
-    size_t size() const { return entries_.size(); }
+    size_t size() const { return mask_ + 1; }
     size_t bytes() const { return entries_.capacity() * sizeof(uint32_t); }
 
+    struct Place {
+        size_t number;
+        bool is_taken;
+    };
     // The place of the entry for `id`: is_of_id(entry) tells whether an entry is. If there is none,
     // the empty place where it belongs. At least one place must be empty.
     template <class IsOfId>
-    [[gnu::always_inline]] size_t place_of(uint32_t id, IsOfId&& is_of_id) const
+    [[gnu::always_inline]] Place place_of(uint32_t id, IsOfId&& is_of_id) const
     {
         size_t i = (id * 0x9e3779b1u >> 7) & mask_;
-        while (entries_[i] != none && !is_of_id(entries_[i]))
-            i = (i + 1) & mask_;
-        return i;
+        for (; entries_[i] != none; i = (i + 1) & mask_)
+            if (is_of_id(entries_[i]))
+                return {i, true};
+        return {i, false};
     }
     uint32_t operator[](size_t place) const { return entries_[place]; }
     uint32_t& operator[](size_t place) { return entries_[place]; }

@@ -88,7 +88,7 @@ class SelectionCache {
     }
     size_t place_of(SlotId id) const
     {
-        return table_.place_of(id, [&](uint32_t number) { return slots_[number].id == id; });
+        return table_.place_of(id, [&](uint32_t number) { return slots_[number].id == id; }).number;
     }
     Remembered& find_or_add(SlotId id)
     {
