@@ -168,6 +168,41 @@ struct Codebooks {
                           size_t count, uint32_t limit, uint32_t* out, uint64_t* near);
 };
 
+// The numbers of one 8-bit code x' = offset + scale * code: besides these, the sum of the code and
+// |x'|^2.
+struct CodeTerms {
+    float offset, scale, code_sum, norm2;
+};
+
+// The same of many codes, the columns of a matrix product, one array for each number.
+struct ColumnTerms {
+    const float* offset;
+    const float* scale;
+    const float* sum;   // of the coordinates of x'
+    const float* norm2;
+};
+
+// Distances between all pairs of two sets of 8-bit codes, as matrix products. The columns are packed
+// in panels, and each panel is used for many rows. n, the length of the codes, is a multiple of 64
+// and at most 32768.
+struct Products {
+    uint32_t columns;   // of a panel: a multiple of 16
+    // Packs `count` <= columns codes into a panel, which has columns * n * `widening` bytes and is
+    // aligned to 64 bytes. The columns beyond the last code are 0.
+    uint32_t widening;
+    void (*pack)(const uint8_t* const* codes, size_t count, size_t n, void* panel);
+    // out[r * stride + c] = sum over i of rows[r][i] * (column c)[i], for the columns of all panels.
+    void (*multiply)(const uint8_t* const* rows, size_t row_count, size_t n, const void* panels,
+                     size_t panel_count, int32_t* out, size_t stride);
+    // Computes |x' - y'|^2 (not below 0) of a row x and `count` columns y from their products. They
+    // may be computed in place.
+    void (*l2sq)(const int32_t* products, const CodeTerms& row, const ColumnTerms& columns,
+                 size_t count, float* out);
+    // Finds the k <= 64 least of `count` numbers, least first, and of equal ones the first. Returns
+    // how many there are. Numbers that are not finite are left out.
+    size_t (*least)(const float* x, size_t count, size_t k, uint32_t* index, float* value);
+};
+
 struct Kernels {
     const char* name;
 
@@ -180,6 +215,7 @@ struct Kernels {
     Sparse sparse;
     Sketches sketches;
     Codebooks codebooks;
+    Products products;
 
     // The sum of squares, in double, so that the squares of large floats do not overflow.
     double (*norm2_f32)(const float* a, size_t n);

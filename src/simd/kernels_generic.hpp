@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
 #include <utility>
 
 #include "simd/kernels.hpp"
@@ -1124,6 +1125,158 @@ void score_nibbles(const uint8_t* tables, size_t groups, const uint8_t* codes, s
     near_scores<Arch>(out, count, limit, near);
 }
 
+// ---- matrix products of 8-bit codes ----
+
+// A panel holds, for each Step::codes codes of its columns, those of the first column, then those of
+// the second, and so on.
+template <class Arch>
+void pack_columns(const uint8_t* const* codes, size_t count, size_t n, void* panel)
+{
+    using T = Tile<Arch>;
+    constexpr size_t columns = T::registers * T::lanes;
+    auto* const to = static_cast<typename T::Element*>(panel);
+    for (size_t c = 0; c < columns; c++) {
+        typename T::Element* at = to + c * T::codes;
+        for (size_t i = 0; i < n; i += T::codes, at += columns * T::codes)
+            for (size_t j = 0; j < T::codes; j++)
+                at[j] = c < count ? T::column_element(codes[c][i + j]) : T::column_element(0);
+    }
+}
+
+// The products of up to Rows codes with a panel. Codes are taken 64 at a time.
+template <class Arch, size_t Rows>
+inline __attribute__((always_inline)) void
+multiply_rows(const uint8_t* const* rows, size_t n, const void* panel, int32_t* out, size_t stride)
+{
+    using T = Tile<Arch>;
+    using Element = typename T::Element;
+    constexpr size_t Columns = T::registers * T::lanes, Steps = 64 / T::codes;
+    typename T::Acc acc[Rows][T::registers] = {};
+    const auto* column = static_cast<const Element*>(panel);
+    for (size_t i = 0; i < n; i += 64) {
+        alignas(64) typename T::RowElement wide[Rows][64];
+#pragma GCC unroll 8
+        for (size_t r = 0; r < Rows; r++)
+            T::widen(rows[r] + i, wide[r]);
+        for (size_t s = 0; s < Steps; s++, column += Columns * T::codes) {
+            typename T::Reg y[T::registers];
+#pragma GCC unroll 4
+            for (size_t c = 0; c < T::registers; c++)
+                y[c] = T::load(column + c * T::lanes * T::codes);
+#pragma GCC unroll 8
+            for (size_t r = 0; r < Rows; r++) {
+                const auto x = T::broadcast(&wide[r][s * T::codes]);
+#pragma GCC unroll 4
+                for (size_t c = 0; c < T::registers; c++)
+                    T::add(acc[r][c], x, y[c]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < Rows; r++) {
+        const int32_t correction = T::correction(rows[r], n);
+#pragma GCC unroll 4
+        for (size_t c = 0; c < T::registers; c++)
+            T::store(acc[r][c], correction, out + r * stride + c * T::lanes);
+    }
+}
+
+template <class Arch>
+void multiply(const uint8_t* const* rows, size_t row_count, size_t n, const void* panels,
+              size_t panel_count, int32_t* out, size_t stride)
+{
+    using T = Tile<Arch>;
+    constexpr size_t columns = T::registers * T::lanes;
+    const size_t panel_bytes = columns * n * sizeof(typename T::Element);
+    // Each panel is used for all rows while it is in the cache.
+    for (size_t p = 0; p < panel_count; p++) {
+        const void* panel = static_cast<const char*>(panels) + p * panel_bytes;
+        int32_t* const to = out + p * columns;
+        size_t r = 0;
+        for (; r + T::rows <= row_count; r += T::rows)
+            multiply_rows<Arch, T::rows>(rows + r, n, panel, to + r * stride, stride);
+        for (; r < row_count; r++)
+            multiply_rows<Arch, 1>(rows + r, n, panel, to + r * stride, stride);
+    }
+}
+
+// With x' = ox + sx * code, <x', y'> = ox * (sum of y') + sx * (sum of code x) * oy + sx * sy * product.
+template <class Arch>
+void products_l2sq(const int32_t* products, const CodeTerms& row, const ColumnTerms& columns,
+                   size_t count, float* out)
+{
+    constexpr size_t W = width<Arch>;
+    using Ints = xsimd::batch<int32_t, Arch>;
+    const Floats<Arch> norm2(row.norm2), offset(row.offset), along(row.scale * row.code_sum),
+        scale(row.scale), two(2.0f), zero(0.0f);
+    size_t i = 0;
+    for (; i + W <= count; i += W) {
+        const auto product = xsimd::to_float(Ints::load_unaligned(products + i));
+        auto ip = offset * load(columns.sum + i, Arch{});
+        ip = xsimd::fma(along, load(columns.offset + i, Arch{}), ip);
+        ip = xsimd::fma(scale * load(columns.scale + i, Arch{}), product, ip);
+        const auto d = xsimd::fnma(two, ip, norm2 + load(columns.norm2 + i, Arch{}));
+        xsimd::select(d < zero, zero, d).store_unaligned(out + i);   // keeps NaN
+    }
+    for (; i < count; i++) {
+        const float ip = row.offset * columns.sum[i] +
+                         row.scale * row.code_sum * columns.offset[i] +
+                         row.scale * columns.scale[i] * static_cast<float>(products[i]);
+        const float d = row.norm2 + columns.norm2[i] - 2 * ip;
+        out[i] = d < 0 ? 0 : d;
+    }
+}
+
+// The k-th least of 64 (or 16 times the width) groups' minima bounds the k-th least of all, and few
+// numbers are below it.
+template <class Arch>
+size_t least_of(const float* x, size_t count, size_t k, uint32_t* index, float* value)
+{
+    constexpr size_t W = width<Arch>, Groups = 64, Registers = Groups / W;
+    float limit = std::numeric_limits<float>::max();
+    if (count >= 2 * Groups && k > 0) {
+        Floats<Arch> minima[Registers];
+        for (size_t j = 0; j < Registers; j++)
+            minima[j] = Floats<Arch>(limit);
+        for (size_t i = 0; i + Groups <= count; i += Groups)
+#pragma GCC unroll 16
+            for (size_t j = 0; j < Registers; j++) {
+                const auto v = load(x + i + j * W, Arch{});
+                minima[j] = xsimd::select(v < minima[j], v, minima[j]);
+            }
+        float lanes[Groups];
+        for (size_t j = 0; j < Registers; j++)
+            minima[j].store_unaligned(lanes + j * W);
+        std::nth_element(lanes, lanes + (k - 1), lanes + Groups);
+        limit = lanes[k - 1];
+    }
+    size_t have = 0;
+    const auto take = [&](size_t i) {
+        const float v = x[i];
+        if (!(v <= limit) || (have == k && !(v < value[k - 1])))
+            return;
+        size_t at = have < k ? have++ : k - 1;
+        for (; at > 0 && value[at - 1] > v; at--) {
+            value[at] = value[at - 1];
+            index[at] = index[at - 1];
+        }
+        value[at] = v;
+        index[at] = static_cast<uint32_t>(i);
+        if (have == k)
+            limit = value[k - 1];
+    };
+    if (k == 0)
+        return 0;
+    size_t i = 0;
+    for (; i + W <= count; i += W)
+        for (uint64_t near = mask_of(load(x + i, Arch{}) <= Floats<Arch>(limit)) & low_bits(W);
+             near != 0; near &= near - 1)
+            take(i + static_cast<size_t>(std::countr_zero(near)));
+    for (; i < count; i++)
+        take(i);
+    return have;
+}
+
 template <class Arch>
 consteval Kernels make(const char* name)
 {
@@ -1144,6 +1297,12 @@ consteval Kernels make(const char* name)
     k.sketches = {score<Arch>, estimate<Arch>, differ<Arch>, encode<Arch>, quantize<Arch>};
     k.codebooks = {nearest<Arch>, centroids_l2sq<Arch>, centroids_ip<Arch>, score_product<Arch>,
                    score_nibbles<Arch>};
+    k.products = {Tile<Arch>::registers * Tile<Arch>::lanes,
+                  sizeof(typename Tile<Arch>::Element),
+                  pack_columns<Arch>,
+                  multiply<Arch>,
+                  products_l2sq<Arch>,
+                  least_of<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
     k.l2sq_scaled = l2sq_scaled<Arch>;
     k.decode_u8 = decode_u8<Arch>;

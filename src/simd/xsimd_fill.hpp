@@ -815,6 +815,165 @@ struct Shorts<Neon> {
 };
 #endif
 
+// ---- Tile<Arch>: a tile of a matrix product of bytes ----
+//
+// Each lane of a register has `codes` consecutive codes of one column. add() adds their products with
+// the same codes of a row, which are in all lanes. A tile has `rows` rows and `registers` registers
+// of columns.
+
+template <class Arch>
+struct Tile {
+    static constexpr size_t rows = 1, registers = 16, lanes = 1, codes = 1;
+    using Element = uint8_t;      // of a packed column
+    using RowElement = uint8_t;   // of a row
+    using Reg = int32_t;
+    using Acc = int32_t;
+    static Element column_element(uint8_t code) { return code; }
+    static void widen(const uint8_t* row, RowElement to[64]) { std::memcpy(to, row, 64); }
+    static Reg load(const Element* p) { return *p; }
+    static Reg broadcast(const RowElement* p) { return *p; }
+    static void add(Acc& acc, Reg x, Reg y) { acc += x * y; }
+    // What must be added to each sum of a row.
+    static int32_t correction(const uint8_t*, size_t) { return 0; }
+    static void store(Acc acc, int32_t, int32_t* to) { *to = acc; }
+};
+
+#if defined(__SSE2__)
+template <>
+struct Tile<xsimd::sse2> {
+    static constexpr size_t rows = 4, registers = 4, lanes = 4, codes = 2;
+    using Element = int16_t;
+    using RowElement = int16_t;
+    using Reg = __m128i;
+    using Acc = __m128i;
+    static Element column_element(uint8_t code) { return code; }
+    static void widen(const uint8_t* row, RowElement to[64])
+    {
+        for (size_t i = 0; i < 64; i += 16) {
+            const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + i)),
+                          zero = _mm_setzero_si128();
+            _mm_store_si128(reinterpret_cast<__m128i*>(to + i), _mm_unpacklo_epi8(x, zero));
+            _mm_store_si128(reinterpret_cast<__m128i*>(to + i + 8), _mm_unpackhi_epi8(x, zero));
+        }
+    }
+    static Reg load(const Element* p)
+    {
+        return _mm_load_si128(reinterpret_cast<const __m128i*>(p));
+    }
+    static Reg broadcast(const RowElement* p)
+    {
+        int32_t pair;
+        std::memcpy(&pair, p, sizeof pair);
+        return _mm_set1_epi32(pair);
+    }
+    static void add(Acc& acc, Reg x, Reg y) { acc = _mm_add_epi32(acc, _mm_madd_epi16(x, y)); }
+    static int32_t correction(const uint8_t*, size_t) { return 0; }
+    static void store(Acc acc, int32_t, int32_t* to)
+    {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), acc);
+    }
+};
+#endif
+
+#if defined(__AVX2__)
+template <>
+struct Tile<Avx2> {
+    static constexpr size_t rows = 4, registers = 2, lanes = 8, codes = 2;
+    using Element = int16_t;
+    using RowElement = int16_t;
+    using Reg = __m256i;
+    using Acc = __m256i;
+    static Element column_element(uint8_t code) { return code; }
+    static void widen(const uint8_t* row, RowElement to[64])
+    {
+        for (size_t i = 0; i < 64; i += 16)
+            _mm256_store_si256(
+                reinterpret_cast<__m256i*>(to + i),
+                _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + i))));
+    }
+    static Reg load(const Element* p)
+    {
+        return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static Reg broadcast(const RowElement* p)
+    {
+        int32_t pair;
+        std::memcpy(&pair, p, sizeof pair);
+        return _mm256_set1_epi32(pair);
+    }
+    static void add(Acc& acc, Reg x, Reg y)
+    {
+        acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x, y));
+    }
+    static int32_t correction(const uint8_t*, size_t) { return 0; }
+    static void store(Acc acc, int32_t, int32_t* to)
+    {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), acc);
+    }
+};
+#endif
+
+#if defined(__AVX512BW__)
+// The instruction multiplies unsigned with signed bytes. So 128 is subtracted from the codes of
+// columns, and 128 times the sum of the row is added in the end.
+template <>
+struct Tile<Avx512> {
+    static constexpr size_t rows = 8, registers = 3, lanes = 16, codes = 4;
+    using Element = int8_t;
+    using RowElement = uint8_t;
+    using Reg = __m512i;
+    using Acc = __m512i;
+    static Element column_element(uint8_t code) { return static_cast<int8_t>(code - 128); }
+    static void widen(const uint8_t* row, RowElement to[64])
+    {
+        _mm512_store_si512(to, _mm512_loadu_si512(row));
+    }
+    static Reg load(const Element* p) { return _mm512_load_si512(p); }
+    static Reg broadcast(const RowElement* p)
+    {
+        int32_t four;
+        std::memcpy(&four, p, sizeof four);
+        return _mm512_set1_epi32(four);
+    }
+    static void add(Acc& acc, Reg x, Reg y) { acc = _mm512_dpbusd_epi32(acc, x, y); }
+    static int32_t correction(const uint8_t* row, size_t n)
+    {
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t i = 0; i < n; i += 64)
+            sum = _mm512_add_epi64(
+                sum, _mm512_sad_epu8(_mm512_loadu_si512(row + i), _mm512_setzero_si512()));
+        return static_cast<int32_t>(128 * _mm512_reduce_add_epi64(sum));
+    }
+    static void store(Acc acc, int32_t correction, int32_t* to)
+    {
+        _mm512_storeu_si512(to, _mm512_add_epi32(acc, _mm512_set1_epi32(correction)));
+    }
+};
+#endif
+
+#if defined(__aarch64__)
+template <>
+struct Tile<Neon> {
+    static constexpr size_t rows = 4, registers = 4, lanes = 4, codes = 2;
+    using Element = uint8_t;
+    using RowElement = uint8_t;
+    using Reg = uint8x8_t;
+    using Acc = uint32x4_t;
+    static Element column_element(uint8_t code) { return code; }
+    static void widen(const uint8_t* row, RowElement to[64]) { std::memcpy(to, row, 64); }
+    static Reg load(const Element* p) { return vld1_u8(p); }
+    static Reg broadcast(const RowElement* p)
+    {
+        uint16_t pair;
+        std::memcpy(&pair, p, sizeof pair);
+        return vreinterpret_u8_u16(vdup_n_u16(pair));
+    }
+    static void add(Acc& acc, Reg x, Reg y) { acc = vpadalq_u16(acc, vmull_u8(x, y)); }
+    static int32_t correction(const uint8_t*, size_t) { return 0; }
+    static void store(Acc acc, int32_t, int32_t* to) { vst1q_s32(to, vreinterpretq_s32_u32(acc)); }
+};
+#endif
+
 // ---- comparison masks: bit j is lane j ----
 
 constexpr uint64_t low_bits(size_t n) { return (uint64_t{1} << n) - 1; }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -495,6 +496,154 @@ TEST_P(Kernels, ScaleAndRound)
             sum += rounded[i];
         }
         ASSERT_EQ(got, sum);
+    }
+}
+
+// Columns as the kernels want them.
+struct Panels {
+    Panels(const simd::Products& products, const std::vector<const uint8_t*>& codes, size_t n)
+        : count((codes.size() + products.columns - 1) / products.columns),
+          panel(products.columns * n * products.widening), bytes(count * panel + 64)
+    {
+        for (size_t p = 0; p < count; p++) {
+            const size_t first = p * products.columns;
+            products.pack(codes.data() + first,
+                          std::min<size_t>(products.columns, codes.size() - first), n,
+                          data() + p * panel);
+        }
+    }
+    uint8_t* data()
+    {
+        return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
+    }
+    size_t count, panel;
+    std::vector<uint8_t> bytes;
+};
+
+TEST_P(Kernels, ProductsOfBytes)
+{
+    std::mt19937 rng(37);
+    for (const size_t n : {64, 128, 192, 384, 1536, 16000 / 64 * 64, 32768})
+        for (const bool largest : {false, true})
+            for (const size_t rows : {1, 2, 3, 4, 7, 8, 9, 17})
+                for (const size_t columns : {1, 15, 16, 47, 48, 49, 100}) {
+                    if (n > 400 && rows + columns != 9 + 49)
+                        continue;
+                    std::vector<std::unique_ptr<GuardedBuffer<uint8_t>>> codes;
+                    std::vector<const uint8_t*> row, column;
+                    for (size_t i = 0; i < rows + columns; i++) {
+                        codes.push_back(std::make_unique<GuardedBuffer<uint8_t>>(n));
+                        fill(*codes.back(), rng);
+                        // With larger numbers, or more, the sums would not fit into 32 bits.
+                        if (largest)
+                            std::fill_n(codes.back()->data(), n, uint8_t{255});
+                        (i < rows ? row : column).push_back(codes.back()->data());
+                    }
+                    Panels panels(k.products, column, n);
+                    const size_t padded = panels.count * k.products.columns, stride = padded + 5;
+                    GuardedBuffer<int32_t> out((rows - 1) * stride + padded);
+                    k.products.multiply(row.data(), rows, n, panels.data(), panels.count,
+                                        out.data(), stride);
+                    for (size_t r = 0; r < rows; r++)
+                        for (size_t c = 0; c < padded; c++) {
+                            int64_t want = 0;
+                            for (size_t i = 0; i < n && c < columns; i++)
+                                want += row[r][i] * column[c][i];
+                            ASSERT_EQ(out[r * stride + c], want)
+                                << "n=" << n << " row " << r << " column " << c;
+                        }
+                }
+}
+
+TEST_P(Kernels, DistancesFromProducts)
+{
+    std::mt19937 rng(41);
+    const size_t n = 128;
+    for (const size_t columns : {1, 7, 8, 16, 17, 33, 48}) {
+        GuardedBuffer<float> offset(columns), scale(columns), sum(columns), norm2(columns);
+        GuardedBuffer<int32_t> product(columns);
+        std::vector<std::vector<uint8_t>> code(columns + 1, std::vector<uint8_t>(n));
+        std::vector<float> offsets, scales;
+        for (auto& c : code) {
+            for (uint8_t& x : c)
+                x = static_cast<uint8_t>(rng());
+            offsets.push_back(std::normal_distribution<float>()(rng));
+            scales.push_back(std::uniform_real_distribution<float>(0.001f, 0.1f)(rng));
+        }
+        if (columns > 1) {   // equal to the row: the distance is 0, not less
+            code[0] = code[columns];
+            offsets[0] = offsets[columns];
+            scales[0] = scales[columns];
+        }
+        const auto coordinate = [&](size_t c, size_t i) {
+            return static_cast<double>(offsets[c]) + static_cast<double>(scales[c]) * code[c][i];
+        };
+        const auto norm = [&](size_t c) {
+            double total = 0;
+            for (size_t i = 0; i < n; i++)
+                total += coordinate(c, i) * coordinate(c, i);
+            return static_cast<float>(total);
+        };
+        CodeTerms row{offsets[columns], scales[columns], 0, norm(columns)};
+        for (const uint8_t x : code[columns])
+            row.code_sum += x;
+        for (size_t c = 0; c < columns; c++) {
+            double total = 0;
+            product[c] = 0;
+            for (size_t i = 0; i < n; i++) {
+                total += coordinate(c, i);
+                product[c] += code[c][i] * code[columns][i];
+            }
+            offset[c] = offsets[c];
+            scale[c] = scales[c];
+            sum[c] = static_cast<float>(total);
+            norm2[c] = norm(c);
+        }
+        GuardedBuffer<float> out(columns);
+        const ColumnTerms terms{offset.data(), scale.data(), sum.data(), norm2.data()};
+        k.products.l2sq(product.data(), row, terms, columns, out.data());
+        for (size_t c = 0; c < columns; c++) {
+            Reference want;
+            for (size_t i = 0; i < n; i++)
+                want.add(std::pow(coordinate(columns, i) - coordinate(c, i), 2));
+            want.magnitude = 4 * (row.norm2 + norm2[c]);
+            expect_close(out[c], want, "l2sq", columns);
+            ASSERT_GE(out[c], 0);
+        }
+        norm2[columns - 1] = INFINITY;
+        k.products.l2sq(product.data(), row, terms, columns, out.data());
+        ASSERT_EQ(out[columns - 1], INFINITY);
+        norm2[columns - 1] = NAN;
+        k.products.l2sq(product.data(), row, terms, columns, out.data());
+        ASSERT_TRUE(std::isnan(out[columns - 1]));
+    }
+}
+
+TEST_P(Kernels, Least)
+{
+    std::mt19937 rng(43);
+    for (size_t round = 0; round < 600; round++) {
+        const size_t count = rng() % 400, most = rng() % 65;
+        GuardedBuffer<float> x(count);
+        const bool ties = round % 3 == 0, odd = round % 5 == 0;
+        for (size_t i = 0; i < count; i++) {
+            x[i] = ties ? static_cast<float>(rng() % 8) : std::normal_distribution<float>()(rng);
+            if (odd && rng() % 3 == 0)
+                x[i] = rng() % 2 ? NAN : INFINITY;
+        }
+        std::vector<std::pair<float, uint32_t>> want;
+        for (uint32_t i = 0; i < count; i++)
+            if (std::isfinite(x[i]))
+                want.push_back({x[i], i});
+        std::sort(want.begin(), want.end());
+        want.resize(std::min(want.size(), most));
+        std::vector<uint32_t> index(most + 1);
+        std::vector<float> value(most + 1);
+        ASSERT_EQ(k.products.least(x.data(), count, most, index.data(), value.data()), want.size());
+        for (size_t i = 0; i < want.size(); i++) {
+            ASSERT_EQ(value[i], want[i].first) << "count " << count << ", " << most << " of them";
+            ASSERT_EQ(index[i], want[i].second);
+        }
     }
 }
 
