@@ -47,15 +47,18 @@ inline CodeParams scalar_encode(const float* x, size_t n, uint8_t* code)
     return p;
 }
 
-// <x', y'> of two codes
-inline float scalar_ip(const CodeParams& x, const uint8_t* cx, const CodeParams& y,
-                       const uint8_t* cy, size_t n)
+// <x', y'> of two codes of length n, from the inner product of their bytes
+inline float scalar_ip(const CodeParams& x, const CodeParams& y, size_t n, double product)
 {
-    const double uu = simd::kernels().u8.ip(cx, cy, n);
     return static_cast<float>(static_cast<double>(x.offset) * y.offset * static_cast<double>(n) +
                               static_cast<double>(x.offset) * y.scale * y.code_sum +
                               static_cast<double>(y.offset) * x.scale * x.code_sum +
-                              static_cast<double>(x.scale) * y.scale * uu);
+                              static_cast<double>(x.scale) * y.scale * product);
+}
+inline float scalar_ip(const CodeParams& x, const uint8_t* cx, const CodeParams& y,
+                       const uint8_t* cy, size_t n)
+{
+    return scalar_ip(x, y, n, simd::kernels().u8.ip(cx, cy, n));
 }
 
 // A query in 16 bits per coordinate, q' = step * code. Its inner products with 8-bit codes are sums

@@ -67,12 +67,27 @@ class Inserter {
             search_.set_query(x);
             find(store_.entry(), level, false, ef_);
         }
-        for (int l = 1; l <= level; l++) {
-            plan_backlinks(l);
-            write_slot(l, tid);
-            write_backlinks(l, true);
-        }
-        raise_entry(store_, own_.slots.back(), level);
+        add_upper_slots(level);
+        look_after_orphans();
+    }
+
+    // ---- for nodes that have no links yet, or none on upper layers (leaf_build.hpp) ----
+
+    // Links live node `id` of layer 0, which has no links and no row in common with another node.
+    void insert_loaded(SlotId id)
+    {
+        if (!load(id))
+            return;
+        insert_on_layer_0({}, 0);
+        look_after_orphans();
+    }
+    // Adds the upper slots of a node that is linked on layer 0.
+    void raise(SlotId id, int level)
+    {
+        if (!load(id))
+            return;
+        find(store_.entry(), level, false, ef_);
+        add_upper_slots(level);
         look_after_orphans();
     }
 
@@ -273,6 +288,17 @@ class Inserter {
         return any;
     }
 
+    // Writes and links the node's slots of layers 1 to `level`.
+    void add_upper_slots(int level)
+    {
+        for (int l = 1; l <= level; l++) {
+            plan_backlinks(l);
+            write_slot(l, {});
+            write_backlinks(l, true);
+        }
+        if (level > 0)
+            raise_entry(store_, own_.slots.back(), level);
+    }
     // Writes the node's slot of layer l.
     void write_slot(int l, Tid tid)
     {

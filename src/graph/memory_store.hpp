@@ -10,8 +10,10 @@ namespace quiver::graph {
 
 class MemoryStore {
   public:
-    explicit MemoryStore(const Encoding& encoding, uint32_t slots_per_page = 8)
-        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page)
+    // poll() is called when nothing is being changed, and may not return.
+    explicit MemoryStore(
+        const Encoding& encoding, uint32_t slots_per_page = 8, void (*poll)() = [] {})
+        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page), poll_(poll)
     {
     }
     ~MemoryStore()
@@ -62,6 +64,28 @@ class MemoryStore {
         f(slot(id));
         return id;
     }
+    // Puts the slots into a new order: slot i is then the old slot order[i]. Ids in slots are not
+    // changed. `order` is used up.
+    void reorder(Vec<SlotId>& order)
+    {
+        Vec<char> first(l_.slot_bytes);
+        const auto copy = [&](SlotId to, const char* from) {
+            std::memcpy(slot(to).data(), from, l_.slot_bytes);
+        };
+        for (SlotId i = 0; i < size_; i++) {
+            poll();
+            if (order[i] == i)
+                continue;
+            std::memcpy(first.data(), slot(i).data(), l_.slot_bytes);
+            SlotId to = i;
+            for (SlotId from = order[i]; from != i; from = std::exchange(order[from], from)) {
+                copy(to, slot(from).data());
+                to = from;
+            }
+            copy(to, first.data());
+            order[i] = i;
+        }
+    }
     // There is only one transaction.
     uint64_t stamp() const { return 0; }
     uint64_t insert_horizon() const { return 0; }
@@ -82,7 +106,7 @@ class MemoryStore {
             quiver::prefetch(slot(id).data(), l_.slot_bytes);
     }
     void release() {}
-    void poll() {}
+    void poll() { poll_(); }
     // Nobody writes while a search runs.
     uint64_t now() const { return 0; }
     template <class F>
@@ -140,6 +164,7 @@ class MemoryStore {
     const Encoding& encoding_;
     const Layout& l_;
     uint32_t per_page_;
+    void (*poll_)();
     Vec<char*> chunks_;
     SlotId size_ = 0;
     Entry entry_;

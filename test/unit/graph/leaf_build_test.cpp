@@ -1,0 +1,535 @@
+// Builds from leaves: each part, and graphs of all kinds of data compared with those of inserts.
+#include "graph/leaf_build.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include "codec/rotation.hpp"
+#include "graph/check.hpp"
+#include "graph/choose_encoding.hpp"
+#include "graph/reachability.hpp"
+#include "graph/scan.hpp"
+
+using namespace quiver;
+using namespace quiver::graph;
+using codec::Form, codec::Metric;
+
+namespace {
+
+using Rows2 = std::vector<std::vector<float>>;
+
+Tid tid_of(size_t i) { return {static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1}; }
+size_t row_of(Tid t) { return static_cast<size_t>(t.block_high) << 16 | t.block_low; }
+
+struct Options {
+    Metric metric = Metric::l2;
+    uint32_t m = 16;
+    int bits = 8;
+    uint32_t ef_construction = 64;
+    int fold = choose_fold;
+};
+
+// A graph of some rows.
+struct Graph {
+    Options options;
+    Encoding encoding;
+    codec::Rotation rotation;
+    MemoryStore store;
+    Inserter<MemoryStore> inserter;
+    Vec<float> rotated;
+    size_t bytes_besides_slots = 0;
+
+    Graph(uint32_t dims, const Options& o)
+        : options(o),
+          encoding(choose_encoding(Form::dense, o.metric, dims, {o.m, o.fold, o.bits}, 8160)),
+          rotation(dims, 1), store(encoding), inserter(store, o.m, o.ef_construction)
+    {
+        rotated.resize(encoding.codec().traits.padded);
+    }
+    std::vector<float> prepare(const std::vector<float>& x) const
+    {
+        std::vector<float> to = x;
+        if (const auto change = codec::traits_of(options.metric).prepare)
+            change(x.data(), x.size(), to.data());
+        return to;
+    }
+    Value value(const std::vector<float>& x)
+    {
+        rotation.apply(prepare(x).data(), rotated.data());
+        return {.dense = rotated.data()};
+    }
+    double distance(const std::vector<float>& x, const std::vector<float>& y) const
+    {
+        double l2 = 0, ip = 0;
+        for (size_t i = 0; i < x.size(); i++) {
+            l2 += std::pow(static_cast<double>(x[i]) - y[i], 2);
+            ip += static_cast<double>(x[i]) * y[i];
+        }
+        return options.metric == Metric::ip ? -ip : l2;
+    }
+    void build(const Rows2& rows, bool from_leaves)
+    {
+        LevelDraw levels(3);
+        LeafBuild leaves(store, {options.m, options.ef_construction, 1, [] {}});
+        for (size_t i = 0; i < rows.size(); i++) {
+            const int level = levels.draw(encoding.layout().level_base(), max_level);
+            if (from_leaves)
+                leaves.add(value(rows[i]), tid_of(i), level);
+            else
+                inserter.insert(value(rows[i]), tid_of(i), level);
+        }
+        bytes_besides_slots = leaves.bytes();
+        if (from_leaves)
+            leaves.finish(inserter);
+        ensure_all(store, inserter);
+    }
+    // Every row is there once, and the verifier finds nothing.
+    void check(size_t rows)
+    {
+        std::vector<int> seen(rows);
+        Checker<MemoryStore> checker(store, store.size());
+        checker.run([&](SlotId id, const char* what) { ADD_FAILURE() << id << ": " << what; },
+                    [&](SlotId, Tid t) { seen.at(row_of(t))++; });
+        EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<ptrdiff_t>(rows));
+    }
+    // The share of the 10 nearest rows that searches find.
+    double recall(const Rows2& rows, const Rows2& queries, size_t ef)
+    {
+        Scan<MemoryStore> scan(store);
+        size_t good = 0, all = 0;
+        for (const std::vector<float>& q : queries) {
+            std::vector<double> distances;
+            for (const std::vector<float>& x : rows)
+                distances.push_back(distance(prepare(q), prepare(x)));
+            std::vector<double> sorted = distances;
+            const size_t k = std::min<size_t>(10, rows.size());
+            std::nth_element(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(k) - 1,
+                             sorted.end());
+            const double worst = sorted[k - 1] + 1e-9 * std::fabs(sorted[k - 1]);
+            scan.start(value(q), {ef, Iterate::off, SIZE_MAX, SIZE_MAX});
+            std::vector<double> found;
+            BoundedRow row;
+            while (found.size() < ef && scan.next_by_bound(&row))
+                found.push_back(distances[row_of(row.tid)]);
+            std::sort(found.begin(), found.end());
+            for (size_t i = 0; i < k; i++)
+                good += i < found.size() && found[i] <= worst;
+            all += k;
+        }
+        return static_cast<double>(good) / static_cast<double>(all);
+    }
+};
+
+Rows2 normal(size_t count, size_t dims, unsigned seed, float scale = 1)
+{
+    std::mt19937 rng(seed);
+    std::normal_distribution<float> n;
+    Rows2 rows(count, std::vector<float>(dims));
+    for (auto& r : rows)
+        for (float& x : r)
+            x = scale * n(rng);
+    return rows;
+}
+// Rows around some of the centres, and how far from them.
+Rows2 around(const Rows2& centres, size_t count, float scale, unsigned seed)
+{
+    std::mt19937 rng(seed);
+    Rows2 rows = normal(count, centres[0].size(), seed + 1, scale);
+    for (auto& r : rows) {
+        // Some clusters are larger than others.
+        const double u = std::uniform_real_distribution<>()(rng);
+        const auto& c = centres[static_cast<size_t>(u * u * static_cast<double>(centres.size()))];
+        for (size_t i = 0; i < r.size(); i++)
+            r[i] += c[i];
+    }
+    return rows;
+}
+
+// ---- parts ----
+
+TEST(Carve, LeavesCoverAllNodes)
+{
+    for (const size_t count : {1, 2, 63, 64, 65, 1000, 5000}) {
+        Graph g(16, {});
+        LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+        const Rows2 rows = normal(count, 16, 5);
+        for (size_t i = 0; i < count; i++)
+            leaves.add(g.value(rows[i]), tid_of(i), 0);
+        ASSERT_EQ(g.store.size(), count);
+        for (const uint32_t fan : {1, 3}) {
+            Vec<SlotId> ids;
+            for (SlotId id = 0; id < count; id++)
+                ids.push_back(id);
+            std::vector<size_t> in(count);
+            Carver carver(g.store, 9, [] {});
+            carver.carve(
+                ids, {.leaf = 64, .leaders = 20, .fan = fan}, [&](std::span<const SlotId> leaf) {
+                    EXPECT_LE(leaf.size(), 64u);
+                    EXPECT_GE(leaf.size(), 1u);
+                    EXPECT_EQ(std::set<SlotId>(leaf.begin(), leaf.end()).size(), leaf.size());
+                    for (const SlotId id : leaf)
+                        in[id]++;
+                });
+            EXPECT_EQ(std::count(in.begin(), in.end(), 0), 0);
+            const double mean = std::accumulate(in.begin(), in.end(), 0.0) / double(count);
+            EXPECT_LE(mean, fan);
+            if (count > 64) {
+                EXPECT_GT(mean, 0.8 * fan);
+            }
+        }
+    }
+}
+
+TEST(Carve, NearNodesAreTogether)
+{
+    // Ten far clusters of 50: hardly any leaf should mix nodes of two of them.
+    Graph g(16, {});
+    LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+    const Rows2 centres = normal(10, 16, 3, 100);
+    for (size_t i = 0; i < 500; i++) {
+        std::vector<float> x = centres[i % 10];
+        x[i % 16] += 1;
+        x[(i / 10) % 16] += static_cast<float>(i) / 500;
+        leaves.add(g.value(x), tid_of(i), 0);
+    }
+    Vec<SlotId> ids;
+    for (SlotId id = 0; id < g.store.size(); id++)
+        ids.push_back(id);
+    size_t mixed = 0, all = 0;
+    Carver(g.store, 9, [] {
+    }).carve(ids, {.leaf = 64, .leaders = 50, .fan = 1}, [&](std::span<const SlotId> leaf) {
+        std::set<size_t> clusters;
+        for (const SlotId id : leaf)
+            clusters.insert(row_of(g.store.slot(id).tids()[0]) % 10);
+        mixed += clusters.size() - 1;
+        all++;
+    });
+    EXPECT_GE(all, 8u);
+    EXPECT_LE(mixed, all);
+}
+
+TEST(ReservoirsTest, KeepTheNearest)
+{
+    Graph g(16, {});
+    for (int i = 0; i < 3; i++)
+        g.store.create([](const MutableSlot&) {});
+    std::mt19937 rng(3);
+    for (const uint32_t capacity : {1u, 4u, 16u}) {
+        Reservoirs first(g.store, 0, capacity), second(g.store, capacity, 4);
+        first.clear(3);
+        second.clear(3);
+        std::map<SlotId, float> offered;
+        for (int i = 0; i < 400; i++) {
+            const SlotId id = rng() % 60;
+            const float distance =
+                offered.emplace(id, std::uniform_real_distribution<float>()(rng)).first->second;
+            first.offer(1, id, distance);
+            second.offer(1, id + 1000, distance + 1);   // overlaps nothing of the first
+        }
+        std::vector<std::pair<float, SlotId>> want;
+        for (const auto& [id, distance] : offered)
+            want.push_back({distance, id});
+        std::sort(want.begin(), want.end());
+        Vec<Candidate> got;
+        first.read(1, got);
+        ASSERT_EQ(got.size(), capacity);
+        for (size_t i = 0; i < got.size(); i++)
+            EXPECT_EQ(got[i].id(), want[i].second);
+        second.read(1, got);
+        ASSERT_EQ(got.size(), 4u);
+        for (size_t i = 0; i < got.size(); i++)
+            EXPECT_EQ(got[i].id(), want[i].second + 1000);
+        first.read(0, got);
+        EXPECT_TRUE(got.empty());
+        first.offer(0, 7, NAN);
+        first.offer(0, 8, INFINITY);
+        first.read(0, got);
+        EXPECT_TRUE(got.empty());
+    }
+}
+
+TEST(MemoryStoreTest, Reorder)
+{
+    Graph g(16, {});
+    std::mt19937 rng(3);
+    for (const SlotId count : {1u, 2u, 3u, 100u, 1500u}) {
+        while (g.store.size() < count)
+            g.store.create([](const MutableSlot&) {});
+        Vec<SlotId> order;
+        for (SlotId id = 0; id < count; id++) {
+            g.store.slot(id).header().length = id + 7;
+            order.push_back(id);
+        }
+        std::shuffle(order.begin(), order.end(), rng);
+        Vec<SlotId> used = order;
+        g.store.reorder(used);
+        for (SlotId id = 0; id < count; id++)
+            ASSERT_EQ(g.store.slot(id).header().length, order[id] + 7);
+    }
+}
+
+// ---- graphs ----
+
+struct Case {
+    const char* name;
+    Options options;
+    std::function<std::pair<Rows2, Rows2>()> make;   // rows and queries
+};
+
+class LeafBuilds : public testing::TestWithParam<Case> {};
+
+TEST_P(LeafBuilds, AsGoodAsInserts)
+{
+    const auto [rows, queries] = GetParam().make();
+    const auto dims = static_cast<uint32_t>(rows[0].size());
+    Graph leaves(dims, GetParam().options), inserts(dims, GetParam().options);
+    ASSERT_TRUE(LeafBuild::fits(leaves.encoding));
+    leaves.build(rows, true);
+    leaves.check(rows.size());
+    inserts.build(rows, false);
+    const double got = leaves.recall(rows, queries, 40), want = inserts.recall(rows, queries, 40);
+    RecordProperty("recall", std::to_string(got) + " and with inserts " + std::to_string(want));
+    EXPECT_GE(got, want - 0.005) << "inserts: " << want;
+    // Each row is found by itself.
+    size_t missed = 0;
+    Scan<MemoryStore> scan(leaves.store);
+    for (size_t i = 0; i < rows.size(); i += 7) {
+        scan.start(leaves.value(rows[i]), {40, Iterate::relaxed, SIZE_MAX, SIZE_MAX});
+        BoundedRow row;
+        bool found = false;
+        for (size_t n = 0; n < rows.size() && !found && scan.next_by_bound(&row); n++)
+            found = row_of(row.tid) == i;
+        missed += !found;
+    }
+    EXPECT_EQ(missed, 0u);
+}
+
+Rows2 of_equal_length(Rows2 rows)
+{
+    for (auto& r : rows) {
+        const double norm = std::sqrt(std::inner_product(r.begin(), r.end(), r.begin(), 0.0));
+        for (float& x : r)
+            x = static_cast<float>(7 * x / norm);
+    }
+    return rows;
+}
+
+std::pair<Rows2, Rows2> clusters(size_t centres, size_t rows, float apart, size_t dims)
+{
+    const Rows2 c = normal(centres, dims, 1, apart);
+    return {around(c, rows, 1, 2), around(c, 100, 1, 3)};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Data, LeafBuilds,
+    testing::Values(Case{"normal",
+                         {},
+                         [] {
+                             return std::pair{normal(6000, 32, 1), normal(100, 32, 2)};
+                         }},
+                    Case{"cosine",
+                         {.metric = Metric::cosine},
+                         [] {
+                             return std::pair{normal(4000, 24, 1), normal(100, 24, 2)};
+                         }},
+                    Case{"inner_product",
+                         {.metric = Metric::ip},
+                         [] {
+                             return std::pair{of_equal_length(normal(4000, 24, 1)),
+                                              of_equal_length(normal(100, 24, 2))};
+                         }},
+                    Case{"inner_product_of_all_lengths",
+                         {.metric = Metric::ip},
+                         [] {
+                             return std::pair{normal(2000, 24, 1), normal(100, 24, 2)};
+                         }},
+                    Case{"m_48",
+                         {.m = 48, .ef_construction = 200},
+                         [] {
+                             return std::pair{normal(3000, 64, 1), normal(50, 64, 2)};
+                         }},
+                    Case{"m_4",
+                         {.m = 4},
+                         [] {
+                             return std::pair{normal(3000, 8, 1), normal(100, 8, 2)};
+                         }},
+                    Case{"bits_16",
+                         {.bits = 16},
+                         [] {
+                             return std::pair{normal(3000, 32, 1), normal(100, 32, 2)};
+                         }},
+                    Case{"bits_12",
+                         {.bits = 12},
+                         [] {
+                             return std::pair{normal(3000, 32, 1), normal(100, 32, 2)};
+                         }},
+                    Case{"fold_4",
+                         {.fold = 4},
+                         [] {
+                             return std::pair{normal(2000, 300, 1), normal(50, 300, 2)};
+                         }},
+                    Case{"wide",
+                         {},
+                         [] {
+                             return std::pair{normal(1500, 1536, 1), normal(30, 1536, 2)};
+                         }},
+                    Case{"one_dimension",
+                         {},
+                         [] {
+                             return std::pair{normal(3000, 1, 1), normal(100, 1, 2)};
+                         }},
+                    Case{"far_clusters", {}, [] { return clusters(100, 8000, 100, 32); }},
+                    Case{"small_clusters", {}, [] { return clusters(800, 8000, 10, 48); }},
+                    Case{"half_equal",
+                         {},
+                         [] {
+                             Rows2 rows = normal(4000, 32, 1);
+                             for (size_t i = 0; i < rows.size(); i += 2)
+                                 rows[i] = rows[0];
+                             return std::pair{rows, normal(100, 32, 2)};
+                         }},
+                    Case{"curve",
+                         {},
+                         [] {
+                             Rows2 rows, queries;
+                             for (int i = 0; i < 5000; i++) {
+                                 Rows2& to = i % 50 == 7 ? queries : rows;
+                                 to.emplace_back();
+                                 for (int k = 1; k <= 16; k++)
+                                     to.back().push_back(
+                                         static_cast<float>(std::sin(0.002 * i * k) + 0.001 * i));
+                             }
+                             return std::pair{rows, queries};
+                         }},
+                    Case{"outliers",
+                         {},
+                         [] {
+                             Rows2 rows = normal(4000, 32, 1);
+                             for (size_t i = 0; i < rows.size(); i += 100)
+                                 for (float& x : rows[i])
+                                     x *= 1000;
+                             return std::pair{rows, normal(100, 32, 2)};
+                         }}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(LeafBuildTest, FewRows)
+{
+    for (const size_t count : {0, 1, 2, 3, 10, 100})
+        for (const uint32_t m : {2u, 16u, 100u}) {
+            Graph g(3, {.m = m});
+            const Rows2 rows = normal(count, 3, 1);
+            g.build(rows, true);
+            g.check(count);
+            if (count > 0) {
+                EXPECT_EQ(g.recall(rows, normal(20, 3, 2), 200), 1);
+            }
+        }
+}
+
+TEST(LeafBuildTest, AllRowsEqual)
+{
+    for (const uint32_t m : {2u, 16u}) {
+        Graph g(8, {.m = m});
+        const Rows2 rows(1000, std::vector<float>(8, 1.5f));
+        g.build(rows, true);
+        g.check(rows.size());
+        EXPECT_EQ(g.store.size(), 125u);   // nodes of 8 rows
+    }
+}
+
+TEST(LeafBuildTest, NumbersThatOverflow)
+{
+    // The squares of some coordinates are infinite.
+    Rows2 rows = normal(500, 8, 1);
+    for (size_t i = 0; i < rows.size(); i += 10)
+        for (float& x : rows[i])
+            x *= 1e25f;
+    for (size_t i = 5; i < rows.size(); i += 50)
+        rows[i].assign(8, 3e38f);
+    Graph g(8, {});
+    g.build(rows, true);
+    g.check(rows.size());
+}
+
+TEST(LeafBuildTest, SameSeedSameGraph)
+{
+    const Rows2 rows = normal(3000, 16, 1);
+    Graph a(16, {}), b(16, {});
+    a.build(rows, true);
+    b.build(rows, true);
+    ASSERT_EQ(a.store.size(), b.store.size());
+    for (SlotId id = 0; id < a.store.size(); id++)
+        ASSERT_EQ(std::memcmp(a.store.slot(id).data(), b.store.slot(id).data(),
+                              a.encoding.layout().slot_bytes),
+                  0);
+}
+
+TEST(LeafBuildTest, DoesNotFitEveryEncoding)
+{
+    const auto fits = [](Form form, Metric metric, int bits, int fold) {
+        return LeafBuild::fits(Encoding(choose_encoding(form, metric, 64, {16, fold, bits}, 8160)));
+    };
+    EXPECT_TRUE(fits(Form::dense, Metric::l2, 8, choose_fold));
+    EXPECT_TRUE(fits(Form::dense, Metric::cosine, 16, 2));
+    EXPECT_FALSE(fits(Form::dense, Metric::l2, 8, -1));
+    EXPECT_FALSE(fits(Form::dense, Metric::l2, 4, choose_fold));
+    EXPECT_FALSE(fits(Form::dense, Metric::l2, 32, choose_fold));
+    EXPECT_TRUE(fits(Form::dense, Metric::ip, 8, choose_fold));
+    EXPECT_FALSE(fits(Form::dense, Metric::l1, 8, choose_fold));
+    EXPECT_FALSE(fits(Form::bits, Metric::hamming, 8, choose_fold));
+    EXPECT_FALSE(fits(Form::sparse, Metric::l2, 8, choose_fold));
+}
+
+// ---- memory ----
+
+size_t in_use, peak;
+void* count_allocation(size_t bytes)
+{
+    auto* p = static_cast<size_t*>(std::malloc(bytes + 64));
+    if (!p)
+        return nullptr;
+    *p = bytes;
+    in_use += bytes;
+    peak = std::max(peak, in_use);
+    return p + 8;
+}
+void count_release(void* p)
+{
+    if (!p)
+        return;
+    size_t* const at = static_cast<size_t*>(p) - 8;
+    in_use -= *at;
+    std::free(at);
+}
+
+TEST(LeafBuildTest, UsesTheMemoryThatItSays)
+{
+    const MemoryHooks before = memory_hooks;
+    memory_hooks = {count_allocation, count_release};
+    {
+        const Rows2 rows = normal(60000, 8, 1);
+        Graph g(8, {});
+        LevelDraw levels(3);
+        Owned<LeafBuild> leaves =
+            make_owned<LeafBuild>(g.store, LeafBuildOptions{16, 64, 1, [] {}});
+        for (size_t i = 0; i < rows.size(); i++)
+            leaves->add(g.value(rows[i]), tid_of(i), 0);
+        // What does not depend on the number of rows: a leaf, and what inserts need.
+        constexpr size_t fixed = 3 << 20;
+        const size_t said = g.store.bytes() + leaves->bytes() + fixed;
+        peak = in_use;
+        leaves->finish(g.inserter);
+        EXPECT_LE(peak, said);
+        EXPECT_GE(peak, said - fixed - leaves->bytes() / 2);
+    }
+    memory_hooks = before;
+    EXPECT_EQ(in_use, 0u);
+}
+
+}   // namespace
