@@ -1,5 +1,6 @@
 // CREATE INDEX. The build scans the table once and makes the graph in memory, in slots with the
-// same bytes as on disk. Then it writes and logs the pages in one pass. If the graph outgrows
+// same bytes as on disk: from leaves if it can (graph/leaf_build.hpp), otherwise by one insert after
+// another. Then it writes and logs the pages in one pass. If the graph outgrows
 // maintenance_work_mem, the build writes the pages early, inserts the rest of the rows into them,
 // and logs all pages at the end.
 #include "pg/pg.hpp"
@@ -8,6 +9,7 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
+#include "graph/leaf_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
 #include "hnsw/handler.hpp"
@@ -57,6 +59,7 @@ struct BuildState {
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once it is written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
+    graph::LeafBuild* leaf_build = nullptr;    // null if memory_inserter inserts all rows
     IndexInserter* index_inserter = nullptr;   // set from then on
     double tuples = 0;
 
@@ -69,12 +72,28 @@ struct BuildState {
         graph_context =
             AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
-        memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding);
+        memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding, 8, pg::poll);
         memory_inserter = new (palloc(sizeof *memory_inserter))
             graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction, SIZE_MAX);
+        if (graph::LeafBuild::fits(encoding))
+            leaf_build = new (palloc(sizeof *leaf_build))
+                graph::LeafBuild(*memory, {m.m, m.ef_construction, m.rotation_seed, pg::poll});
         MemoryContextSwitchTo(old);
     }
+
+    Size memory_used() const
+    {
+        return memory->bytes() + memory_inserter->bytes() + (leaf_build ? leaf_build->bytes() : 0);
+    }
 };
+
+// Links the nodes that are not linked yet.
+void link_nodes(BuildState& b)
+{
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
+    if (b.leaf_build)
+        b.leaf_build->finish(*b.memory_inserter);
+}
 
 // Writes the index with the graph in memory, in the order of the ids.
 void write_graph(BuildState& b, bool log)
@@ -105,13 +124,15 @@ void write_graph(BuildState& b, bool log)
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
     const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
-    if (b.memory && b.memory->bytes() + b.memory_inserter->bytes() >
-                        static_cast<Size>(maintenance_work_mem) * 1024) {
+    if (b.memory && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024) {
         ereport(NOTICE,
                 (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
                         b.tuples),
                  errdetail("Building will take significantly more time."),
                  errhint("Increase maintenance_work_mem to speed up builds.")));
+        const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
+        link_nodes(b);
+        MemoryContextSwitchTo(old);
         write_graph(b, false);
         b.index_inserter =
             new (palloc(sizeof *b.index_inserter)) IndexInserter(b.index, b.meta, b.encoding, true);
@@ -119,7 +140,10 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
     }
     if (b.memory) {
         const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-        b.memory_inserter->insert(x, am::to_tid(tid), level);
+        if (b.leaf_build)
+            b.leaf_build->add(x, am::to_tid(tid), level);
+        else
+            b.memory_inserter->insert(x, am::to_tid(tid), level);
         MemoryContextSwitchTo(old);
     } else
         b.index_inserter->insert(x, am::to_tid(tid), level);
@@ -187,6 +211,7 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
         train(*b);
     if (b->memory) {
         const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
+        link_nodes(*b);
         graph::ensure_all(*b->memory, *b->memory_inserter);
         MemoryContextSwitchTo(before);
         write_graph(*b, true);

@@ -56,6 +56,7 @@ static char* hnsw_buildphasename(int64 phase)
     switch (phase) {
     case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
     case hnsw::phase_load: return pstrdup("loading tuples");
+    case hnsw::phase_link: return pstrdup("linking nodes");
     case hnsw::phase_write: return pstrdup("writing pages");
     default: return nullptr;
     }

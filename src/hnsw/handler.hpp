@@ -28,6 +28,7 @@ void end_scan(IndexScanDesc scan);
 // Phases of a build, for pg_stat_progress_create_index. (PostgreSQL defines phase 1,
 // "initializing".)
 constexpr int phase_load = 2;
-constexpr int phase_write = 3;
+constexpr int phase_link = 3;
+constexpr int phase_write = 4;
 
 }   // namespace quiver::hnsw
