@@ -41,6 +41,12 @@ uint32_t capacity_of_nearest(const Layout& l)
 // One place of each node is left for a link that makes another node reachable (insert.hpp).
 uint32_t most_links(const Layout& l) { return l.degree - 1; }
 
+bool begins_with_bytes(const Encoding& encoding)
+{
+    const uint32_t bits = encoding.shape().codec.bits;
+    return bits == 8 || bits == 12 || bits == 16;
+}
+
 uint32_t hash_of(const Code& code)
 {
     uint64_t h = 0, word;
@@ -61,11 +67,16 @@ bool contains(const SlotId* ids, uint32_t count, SlotId id)
 
 bool LeafBuild::fits(const Encoding& encoding)
 {
-    const codec::CodecSpec& spec = encoding.shape().codec;
-    const codec::Geometry geometry = codec::traits_of(spec.metric).geometry;
-    return spec.form == codec::Form::dense && encoding.sketches() &&
-           (geometry == codec::Geometry::euclidean || geometry == codec::Geometry::inner_product) &&
-           (spec.bits == 8 || spec.bits == 12 || spec.bits == 16);
+    return encoding.codec().traits.rotated && encoding.sketches();
+}
+
+LeafBuild::ByteCodes::ByteCodes(const Encoding& of)
+    : encoding({.codec = {of.shape().codec.form, of.shape().codec.metric, of.shape().codec.dims, 8},
+                .fold = 0,
+                .degree = 4,
+                .tids = 1}),
+      store(encoding)
+{
 }
 
 LeafBuild::LeafBuild(MemoryStore& store, const LeafBuildOptions& options)
@@ -73,8 +84,12 @@ LeafBuild::LeafBuild(MemoryStore& store, const LeafBuildOptions& options)
       options_(options), leaves_{.leaf = 1024,
                                  .leaders = 1000,
                                  .fan = leaves_of(options.ef_construction)},
-      rng_(options.seed), nearest_(store, 0, capacity_of_nearest(l_)),
-      at_random_(store, capacity_of_nearest(l_), capacity_at_random(l_)), packed_(store),
+      rng_(options.seed),
+      byte_codes_(begins_with_bytes(store.encoding()) ? Owned<ByteCodes>()
+                                                      : make_owned<ByteCodes>(store.encoding())),
+      codes_(byte_codes_ ? byte_codes_->store : store_),
+      nearest_(store, 0, capacity_of_nearest(l_)),
+      at_random_(store, capacity_of_nearest(l_), capacity_at_random(l_)), packed_(codes_),
       encoder_(store.encoding())
 {
 }
@@ -84,7 +99,8 @@ size_t LeafBuild::bytes() const
     // A division holds the leaders of each node and the nodes of each leader.
     const size_t carving = 2 * sizeof(SlotId) * (size_t{leaves_.fan} + 1),
                  linking = carving + 2 * Reservoirs::bytes_per_node;
-    return std::max(table_.size() * sizeof(Place), store_.size() * linking);
+    return std::max(table_.size() * sizeof(Place), store_.size() * linking) +
+           (byte_codes_ ? byte_codes_->store.bytes() : 0);
 }
 
 // ---- rows ----
@@ -113,6 +129,10 @@ void LeafBuild::add(const Value& x, Tid tid, int level)
         slot.tids()[0] = tid;
         put_code(code, slot, no_slot);
     });
+    if (byte_codes_)
+        byte_codes_->store.create([&](const MutableSlot& slot) {
+            put_code(byte_codes_->encoding.codec().encode(x, byte_codes_->code), slot, no_slot);
+        });
     place = {hash_of(code), id};   // further rows join the new node
     if (is_equal)
         equal_.push_back(id);
@@ -178,7 +198,7 @@ bool LeafBuild::are_distances_euclidean() const
         return true;
     float least = std::numeric_limits<float>::infinity(), most = 0;
     for (SlotId id = 0; id < store_.size(); id++) {
-        const float norm2 = store_.slot(id).header().params.norm2;
+        const float norm2 = codes_.slot(id).header().params.norm2;
         least = std::min(least, norm2);
         most = std::max(most, norm2);
     }
@@ -206,7 +226,7 @@ void LeafBuild::order()
     for (SlotId id = 0; id < store_.size(); id++)
         if (!is_equal[id])
             ids.push_back(id);
-    Carver carver(store_, options_.seed, options_.poll);
+    Carver carver(codes_, options_.seed, options_.poll);
     carver.carve(std::move(ids), order_limits, [&](std::span<const SlotId> leaf) {
         order.insert(order.end(), leaf.begin(), leaf.end());
     });
@@ -218,6 +238,10 @@ void LeafBuild::order()
         l.id = place[l.id];
     for (SlotId& id : equal_)
         id = place[id];
+    if (byte_codes_) {
+        Vec<SlotId> same = order;
+        byte_codes_->store.reorder(same);
+    }
     store_.reorder(order);
 }
 
@@ -226,7 +250,7 @@ void LeafBuild::link(const Vec<SlotId>& nodes, const Rule& rule)
 {
     nearest_.clear(nodes_);
     at_random_.clear(nodes_);
-    Carver carver(store_, rng_.next(), options_.poll);
+    Carver carver(codes_, rng_.next(), options_.poll);
     carver.carve(nodes, leaves_, [&](std::span<const SlotId> leaf) {
         options_.poll();
         leaf_.assign(leaf.begin(), leaf.end());
@@ -280,7 +304,7 @@ void LeafBuild::select(SlotId id, const Rule& rule)
     selected_.clear();
     nearest_.read(id, met_);
     for (const Candidate& c : met_)
-        prefetch(store_.slot(c.id()).data(), l_.ids);
+        prefetch(codes_.slot(c.id()).data(), codes_.encoding().layout().ids);
     select_from(met_, 0, rule);
     if (rule.at_random > 0) {
         at_random_.read(id, met_);
@@ -313,13 +337,13 @@ void LeafBuild::select_from(const Vec<Candidate>& candidates, size_t first, cons
 // The heuristic of prune.hpp. No two of the nodes have the same code.
 bool LeafBuild::is_superfluous(const Candidate& candidate, size_t first, float alpha) const
 {
-    const MutableSlot x = store_.slot(candidate.id());
+    const MutableSlot x = codes_.slot(candidate.id());
     const CodeParams& p = x.header().params;
     const size_t n = codec_.traits.padded;
     for (; first < selected_.size(); first += 4) {
         const size_t count = std::min<size_t>(4, selected_.size() - first);
         const auto selected = [&](size_t i) {
-            return store_.slot(selected_[first + std::min(i, count - 1)]);
+            return codes_.slot(selected_[first + std::min(i, count - 1)]);
         };
         const uint8_t* const codes[4] = {selected(0).code(), selected(1).code(), selected(2).code(),
                                          selected(3).code()};

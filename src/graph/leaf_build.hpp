@@ -37,8 +37,7 @@ struct LeafBuildOptions {
 
 class LeafBuild {
   public:
-    // Can a graph of this encoding be built from leaves? That takes sketches, and codes that begin with a
-    // scalar code.
+    // Can a graph of this encoding be built from leaves? Those of rotated vectors with sketches can.
     static bool fits(const Encoding& encoding);
 
     LeafBuild(MemoryStore& store, const LeafBuildOptions& options);
@@ -91,6 +90,15 @@ class LeafBuild {
     void write_sketches();
     void insert_rest(Inserter<MemoryStore>& inserter);
 
+    // Matrix products need 8-bit codes. If the slots of store_ do not begin with such codes, the build has
+    // a slot for each in another store.
+    struct ByteCodes {
+        explicit ByteCodes(const Encoding& of);
+        Encoding encoding;
+        MemoryStore store;
+        Vec<uint8_t> code;
+    };
+
     MemoryStore& store_;
     const Layout& l_;
     const codec::Codec& codec_;
@@ -98,6 +106,8 @@ class LeafBuild {
     CarveLimits leaves_;
     Rng rng_;
 
+    Owned<ByteCodes> byte_codes_;   // null if store_ has them
+    const MemoryStore& codes_;      // where they are
     Vec<uint8_t> code_;
     Vec<Place> table_;    // finds equal codes; its size is a power of two
     Vec<Level> levels_;   // of the nodes above layer 0

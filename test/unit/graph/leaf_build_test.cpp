@@ -51,6 +51,11 @@ struct Graph {
           rotation(dims, 1), store(encoding), inserter(store, o.m, o.ef_construction)
     {
         rotated.resize(encoding.codec().traits.padded);
+        if (const auto training = encoding.codec().training()) {
+            std::vector<half> parameters(encoding.codec().parameter_count());
+            training->finish(1, parameters.data(), [] {});
+            encoding.codec().set_parameters(parameters.data());
+        }
     }
     std::vector<float> prepare(const std::vector<float>& x) const
     {
@@ -364,6 +369,21 @@ INSTANTIATE_TEST_SUITE_P(
                          [] {
                              return std::pair{normal(3000, 32, 1), normal(100, 32, 2)};
                          }},
+                    Case{"bits_32",
+                         {.bits = 32},
+                         [] {
+                             return std::pair{normal(3000, 32, 1), normal(100, 32, 2)};
+                         }},
+                    Case{"bits_4",
+                         {.bits = 4},
+                         [] {
+                             return std::pair{normal(3000, 64, 1), normal(100, 64, 2)};
+                         }},
+                    Case{"bits_1",
+                         {.metric = Metric::cosine, .bits = 1},
+                         [] {
+                             return std::pair{normal(3000, 256, 1), normal(50, 256, 2)};
+                         }},
                     Case{"bits_12",
                          {.bits = 12},
                          [] {
@@ -478,8 +498,8 @@ TEST(LeafBuildTest, DoesNotFitEveryEncoding)
     EXPECT_TRUE(fits(Form::dense, Metric::l2, 8, choose_fold));
     EXPECT_TRUE(fits(Form::dense, Metric::cosine, 16, 2));
     EXPECT_FALSE(fits(Form::dense, Metric::l2, 8, -1));
-    EXPECT_FALSE(fits(Form::dense, Metric::l2, 4, choose_fold));
-    EXPECT_FALSE(fits(Form::dense, Metric::l2, 32, choose_fold));
+    EXPECT_TRUE(fits(Form::dense, Metric::l2, 4, choose_fold));
+    EXPECT_TRUE(fits(Form::dense, Metric::l2, 32, choose_fold));
     EXPECT_TRUE(fits(Form::dense, Metric::ip, 8, choose_fold));
     EXPECT_FALSE(fits(Form::dense, Metric::l1, 8, choose_fold));
     EXPECT_FALSE(fits(Form::bits, Metric::hamming, 8, choose_fold));
