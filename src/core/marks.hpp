@@ -1,5 +1,6 @@
 // Sets of slots, with one bit per slot, and small counters, with two bits per slot. Both grow when
-// a slot beyond their end is written.
+// a slot beyond their end is written, to no more than they need: a vector that grows by itself would
+// double. GroupMarks do not grow beyond a limit.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,15 @@
 
 namespace quiver {
 
+// Makes the vector longer than i.
+template <class T>
+void grow(Vec<T>& v, size_t i)
+{
+    const size_t size = i + 1 + v.size() / 8;
+    v.reserve(size);
+    v.resize(size);
+}
+
 class Marks {
   public:
     explicit Marks(size_t expected = 0) : v_((expected + 63) / 64) {}
@@ -19,7 +29,7 @@ class Marks {
     bool set(size_t i)
     {
         if (i / 64 >= v_.size())
-            v_.resize(i / 64 + 1 + v_.size() / 8);
+            grow(v_, i / 64);
         const uint64_t bit = uint64_t{1} << i % 64;
         if (v_[i / 64] & bit)
             return false;
@@ -67,6 +77,54 @@ class Marks {
     size_t count_ = 0;
 };
 
+// A set of slots or pages in limited memory, which has some others besides those that were added to
+// it. It has one bit per slot if these are few enough, otherwise one for each group of consecutive
+// slots.
+class GroupMarks {
+  public:
+    explicit GroupMarks(size_t most_bits, size_t expected = 0)
+        : most_(std::max<size_t>(most_bits, 1)), marks_(std::min(expected, most_))
+    {
+    }
+
+    bool test(size_t i) const { return marks_.test(i >> shift_); }
+    void set(size_t i)
+    {
+        while (i >> shift_ >= most_)
+            double_groups();
+        marks_.set(i >> shift_);
+    }
+    void clear()
+    {
+        marks_ = Marks();
+        shift_ = 0;
+    }
+    // Calls f(i) for each i of the set with from <= i < to.
+    template <class F>
+    void for_each(size_t from, size_t to, F&& f) const
+    {
+        for (size_t g = marks_.next(from >> shift_); g != SIZE_MAX && g << shift_ < to;
+             g = marks_.next(g + 1))
+            for (size_t i = std::max(from, g << shift_); i < std::min(to, (g + 1) << shift_); i++)
+                f(i);
+    }
+
+  private:
+    void double_groups()
+    {
+        shift_++;
+        for (size_t g = 0; g < most_; g++)
+            if (g * 2 < most_ && marks_.any_in(g * 2, g * 2 + 2))
+                marks_.set(g);
+            else
+                marks_.clear(g);
+    }
+
+    size_t most_;   // bits
+    unsigned shift_ = 0;
+    Marks marks_;
+};
+
 // Counters that stop at 3.
 class SmallCounts {
   public:
@@ -81,7 +139,7 @@ class SmallCounts {
     void add(size_t i)
     {
         if (i / 4 >= v_.size())
-            v_.resize(i / 4 + 1 + v_.size() / 8);
+            grow(v_, i / 4);
         if ((*this)[i] < most)
             v_[i / 4] = static_cast<uint8_t>(v_[i / 4] + (1u << i % 4 * 2));
     }

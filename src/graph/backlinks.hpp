@@ -41,6 +41,8 @@ class Backlinks {
 
     // Backlinks that were planned before become invalid.
     void forget() { sketches_.clear(); }
+    // Forgets what it remembers of slots (SelectionCache).
+    void forget_slots() { cache_.clear(); }
 
     // Would the neighbour link to the node, and which link would it replace? With `force`, the node
     // is never chosen as the neighbour's least useful link.

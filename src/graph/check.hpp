@@ -197,7 +197,7 @@ class Checker {
         if (!e.empty() && (!is_node(e.root) || kinds_[e.root].level != 0))
             report(e.root, "the root is not a node of level 0");
         store_.count_pages();
-        Flood<S> flood(store_, nullptr);
+        Flood<S> flood(store_, true);
         flood.from(e.root);
         for (SlotId id = 0; id < count_; id++)
             if (kinds_[id].state == SlotState::live && kinds_[id].level == 0 && !flood.reached(id))

@@ -121,13 +121,14 @@ class Inserter {
         }
         return true;
     }
-    // Can the node be reached from `start` without the slots `avoided`? Calls on_visit(id) for each
-    // slot that the search reaches.
+    // Does a search for the node from `start` reach it without deleted nodes and slot `avoided`,
+    // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. The search ends
+    // when it needs most_bytes.
     template <class OnVisit>
-    bool is_reached(SlotId start, const Marks* avoided, OnVisit&& on_visit)
+    bool is_reached(SlotId start, SlotId avoided, size_t most_bytes, OnVisit&& on_visit)
     {
         backlinks_.forget();
-        search_.find_from(start, avoided, ef_, on_visit);
+        search_.find_from(start, avoided, ef_, most_bytes, on_visit);
         return search_.met_self();
     }
     // To be called after is_reached(): adds a link to the node from one of the nodes
@@ -155,6 +156,8 @@ class Inserter {
     void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
 
     const Counters& counters() const { return search_.counters(); }
+    // To be called when slots are freed: forgets what it remembers of others that linked to them.
+    void forget_slots() { backlinks_.forget_slots(); }
     // The memory for what it remembers of slots.
     size_t bytes() const { return backlinks_.bytes(); }
 

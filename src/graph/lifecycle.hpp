@@ -20,7 +20,11 @@
 // and a search that starts at any time finds each row. The next vacuum finds the deleted nodes and
 // continues.
 //
-// Memory: Removal uses seven bits for each slot, and 12 bytes for each slot of an upper layer.
+// Memory: one byte for each slot, at most the limit, and what an insert needs for its searches. If
+// the graph has more slots than that, steps 5 and 6 are taken for one *part* of it after the other. A
+// part is a range of ids, and a node belongs to the part that has its slot of layer 0. After steps 1
+// to 4, no deleted node is needed to reach another node. So the nodes of later parts can wait, as they
+// do after a vacuum that was cancelled, but they lose their links to the nodes that are freed first.
 #pragma once
 
 #include "graph/reachability.hpp"
@@ -33,14 +37,22 @@ struct RemovalResult {
     double removed = 0;     // rows
     uint64_t deleted = 0;   // slots that are deleted but not freed yet
     uint64_t freed = 0;     // slots
+    uint32_t parts = 0;     // in which they were freed
 };
 
 template <PagedStore S>
 class Removal {
   public:
-    Removal(S& store, uint32_t m, uint32_t ef_construction)
-        : store_(store), inserter_(store, m, ef_construction), repairer_(store)
+    static constexpr uint64_t unlimited = uint64_t{1} << 32;
+
+    // memory: a limit, in bytes
+    Removal(S& store, uint32_t m, uint32_t ef_construction, uint64_t memory = unlimited)
+        : store_(store), part_slots_(std::clamp<uint64_t>(memory, 1, unlimited)),
+          inserter_(store, m, ef_construction, remembered_slots(store, part_slots_)),
+          repairer_(store), linked_from_deleted_(part_slots_, slots()),
+          upper_pages_(part_slots_ / 2), overflow_pages_(part_slots_ / 2)
     {
+        std::fill(std::begin(live_), std::end(live_), no_slot);
     }
 
     // dead(tid): is this row dead? worth_while(count): are steps 2 to 6 worth their cost for this
@@ -49,36 +61,87 @@ class Removal {
     RemovalResult run(Dead&& dead, WorthWhile&& worth_while)
     {
         store_.count_pages();
+        start_part(0);
         mark(dead);
         mark_upper_slots();
-        if (deleted_.count() > 0 && worth_while(deleted_.count())) {
+        upper_pages_.clear();
+        if (deleted_count_ > 0 && worth_while(deleted_count_)) {
+            const uint64_t end = slots();   // slots that others add from now on are not deleted
+            whole_ = end <= part_slots_;
             read_horizon();
-            if (ensure_and_move_entry()) {
-                repair();
-                retain_lower_slots();
-                ensure_found();
-                unlink_freed();
-                sweep();
-            }
+            if (ensure_and_move_entry())
+                for (uint64_t from = 0; from < end; from += part_slots_) {
+                    if (from > 0) {
+                        start_part(from);
+                        note_deleted();
+                    }
+                    if (from == 0 || deleted_.count() > 0)
+                        remove_part();
+                }
         }
-        result_.deleted = deleted_.count() - result_.freed;
+        result_.deleted = deleted_count_ - result_.freed;
         return result_;
     }
 
   private:
-    struct Upper {
-        SlotId id, down;
-        int level;
-    };
+    // Sets of slots take three quarters of the memory (src/graph/README.md, "Bounds"). A sixteenth is
+    // for what is remembered of slots, which may take 16 bytes for each of their links for a moment,
+    // and a sixteenth for a search, which may take three times as much for a moment.
+    static size_t remembered_slots(S& store, uint64_t memory)
+    {
+        const uint64_t bytes = 16 * (store.encoding().layout().degree + 4);
+        return std::clamp<uint64_t>(memory / 16 / bytes, 1, 4096);
+    }
+    size_t search_bytes() const { return std::max<uint64_t>(part_slots_ / 16, 1 << 16); }
+    uint64_t slots() const { return uint64_t{store_.pages()} * store_.slots_per_page(); }
 
-    bool is_deleted(SlotId id) const { return deleted_.test(id); }
-    // Will this vacuum free it?
-    bool is_sweepable(SlotId id) const { return deleted_.test(id) && !retained_.test(id); }
+    // ---- the part that is being removed ----
+
+    // The sets of a part have a bit for each of its slots, in this order.
+    size_t place(uint64_t id) const { return id - part_; }
+    bool in_part(SlotId id) const { return place(id) < part_slots_; }
+    void start_part(uint64_t from)
+    {
+        part_ = from;
+        // First frees the memory of the sets of the last part.
+        deleted_ = retained_ = Marks();
+        in_degree_ = SmallCounts();
+        deleted_ = Marks(std::min(part_slots_, slots() + slots() / 8));
+    }
+    // Calls f(page) for the pages of the part.
+    template <class F>
+    void for_each_page(F&& f)
+    {
+        const uint64_t per_page = store_.slots_per_page();
+        const uint64_t end = (part_ + part_slots_ - 1) / per_page + 1;
+        for (uint64_t page = part_ / per_page; page < std::min<uint64_t>(end, store_.pages());
+             page++)
+            f(static_cast<uint32_t>(page));
+    }
+    // Is this slot deleted, and in the part?
+    bool is_deleted_here(SlotId id) const { return deleted_.test(place(id)); }
+    // It may read the slot, so none may be locked.
+    bool is_deleted(SlotId id)
+    {
+        return in_part(id) ? is_deleted_here(id) : graph::is_deleted(store_, id);
+    }
+    bool is_retained(SlotId id) const { return retained_.test(place(id)); }
+    void retain(SlotId id)
+    {
+        if (in_part(id))
+            retained_.set(place(id));
+    }
+    // Is this slot of the part freed with it?
+    bool is_sweepable(SlotId id) const { return is_deleted_here(id) && !is_retained(id); }
     template <class Is>
     static bool any_link(const Slot& slot, Is&& is)
     {
         const std::span<const SlotId> links = links_of(slot);
         return std::any_of(links.begin(), links.end(), is);
+    }
+    bool links_to_deleted_here(const Slot& slot) const
+    {
+        return any_link(slot, [&](SlotId n) { return is_deleted_here(n); });
     }
     // Does the page have a slot for which is(slot, id) is true?
     template <class Is>
@@ -88,6 +151,26 @@ class Removal {
             if (is(slots[i], slots.id(i)))
                 return true;
         return false;
+    }
+    // The slots of a node from `id` down, as far as they are deleted.
+    const Vec<SlotId>& deleted_slots_from(SlotId id)
+    {
+        chain_.clear();
+        for (int level = -1; level != 0;) {
+            SlotId down = no_slot;
+            store_.read(id, [&](const Slot& slot) {
+                const SlotHeader& h = slot.header();
+                if (h.state != SlotState::deleted || (level > 0 && h.level != level - 1))
+                    return;
+                chain_.push_back(id);
+                level = h.level;
+                down = h.down;
+            });
+            if (chain_.empty() || chain_.back() != id)
+                break;
+            id = down;
+        }
+        return chain_;
     }
 
     // ---- 1. mark ----
@@ -160,63 +243,118 @@ class Removal {
                 oldest_stamp_ =
                     page_has_room_ ? std::min(oldest_stamp_, slot.stamp()) : slot.stamp();
                 page_has_room_ = true;
-            } else if (h.state == SlotState::overflow)
-                overflow_pages_.set(page);
-            else if (h.state > SlotState::overflow)
-                continue;   // damaged
-            else if (h.level > 0)
-                upper_.push_back({slots.id(i), h.down, h.level});
-            else if (h.state == SlotState::live) {
+            } else if (h.state == SlotState::deleted) {
+                note_deleted(slots.id(i));
+                if (h.level == 0)
+                    for (const SlotId n : links_of(slot))
+                        note_link_from_deleted(n);
+            } else if (h.state == SlotState::live && h.level == 0) {
                 result_.rows += slot.tid_count();
                 if (is_complete(slot))
                     live_node_ = slots.id(i);
-            } else
-                for (const SlotId n : links_of(slot))
-                    note_link_from_deleted(n);
-            if (h.state == SlotState::deleted)
-                deleted_.set(slots.id(i));
+            } else if (h.state == SlotState::live && h.level <= max_level) {
+                live_[h.level] = slots.id(i);
+                if (!is_above_live(h, slots.id(i)))
+                    upper_pages_.set(page);
+            }
         }
+    }
+    void note_deleted(SlotId id)
+    {
+        deleted_count_++;
+        if (in_part(id))
+            deleted_.set(place(id));
     }
     void note_link_from_deleted(SlotId id)
     {
-        if (id / store_.slots_per_page() < store_.pages())
+        const uint32_t page = id / store_.slots_per_page();
+        if (page < store_.pages())
             linked_from_deleted_.set(id);
         else
-            linked_on_new_pages_.push_back(id);
+            first_new_page_ = std::min(first_new_page_, page);
+    }
+    // Is it already known that slot `id`, of layer 1, belongs to a live node? A node's lower slot is
+    // mostly the one before.
+    bool is_above_live(const SlotHeader& h, SlotId id) const
+    {
+        return h.level == 1 && h.down < id && in_part(h.down) && !is_deleted_here(h.down);
     }
 
-    // All slots of a node are deleted together. Marks the slots above a deleted one, from the
-    // bottom up.
+    // All slots of a node are deleted together. Marks the slots above deleted ones.
     void mark_upper_slots()
     {
-        std::sort(upper_.begin(), upper_.end(),
-                  [](const Upper& x, const Upper& y) { return x.level < y.level; });
-        for (const Upper& u : upper_) {
-            if (is_deleted(u.id) || !is_deleted(u.down))
-                continue;
+        if (deleted_count_ == 0)
+            return;
+        Vec<SlotId> ids;
+        upper_pages_.for_each(0, store_.pages(), [&](size_t page) {
             store_.poll();
-            store_.write(u.id, [&](const MutableSlot& slot) {
-                if (slot.header().state != SlotState::live || slot.header().level != u.level)
+            ids.clear();
+            store_.read_page(static_cast<uint32_t>(page), [&](const Slots& slots) {
+                for (uint32_t i = 0; i < slots.count(); i++)
+                    if (const SlotHeader& h = slots[i].header();
+                        h.state == SlotState::live && h.level > 0)
+                        ids.push_back(slots.id(i));
+            });
+            for (const SlotId id : ids)
+                mark_if_above_deleted(id);
+        });
+    }
+    // Marks slot `id` and those between it and a deleted one, from the bottom up.
+    void mark_if_above_deleted(SlotId id)
+    {
+        chain_.clear();
+        SlotState state = SlotState::live;
+        for (int level = -1; state == SlotState::live && level != 0;) {
+            state = SlotState::free;
+            SlotId down = no_slot;
+            store_.read(id, [&](const Slot& slot) {
+                const SlotHeader& h = slot.header();
+                if (level > 0 && h.level != level - 1)
+                    return;
+                state = h.state;
+                level = h.level;
+                down = h.down;
+            });
+            if (state == SlotState::live)
+                chain_.push_back(id);
+            id = down;
+        }
+        if (state != SlotState::deleted)
+            return;
+        for (size_t i = chain_.size(); i-- > 0;) {
+            const bool marked = store_.write(chain_[i], [&](const MutableSlot& slot) {
+                if (slot.header().state != SlotState::live || slot.header().level == 0)
                     return false;
                 mark_deleted(slot);
                 return true;
             });
-            deleted_.set(u.id);
+            if (marked)
+                note_deleted(chain_[i]);
         }
+    }
+    // Notes the deleted slots of a further part.
+    void note_deleted()
+    {
+        for_each_page([&](uint32_t page) {
+            store_.poll();
+            store_.read_page(page, [&](const Slots& slots) {
+                for (uint32_t i = 0; i < slots.count(); i++)
+                    if (slots[i].header().state == SlotState::deleted && in_part(slots.id(i)))
+                        deleted_.set(place(slots.id(i)));
+            });
+        });
     }
 
     // ---- 2. horizon ----
 
     // Inserts that ended before the horizon may have written to new pages. So the pages are counted
-    // again after the horizon is known.
+    // again after the horizon is known. A deleted node may link to any node on them.
     void read_horizon()
     {
         horizon_ = store_.insert_horizon();
         store_.count_pages();
-        Vec<SlotId> ids;
-        ids.swap(linked_on_new_pages_);
-        for (const SlotId id : ids)
-            note_link_from_deleted(id);
+        for (uint64_t id = uint64_t{first_new_page_} * store_.slots_per_page(); id < slots(); id++)
+            linked_from_deleted_.set(id);
     }
 
     // ---- 3. ensure, 4. entry ----
@@ -239,7 +377,8 @@ class Removal {
                 return true;
         }
     }
-    // The entry and root to use in place of deleted ones: empty if no node is live.
+    // The entry and root to use in place of deleted ones: empty if no node is live. (There may be a
+    // higher entry. The repair finds it.)
     Entry without_deleted(const Entry& now)
     {
         Entry next = now;
@@ -255,10 +394,10 @@ class Removal {
         if (is_deleted(now.id)) {
             next.id = next.root;
             next.level = 0;
-            for (const Upper& u : upper_)
-                if (!is_deleted(u.id) && u.level > next.level) {
-                    next.id = u.id;
-                    next.level = u.level;
+            for (int level = max_level; level > 0 && next.level == 0; level--)
+                if (const SlotId id = live_[level]; id != no_slot && !is_deleted(id)) {
+                    next.id = id;
+                    next.level = level;
                 }
         }
         return next;
@@ -273,68 +412,149 @@ class Removal {
     // links. So it is enough to make these nodes reachable.
     bool ensure_reachable_from(SlotId root)
     {
-        size_t suspects = 0;
-        linked_from_deleted_.for_each(
-            [&](size_t id) { suspects += !is_deleted(static_cast<SlotId>(id)); });
-        const bool by_flood = suspects * 100 > size_t{3} * store_.pages();
-        Attacher<S> attacher(store_, inserter_, root, deleted_, by_flood);
+        uint64_t suspects = 0;
+        for_each_suspect([&](SlotId) { suspects++; });
+        const bool by_flood = suspects * 100 > uint64_t{3} * store_.pages();
+        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_, search_bytes());
         Vec<SlotId> failed;
-        linked_from_deleted_.for_each([&](size_t id) {
-            if (!attacher.attach(static_cast<SlotId>(id)))
-                failed.push_back(static_cast<SlotId>(id));
-        });
         bool done = true;
-        for (const SlotId id : failed)
-            done &= attacher.attach_at_a_price(id);
+        const auto try_again = [&] {
+            for (const SlotId id : failed)
+                done &= attacher.attach_at_a_price(id);
+            failed.clear();
+        };
+        for_each_suspect([&](SlotId id) {
+            if (attacher.attach(id))
+                return;
+            failed.push_back(id);
+            if (failed.size() > part_slots_ / 128)
+                try_again();
+        });
+        try_again();
         return done;
+    }
+    template <class F>
+    void for_each_suspect(F&& f)
+    {
+        linked_from_deleted_.for_each(0, slots(), [&](size_t id) {
+            if (!is_deleted_here(static_cast<SlotId>(id)))
+                f(static_cast<SlotId>(id));
+        });
     }
 
     // ---- 5. repair ----
 
+    void remove_part()
+    {
+        result_.parts++;
+        repair();
+        if (part_ == 0 && highest_ != no_slot)
+            raise_entry(store_, highest_, highest_level_);
+        ensure_found();
+        unlink_freed();
+        sweep();
+        inserter_.forget_slots();
+    }
+
     void repair()
     {
-        Vec<SlotId> todo;
+        in_degree_ = SmallCounts(std::min(part_slots_, slots()));
+        upper_pages_.clear();
+        overflow_pages_.clear();
+        highest_deleted_level_ = 0;
+        Vec<SlotId> upper;
         for (uint32_t page = 0; page < store_.pages(); page++) {
             store_.poll();
-            todo.clear();
+            to_repair_.clear();
+            to_unlink_.clear();
+            upper.clear();
             store_.read_page(page, [&](const Slots& slots) {
-                count_links(slots, deleted_, in_degree_);
+                for_each_link(slots, [&](SlotId n) {
+                    if (in_part(n))
+                        in_degree_.add(place(n));
+                });
                 for (uint32_t i = 0; i < slots.count(); i++) {
-                    if (links_to_deleted(slots[i]))
-                        todo.push_back(slots.id(i));
-                    // An insert may have met the node alive, and may still link to it.
+                    look_at(slots[i], slots.id(i), page);
                     if (slots[i].header().state == SlotState::deleted &&
-                        slots[i].stamp() > horizon_)
-                        retained_.set(slots.id(i));
+                        slots[i].header().level > 0)
+                        upper.push_back(slots.id(i));
                 }
             });
-            for (const SlotId id : todo)
+            for (const SlotId id : upper)
+                note_upper(id, page);
+            for (const SlotId id : to_repair_)
                 repairer_.repair(id, [&](SlotId n) { return is_deleted(n); });
+            for (const SlotId id : to_unlink_)
+                unlink_from_deleted(id);
         }
     }
-    bool links_to_deleted(const Slot& slot) const
+    // Decides what to do with a slot. On upper layers, the links to all deleted nodes are removed
+    // with the first part, because the part of a node is only known by its slot of layer 0.
+    void look_at(const Slot& slot, SlotId id, uint32_t page)
     {
-        return slot.header().state == SlotState::live &&
-               any_link(slot, [&](SlotId n) { return is_deleted(n); });
+        const SlotHeader& h = slot.header();
+        const bool of_first_part = h.level > 0 && !whole_ && part_ == 0;
+        if (h.state == SlotState::live) {
+            if (h.level > highest_level_) {
+                highest_ = id;
+                highest_level_ = h.level;
+            }
+            if (of_first_part || links_to_deleted_here(slot))
+                to_repair_.push_back(id);
+        } else if (h.state == SlotState::deleted) {
+            // An insert may have met the node alive, and may still link to it.
+            if (h.level == 0 && slot.stamp() > horizon_)
+                retain(id);
+            if (of_first_part || (h.level == 0 && !in_part(id) && links_to_deleted_here(slot)))
+                to_unlink_.push_back(id);
+        } else if (h.state == SlotState::overflow && is_deleted_here(h.owner()))
+            overflow_pages_.set(page);
     }
-    // A search comes down from a node's upper slots to its lower ones. So a slot must be retained
-    // as long as the slot above it.
-    void retain_lower_slots()
+    // A search comes down from a node's upper slots to its lower ones. So a slot is retained as long
+    // as the slot above it, and is freed after it.
+    void note_upper(SlotId id, uint32_t page)
     {
-        if (retained_.count() == 0)
+        const Vec<SlotId>& slots = deleted_slots_from(id);
+        if (slots.empty() || !in_part(slots.back()))
             return;
-        for (size_t i = upper_.size(); i-- > 0;)   // from the top
-            if (is_deleted(upper_[i].id) && retained_.test(upper_[i].id))
-                retained_.set(upper_[i].down);
+        bool retained = false;
+        int level = 0;
+        store_.read(id, [&](const Slot& slot) {
+            retained = slot.stamp() > horizon_;
+            level = slot.header().level;
+        });
+        if (retained)
+            for (const SlotId slot : slots)
+                retain(slot);
+        upper_pages_.set(page);
+        highest_deleted_level_ = std::max(highest_deleted_level_, level);
+    }
+    // The deleted node waits for another part. Removes its links to deleted nodes, because those of
+    // this part are about to be freed.
+    void unlink_from_deleted(SlotId id)
+    {
+        Vec<SlotId> lost;
+        read_links(store_, id, lost);
+        std::erase_if(lost, [&](SlotId n) { return !is_deleted(n); });
+        if (!lost.empty())
+            store_.write(id, [&](const MutableSlot& slot) {
+                if (slot.header().state != SlotState::deleted)
+                    return false;
+                remove_links(slot, [&](SlotId n) {
+                    return std::find(lost.begin(), lost.end(), n) != lost.end();
+                });
+                return true;
+            });
     }
 
     // A node with few links to it may be hard to find, because they may come from far away. If a
     // search does not find it, it gets another link.
     void ensure_found()
     {
-        linked_from_deleted_.for_each([&](size_t i) {
+        const uint64_t end = std::min(part_ + part_slots_, slots());
+        linked_from_deleted_.for_each(part_, end, [&](size_t i) {
             const auto id = static_cast<SlotId>(i);
-            if (is_deleted(id) || in_degree_[i] >= enough_links)
+            if (is_deleted_here(id) || in_degree_[place(id)] >= enough_links)
                 return;
             store_.poll();
             if (inserter_.load(id)) {
@@ -353,31 +573,59 @@ class Removal {
     {
         const auto is_freed = [&](SlotId n) { return is_sweepable(n); };
         const auto links_to_freed = [&](const Slot& slot, SlotId id) {
-            return slot.header().state == SlotState::deleted && retained_.test(id) &&
+            return slot.header().state == SlotState::deleted && is_retained(id) &&
                    any_link(slot, is_freed);
         };
-        for (uint32_t page = 0; page < store_.pages(); page++)
+        for_each_page([&](uint32_t page) {
             if (any_on(page, retained_))
                 change_slots(page, links_to_freed,
                              [&](const MutableSlot& slot) { remove_links(slot, is_freed); });
+        });
     }
 
     void sweep()
     {
         // No node links to these slots any more. So no further process can learn their ids.
         const uint64_t stamp = store_.free_stamp();
-        // Free overflow slots first: without their owner, no vacuum would find them again.
-        overflow_pages_.for_each([&](size_t page) {
+        // Overflow and upper slots are freed first: without the slot of layer 0, no vacuum would know
+        // whether they are needed.
+        overflow_pages_.for_each(0, store_.pages(), [&](size_t page) {
             sweep_page(static_cast<uint32_t>(page), stamp, [&](const Slot& slot, SlotId) {
                 return slot.header().state == SlotState::overflow &&
                        is_sweepable(slot.header().owner());
             });
         });
-        for (uint32_t page = 0; page < store_.pages(); page++)
+        for (int level = highest_deleted_level_; level > 0; level--)
+            upper_pages_.for_each(0, store_.pages(), [&](size_t page) {
+                sweep_upper(static_cast<uint32_t>(page), level, stamp);
+            });
+        for_each_page([&](uint32_t page) {
             if (any_on(page, deleted_))
                 result_.freed += sweep_page(page, stamp, [&](const Slot& slot, SlotId id) {
-                    return slot.header().state == SlotState::deleted && is_sweepable(id);
+                    return slot.header().state == SlotState::deleted && slot.header().level == 0 &&
+                           is_sweepable(id);
                 });
+        });
+    }
+    void sweep_upper(uint32_t page, int level, uint64_t stamp)
+    {
+        Vec<SlotId> ids;
+        store_.poll();
+        store_.read_page(page, [&](const Slots& slots) {
+            for (uint32_t i = 0; i < slots.count(); i++)
+                if (const SlotHeader& h = slots[i].header();
+                    h.state == SlotState::deleted && h.level == level)
+                    ids.push_back(slots.id(i));
+        });
+        std::erase_if(ids, [&](SlotId id) {
+            const Vec<SlotId>& slots = deleted_slots_from(id);
+            return slots.empty() || !is_sweepable(slots.back());
+        });
+        if (!ids.empty())
+            result_.freed += sweep_page(page, stamp, [&](const Slot& slot, SlotId id) {
+                return slot.header().state == SlotState::deleted &&
+                       std::find(ids.begin(), ids.end(), id) != ids.end();
+            });
     }
     // Frees the slots for which which(slot, id) is true. Returns how many.
     template <class Which>
@@ -394,10 +642,13 @@ class Removal {
         return freed;
     }
 
+    // Is any slot of the page in this set of slots of the part?
     bool any_on(uint32_t page, const Marks& slots) const
     {
-        const size_t per_page = store_.slots_per_page();
-        return slots.any_in(page * per_page, (page + 1) * per_page);
+        const uint64_t first = uint64_t{page} * store_.slots_per_page();
+        const uint64_t end = first + store_.slots_per_page();
+        return slots.any_in(place(std::max(first, part_)),
+                            place(std::min(end, part_ + part_slots_)));
     }
     // Calls change(slot) for each slot of the page for which which(slot, id) is true. If there is
     // none, the page is not written.
@@ -415,23 +666,38 @@ class Removal {
     }
 
     S& store_;
+    const uint64_t part_slots_;   // the number of slots of a part
     Inserter<S> inserter_;
     Repairer<S> repairer_;
     RemovalResult result_;
     uint64_t horizon_ = 0;
-    Marks deleted_;               // slots of all layers
-    Marks retained_;              // deleted slots that this vacuum may not free
-    Marks linked_from_deleted_;   // slots of layer 0
-    Vec<SlotId>
-        linked_on_new_pages_;   // the same, on pages that were added since they were counted
-    Marks overflow_pages_;      // pages that have overflow slots
-    SmallCounts
-        in_degree_;   // of each slot of layer 0: the links from live nodes, before the repair
-    Vec<Upper> upper_;
+    uint64_t deleted_count_ = 0;       // slots
+    GroupMarks linked_from_deleted_;   // slots of layer 0
+    // Deleted nodes also link to slots on pages that were added since they were counted. This is the
+    // first of them.
+    uint32_t first_new_page_ = UINT32_MAX;
     SlotId live_node_ = no_slot;   // a live node's slot of layer 0
+    // Slots of upper layers that were live, by layer, until those of deleted nodes were marked.
+    SlotId live_[max_level + 1];
+    SlotId highest_ = no_slot;   // a live slot of the highest layer
+    int highest_level_ = 0;
+    // Step 1: pages on which slots of upper layers may be above deleted ones. Later: pages that have
+    // slots of the part's nodes on upper layers.
+    GroupMarks upper_pages_;
     // Does the page that was marked last have free slots, and what is their oldest stamp?
     bool page_has_room_ = false;
     uint64_t oldest_stamp_ = 0;
+    Vec<SlotId> chain_;   // slots of one node
+
+    // ---- of a part ----
+    bool whole_ = true;       // is it the whole graph?
+    uint64_t part_ = 0;       // its first slot
+    Marks deleted_;           // slots of all layers
+    Marks retained_;          // deleted slots that this vacuum may not free
+    SmallCounts in_degree_;   // of slots of layer 0: the links from live nodes, before the repair
+    GroupMarks overflow_pages_;   // pages that have overflow slots of its nodes
+    int highest_deleted_level_ = 0;
+    Vec<SlotId> to_repair_, to_unlink_;   // slots of one page
 };
 
 }   // namespace quiver::graph

@@ -68,16 +68,20 @@ class NeighbourSearch {
                 search_.stop();
         });
     }
-    // Searches layer 0 from `start`, without the slots `avoided`. Calls on_visit(id) for each slot
-    // that it reaches.
+    // Searches layer 0 from `start`, without deleted nodes and slot `avoided`, which may be no_slot.
+    // Calls on_visit(id) for each slot that it reaches. Ends when the search needs most_bytes.
     template <class OnVisit>
-    void find_from(SlotId start, const Marks* avoided, uint32_t ef, OnVisit&& on_visit)
+    void find_from(SlotId start, SlotId avoided, uint32_t ef, size_t most_bytes, OnVisit&& on_visit)
     {
         forget();
-        search_.avoid(avoided);
+        search_.avoid(true, avoided);
         search_.visit_all(true);
-        search_layer(0, start, false, ef, on_visit);
-        search_.avoid(nullptr);
+        search_layer(0, start, false, ef, [&](SlotId id) {
+            on_visit(id);
+            if (search_.bytes() > most_bytes)
+                search_.stop();
+        });
+        search_.avoid(false, no_slot);
         search_.visit_all(false);
     }
 

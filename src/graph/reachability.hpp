@@ -3,6 +3,7 @@
 // which deleted nodes link (lifecycle.hpp).
 #pragma once
 
+#include "core/marks.hpp"
 #include "graph/insert.hpp"
 
 namespace quiver::graph {
@@ -13,9 +14,15 @@ namespace quiver::graph {
 template <PagedStore S>
 class Flood {
   public:
-    // The flood does not follow the links of the slots `avoided`, which may be null. It follows the
-    // links of deleted nodes.
-    Flood(S& store, const Marks* avoided) : store_(store), avoided_(avoided) {}
+    // The flood follows the links of deleted nodes if follow_deleted, and not those of slot
+    // `avoided`.
+    Flood(S& store, bool follow_deleted, SlotId avoided = no_slot)
+        : store_(store), follow_deleted_(follow_deleted), avoided_(avoided), reached_(slots(store)),
+          pages_(store.pages())
+    {
+    }
+    // The memory of a flood, in bits.
+    static uint64_t bits(S& store) { return slots(store) + store.pages(); }
 
     bool reached(SlotId id) const { return reached_.test(id); }
 
@@ -33,45 +40,41 @@ class Flood {
     }
 
   private:
+    static size_t slots(S& store) { return size_t{store.pages()} * store.slots_per_page(); }
     void reach(SlotId id)
     {
         const uint32_t page = id / store_.slots_per_page();
-        if (page < store_.pages() && reached_.set(id)) {
-            todo_.set(id);
+        if (page < store_.pages() && reached_.set(id))
             pages_.set(page);
-        }
     }
-    // Follows the links of the page's slots, including those that are only reached from the same
-    // page.
+    // Follows the links of the slots of the page that are reached, until no further one is reached
+    // from the same page. (It also follows those again that it has followed before. A set of those
+    // that it has not would need as much memory as reached_.)
     void visit(uint32_t page)
     {
-        pages_.clear(page);
         store_.read_page(page, [&](const Slots& slots) {
-            for (bool more = true; more; pages_.clear(page)) {
-                more = false;
+            while (pages_.clear(page))
                 for (uint32_t i = 0; i < slots.count(); i++)
-                    if (todo_.clear(slots.id(i))) {
-                        more = true;
+                    if (reached(slots.id(i)))
                         follow(slots[i], slots.id(i));
-                    }
-            }
         });
+        pages_.clear(page);   // it has no slots if a crash has left it
     }
     void follow(const Slot& slot, SlotId id)
     {
         const SlotHeader& h = slot.header();
-        if (h.level > 0 || (avoided_ && avoided_->test(id)) ||
-            (h.state != SlotState::live && h.state != SlotState::deleted))
+        if (h.level > 0 || id == avoided_ ||
+            !(h.state == SlotState::live || (h.state == SlotState::deleted && follow_deleted_)))
             return;
         for (const SlotId n : links_of(slot))
             reach(n);
     }
 
     S& store_;
-    const Marks* avoided_;
+    bool follow_deleted_;
+    SlotId avoided_;
     Marks reached_;
-    Marks todo_;    // slots that are reached, and whose links are not followed yet
-    Marks pages_;   // pages that hold such slots
+    Marks pages_;   // pages that hold slots whose links are not followed yet
 };
 
 // If fewer than `enough_links` nodes of layer 0 link to a node, a search for its vector checks that
@@ -80,16 +83,24 @@ class Flood {
 // for 200 missed 2.6 % without this, and 0.7 % with it.)
 constexpr unsigned enough_links = SmallCounts::most;
 
-// Counts the links of layer 0 to each slot, except those from slots `without`.
-inline void count_links(const Slots& slots, const Marks& without, SmallCounts& in_degree)
+// Calls f(id) for each link of layer 0 from a live node, with the slot to which it links.
+template <class F>
+void for_each_link(const Slots& slots, F&& f)
 {
     for (uint32_t i = 0; i < slots.count(); i++) {
         const SlotHeader& h = slots[i].header();
-        if (h.state != SlotState::live || h.level > 0 || without.test(slots.id(i)))
-            continue;
-        for (const SlotId n : links_of(slots[i]))
-            in_degree.add(n);
+        if (h.state == SlotState::live && h.level == 0)
+            for (const SlotId n : links_of(slots[i]))
+                f(n);
     }
+}
+
+template <ReadStore S>
+bool is_deleted(S& store, SlotId id)
+{
+    bool deleted = false;
+    store.read(id, [&](const Slot& slot) { deleted = slot.header().state == SlotState::deleted; });
+    return deleted;
 }
 
 // Can a search start at this slot? It cannot while an insert has not written the overflow slots of
@@ -126,13 +137,17 @@ template <PagedStore S>
 class Attacher {
   public:
     // A search costs about a hundred visits, a flood two to four reads of each page. So by_flood is
-    // faster if many nodes are to be checked.
-    Attacher(S& store, Inserter<S>& inserter, SlotId root, const Marks& deleted, bool by_flood)
-        : store_(store), inserter_(inserter), root_(root), deleted_(deleted), by_flood_(by_flood),
-          flood_(store, &deleted)
+    // faster if many nodes are to be checked. most_bits: the memory for the sets of slots. If a flood
+    // needs more, there are only searches. A search ends when it needs most_bytes.
+    Attacher(S& store, Inserter<S>& inserter, SlotId root, bool by_flood,
+             uint64_t most_bits = UINT64_MAX, size_t most_bytes = SIZE_MAX)
+        : store_(store), inserter_(inserter), root_(root), most_bits_(most_bits),
+          most_bytes_(most_bytes), by_flood_(by_flood && can_flood())
     {
-        if (by_flood)
-            flood_.from(root);
+        if (by_flood_)
+            start_flood();
+        else
+            start_visited(0);
     }
 
     // Makes the node reachable, if no link that may be needed is lost for it. Returns whether it is
@@ -163,28 +178,58 @@ class Attacher {
     }
 
   private:
-    bool is_reached(SlotId id) const { return by_flood_ ? flood_.reached(id) : visited_.test(id); }
+    bool can_flood() { return Flood<S>::bits(store_) <= most_bits_; }
+    void start_flood()
+    {
+        flood_ = make_owned<Flood<S>>(store_, false);
+        flood_->from(root_);
+    }
+    bool is_reached(SlotId id) const
+    {
+        return by_flood_ ? flood_->reached(id) : visited_.test(size_t{id} - visited_from_);
+    }
+    // The nodes are attached in the order of their ids. So a set of the slots from the current one on
+    // is enough.
+    void set_visited(SlotId id)
+    {
+        if (id >= visited_from_ && id - visited_from_ < most_bits_)
+            visited_.set(id - visited_from_);
+    }
+    void forget_visited_before(SlotId id)
+    {
+        if (id >= visited_from_ && id - visited_from_ < most_bits_)
+            return;
+        start_visited(id);
+    }
+    void start_visited(SlotId from)
+    {
+        visited_ = Marks();   // frees the memory
+        visited_ = Marks(std::min(most_bits_, uint64_t{store_.pages()} * store_.slots_per_page()));
+        visited_from_ = from;
+    }
     // Calls ensure(), which adds a link from another node, if this node cannot be reached.
     template <class Ensure>
     bool attach(SlotId id, Ensure&& ensure)
     {
-        if (deleted_.test(id) || is_reached(id))
+        if (!by_flood_)
+            forget_visited_before(id);
+        if (is_reached(id))
             return true;
         store_.poll();
         const auto on_visit = [&](SlotId n) {
             if (!by_flood_)
-                visited_.set(n);
+                set_visited(n);
         };
         if (!inserter_.load(id))
-            return true;   // it is not a node, or its own insert will link it
-        if (!inserter_.is_reached(root_, &deleted_, on_visit)) {
+            return true;   // it is not a live node, or its own insert will link it
+        if (!inserter_.is_reached(root_, no_slot, most_bytes_, on_visit)) {
             const bool ensured = ensure();
             inserter_.look_after_orphans();
             if (!ensured)
                 return false;
         }
         if (by_flood_)
-            flood_.from(id);
+            flood_->from(id);
         return true;
     }
 
@@ -200,7 +245,7 @@ class Attacher {
     {
         const Vec<SlotId> links = links_from(id);
         for (const SlotId n : links)
-            if (deleted_.test(n))
+            if (is_deleted(store_, n))
                 return n;
         if (store_.insert_horizon() != store_.stamp())
             return no_slot;
@@ -208,26 +253,56 @@ class Attacher {
             if (is_reached(n))
                 return n;
         // A node that can also be reached by the node's other links.
-        Marks avoided = deleted_;
-        avoided.set(id);
-        for (const SlotId n : links) {
-            Flood<S> flood(store_, &avoided);
+        return can_flood() ? reached_by_flood(links, id) : reached_by_search(links, id);
+    }
+    // One of these links of node `id` whose target can also be reached by the others, without the
+    // node; or no_slot.
+    SlotId reached_by_flood(const Vec<SlotId>& links, SlotId id)
+    {
+        flood_.reset();   // there is memory for one at a time
+        SlotId found = no_slot;
+        for (size_t i = 0; i < links.size() && found == no_slot; i++) {
+            Flood<S> flood(store_, false, id);
             for (const SlotId other : links)
-                if (other != n)
+                if (other != links[i])
                     flood.from(other);
-            if (flood.reached(n))
-                return n;
+            if (flood.reached(links[i]))
+                found = links[i];
         }
-        return no_slot;
+        if (by_flood_)
+            start_flood();
+        return found;
+    }
+    // The same. Searches may fail to find a way where there is one.
+    SlotId reached_by_search(const Vec<SlotId>& links, SlotId id)
+    {
+        const auto leads_to = [&](SlotId from, SlotId to) {
+            return from != to && inserter_.load(to) &&
+                   inserter_.is_reached(from, id, most_bytes_, [](SlotId) {});
+        };
+        SlotId found = no_slot;
+        for (const SlotId n : links)
+            if (std::any_of(links.begin(), links.end(),
+                            [&](SlotId other) { return leads_to(other, n); })) {
+                found = n;
+                break;
+            }
+        // The caller goes on with what a search for this node finds.
+        if (inserter_.load(id))
+            inserter_.is_reached(root_, no_slot, most_bytes_, [](SlotId) {});
+        return found;
     }
 
     S& store_;
     Inserter<S>& inserter_;
     SlotId root_;
-    const Marks& deleted_;
+    uint64_t most_bits_;
+    size_t most_bytes_;
     bool by_flood_;
-    Flood<S> flood_;
-    Marks visited_;   // by searches, if not by_flood_
+    Owned<Flood<S>> flood_;   // if by_flood_
+    // What searches visited, if not by_flood_: slots from visited_from_ on.
+    Marks visited_;
+    SlotId visited_from_ = 0;
 };
 
 // To be called after a build: makes each node reachable from the root, and makes searches for its
@@ -235,8 +310,7 @@ class Attacher {
 template <PagedStore S>
 void ensure_all(S& store, Inserter<S>& inserter)
 {
-    const Marks none;
-    Attacher<S> attacher(store, inserter, store.entry().root, none, true);
+    Attacher<S> attacher(store, inserter, store.entry().root, true);
     for_each_node(store, [&](SlotId id) {
         if (!attacher.attach(id))
             attacher.attach_at_a_price(id);
@@ -250,7 +324,9 @@ void ensure_all(S& store, Inserter<S>& inserter)
         SmallCounts in_degree;
         for (uint32_t page = 0; page < store.pages(); page++) {
             store.poll();
-            store.read_page(page, [&](const Slots& slots) { count_links(slots, none, in_degree); });
+            store.read_page(page, [&](const Slots& slots) {
+                for_each_link(slots, [&](SlotId id) { in_degree.add(id); });
+            });
         }
         std::swap(checked, replaced);
         replaced = Marks();

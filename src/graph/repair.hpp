@@ -20,7 +20,8 @@ class Repairer {
     {
     }
 
-    // is_deleted(id): is this slot deleted? Returns whether slot `id` had links to deleted slots.
+    // is_deleted(id): is this slot deleted? It may read the slot. Returns whether slot `id` had links
+    // to deleted slots.
     template <class IsDeleted>
     bool repair(SlotId id, IsDeleted&& is_deleted)
     {
@@ -36,14 +37,14 @@ class Repairer {
             if (!candidates_.contains(c.id()))
                 add_candidate(c.id());
         if (candidates_.size() < l_.degree || lost_.size() >= kept_.size())
-            search_neighbours(is_deleted);
+            search_neighbours();
         candidates_.measure(own_.code());
         candidates_.sort(kept);
         // If the heuristic leaves places of lost links free, the nearest discarded candidates take
         // them.
         const size_t most = std::min<size_t>(l_.degree, kept_.size() + lost_.size());
         select_neighbours(candidates_, {.fixed = kept, .least = most, .most = most}, selection_);
-        write_links(kept, is_deleted);
+        write_links(kept);
         // The new neighbours link back if they have room. When a node's neighbours are deleted, it
         // also loses their links to it, and a node that is no other node's nearest would become
         // hard to find.
@@ -88,15 +89,23 @@ class Repairer {
                 l_.sketched() ? query_.estimates(slot, query_.distance(node_.code()), 0) : nullptr;
             for (uint32_t i = 0; i < node_.degree(); i++) {
                 const SlotId n = slot.ids()[i];
-                if (n != id_ && !is_deleted(n) &&
-                    std::find(kept_.begin(), kept_.end(), n) == kept_.end())
+                if (n != id_ && !is_in(kept_, n))
                     found_.push_back(Candidate(estimate ? estimate[i] : 0.0f, n));
             }
             if (estimate)
                 std::sort(found_.begin() + static_cast<ptrdiff_t>(before), found_.end());
             // Without estimates nothing tells which are near, so more of them are read.
-            found_.resize(std::min(found_.size(), before + (estimate ? share : 2 * share)));
+            const size_t most = before + (estimate ? share : 2 * share);
+            size_t left = before;
+            for (size_t i = before; i < found_.size() && left < most; i++)
+                if (!is_deleted(found_[i].id()))
+                    found_[left++] = found_[i];
+            found_.resize(left);
         }
+    }
+    static bool is_in(const Vec<SlotId>& ids, SlotId id)
+    {
+        return std::find(ids.begin(), ids.end(), id) != ids.end();
     }
     void add_candidate(SlotId id)
     {
@@ -104,8 +113,7 @@ class Repairer {
             candidates_.add(id, 0, node_.code());
     }
     // Adds the nodes that a search for the node's vector finds.
-    template <class IsDeleted>
-    void search_neighbours(IsDeleted&& is_deleted)
+    void search_neighbours()
     {
         Counters counters;
         const Entry entry = store_.entry();
@@ -116,22 +124,22 @@ class Repairer {
         search_.restart(level_, std::max<size_t>(64, 2 * l_.degree));
         search_.add(from, 0);
         search_.run(counters, [&](SlotId n, const Slot&, const Code& code, float, bool in_w) {
-            if (in_w && n != id_ && !is_deleted(n) && !candidates_.contains(n))
+            if (in_w && n != id_ && !candidates_.contains(n))   // deleted ones are not in W
                 candidates_.add(n, 0, code);
         });
     }
 
-    // Drops the links to deleted nodes, and appends links to the selected ones. An insert may have
-    // changed the other links since they were read; they stay as they are.
-    template <class IsDeleted>
-    void write_links(size_t kept, IsDeleted&& is_deleted)
+    // Drops the lost links, and appends links to the selected nodes. An insert may have changed the
+    // other links since they were read; they stay as they are. (If it has added one to a deleted node,
+    // it met that node alive, so this vacuum does not free the node.)
+    void write_links(size_t kept)
     {
         added_.clear();
         store_.poll();
         store_.write(id_, [&](const MutableSlot& slot) {
             if (!is_live_node(slot, level_))
                 return false;
-            remove_links(slot, is_deleted);
+            remove_links(slot, [&](SlotId n) { return is_in(lost_, n); });
             encoder_.set_centre(code_in(slot));
             for (const uint32_t i : selection_.selected)
                 if (i >= kept && append_link(slot, candidates_, i, l_.degree, encoder_))

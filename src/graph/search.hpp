@@ -31,7 +31,6 @@
 #pragma once
 
 #include "core/error.hpp"
-#include "core/marks.hpp"
 #include "graph/frontier.hpp"
 #include "graph/node.hpp"
 #include "graph/vectors.hpp"
@@ -192,8 +191,13 @@ class LayerSearch {
     bool exhausted() const { return candidates_.empty() && !dropped_ && (rooted_ || level_ > 0); }
     // Has the search met a node since restart()? If not, its start is not a node any more.
     bool landed() const { return landed_; }
-    // Sets the slots that are not to be visited; may be null.
-    void avoid(const Marks* slots) { avoided_ = slots; }
+    // From now on the search does not visit this slot, which may be no_slot, and, if deleted_nodes,
+    // no deleted nodes.
+    void avoid(bool deleted_nodes, SlotId slot)
+    {
+        avoids_deleted_ = deleted_nodes;
+        avoided_ = slot;
+    }
     // Whether all candidates that seem as near as the worst node of W are visited, however many. That
     // tells which of many equal nodes can be reached.
     void visit_all(bool all) { all_ = all; }
@@ -224,7 +228,7 @@ class LayerSearch {
                     return no_slot;
             }
             const SlotId id = candidates_.next();
-            if ((!l_.sketched() || seen_.insert(id)) && !(avoided_ && avoided_->test(id))) {
+            if ((!l_.sketched() || seen_.insert(id)) && id != avoided_) {
                 ties_ += tie;
                 return id;
             }
@@ -257,7 +261,8 @@ class LayerSearch {
         return true;
     }
 
-    // Scores a slot, and tries to put it into W. False: the link to it was stale.
+    // Scores a slot, and tries to put it into W. False: the link to it was stale, or the node is
+    // avoided.
     template <class OnVisit>
     bool arrive(SlotId id, const Slot& slot, const Code& code, Counters& counters,
                 OnVisit&& on_visit)
@@ -265,6 +270,8 @@ class LayerSearch {
         if (!score(slot, code))
             return false;
         const SlotState state = slot.header().state;
+        if (state == SlotState::deleted && avoids_deleted_)
+            return false;
         landed_ |= state != SlotState::free;
         counters.visited++;
         const bool in_w = state == SlotState::live && w_.wants(distance_);
@@ -335,7 +342,8 @@ class LayerSearch {
     bool all_ = false;
     size_t ties_ = 0;      // candidates of this run() that were as far as the worst node of W
     size_t in_vain_ = 0;   // visits of live nodes since one was found for W
-    const Marks* avoided_ = nullptr;
+    bool avoids_deleted_ = false;
+    SlotId avoided_ = no_slot;
     BoundedMaxHeap w_;
     IdSet seen_;
     Frontier candidates_;

@@ -6,7 +6,7 @@
 // A checksum of the links tells whether they are still those that were remembered. It does not tell
 // whether the nodes at the other ends are. So a cache must not outlive the time in which a slot can be
 // freed and used again: an insert's belongs to its statement, whose snapshot keeps freed slots from
-// being used.
+// being used. A vacuum clears its cache when it has freed slots.
 #pragma once
 
 #include <span>
@@ -32,6 +32,13 @@ class SelectionCache {
     {
         return table_.bytes() + slots_.capacity() * sizeof(Remembered) +
                links_.capacity() * sizeof(Link);
+    }
+
+    void clear()
+    {
+        slots_.clear();
+        links_.clear();
+        table_.reset(table_.size());
     }
 
     // The links of slot `id`, by place. Null if the slot was not remembered, or has other links
@@ -92,11 +99,8 @@ class SelectionCache {
     }
     Remembered& find_or_add(SlotId id)
     {
-        if (slots_.size() >= most_) {
-            slots_.clear();
-            links_.clear();
-            table_.reset(table_.size());
-        }
+        if (slots_.size() >= most_)
+            clear();
         if (slots_.size() * 2 >= table_.size()) {
             table_.reset(table_.size() * 2);
             for (uint32_t i = 0; i < slots_.size(); i++)

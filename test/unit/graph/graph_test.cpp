@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <malloc.h>
 #include <memory>
 #include <random>
 #include <set>
@@ -479,6 +480,99 @@ size_t lost_rows(Fixture& f, const std::set<size_t>& dead, size_t ef)
         lost += std::none_of(got.begin(), got.end(), [&](const auto& g) { return g.first == i; });
     }
     return lost;
+}
+
+// Counts the memory that is in use, and the most that was.
+struct CountedMemory {
+    CountedMemory()
+    {
+        now = peak = 0;
+        memory_hooks = {allocate, release};
+    }
+    ~CountedMemory() { memory_hooks = {std::malloc, std::free}; }
+
+    static void* allocate(size_t bytes)
+    {
+        void* p = std::malloc(bytes);
+        peak = std::max(peak, now += static_cast<int64_t>(malloc_usable_size(p)));
+        return p;
+    }
+    static void release(void* p)
+    {
+        now -= static_cast<int64_t>(malloc_usable_size(p));
+        std::free(p);
+    }
+    static inline int64_t now = 0, peak = 0;
+};
+// Nodes on a line. Each links to some before and behind it, near and far: the farthest in a distance
+// of a 64th of the line. One node in 64 is also on layer 1, where the nodes do the same.
+struct Line : MemoryStore {
+    explicit Line(const Encoding& encoding, uint32_t nodes) : MemoryStore(encoding)
+    {
+        std::vector<SlotId> layers[2];
+        std::vector<float> x(encoding.codec().traits.padded);
+        for (uint32_t i = 0; i < nodes; i++)
+            for (uint8_t level = 0; level <= (i % 64 == 0); level++)
+                layers[level].push_back(create([&](const MutableSlot& slot) {
+                    x[0] = static_cast<float>(i);
+                    Vec<uint8_t> bytes;
+                    put_code(encoding.codec().encode({.dense = x.data()}, bytes), slot, no_slot);
+                    SlotHeader& h = slot.header();
+                    h.state = SlotState::live;
+                    h.level = level;
+                    h.down = level > 0 ? layers[0].back() : no_slot;
+                    if (level == 0) {
+                        h.tid_count = 1;
+                        slot.tids()[0] = tid_of(i);
+                    }
+                }));
+        for (const std::vector<SlotId>& ids : layers)
+            for (size_t i = 0; i < ids.size(); i++)
+                for (size_t far = 1; far <= nodes / 64; far *= 16)
+                    for (const size_t to : {i - far, i + far})
+                        if (to < ids.size())
+                            slot(ids[i]).ids()[slot(ids[i]).header().degree++] = ids[to];
+        set_entry({layers[1][0], 1, layers[0][0]});
+    }
+    void note_room(uint32_t, uint64_t) {}   // allocates nothing
+};
+
+// A vacuum takes no more memory than it may, whatever the size of the graph, and what its searches
+// take. (That is measured in a smaller graph, in which they are about as long. A set of all slots takes
+// 33 kB.) It goes in parts if it must, and leaves nothing.
+TEST(Graph, VacuumsStayWithinTheirMemory)
+{
+    const Encoding encoding(choose_encoding(Form::dense, Metric::l1, 1, {4, 0, 32}, usable));
+    ASSERT_EQ(encoding.layout().degree, 8u);
+    const auto peak = [&](uint32_t nodes, uint64_t memory, uint32_t parts) {
+        Line store(encoding, nodes);
+        int64_t most = 0;
+        {
+            const CountedMemory counted;
+            Removal<Line> removal(store, 4, 16, memory);
+            const RemovalResult result = removal.run([](Tid tid) { return row_of(tid) % 65 == 0; },
+                                                     [](uint64_t) { return true; });
+            most = CountedMemory::peak;
+            EXPECT_EQ(result.deleted, 0u);
+            EXPECT_GT(result.freed, nodes / 65);
+            EXPECT_EQ(result.parts, parts);
+        }
+        Checker<Line> checker(store, store.size());
+        size_t problems = 0;
+        checker.run([&](SlotId, const char*) { problems++; }, [](SlotId, Tid) {});
+        EXPECT_EQ(problems, 0u);
+        return most;
+    };
+    const uint32_t nodes = 64 * 4096;
+    const int64_t small = std::max(peak(nodes / 16, 20000, 1), peak(nodes / 16, 3000, 6));
+    const auto check = [&](uint64_t memory, uint32_t parts) {
+        const int64_t most = peak(nodes, memory, parts) - small;
+        EXPECT_LE(most, static_cast<int64_t>(memory) + 30000) << parts;
+        return most;
+    };
+    EXPECT_GT(check(300000, 1), nodes / 2);
+    check(140000, 2);   // enough for a flood
+    check(50000, 6);    // searches
 }
 
 // A vacuum has marked most nodes as deleted and was cancelled. New nodes find hardly any live ones

@@ -137,28 +137,47 @@ struct SmallGraph {
     Geometry geometry;
     size_t rows;
     uint32_t seed;
+    uint64_t part;   // slots that a vacuum removes at once, if it goes in parts
     enum { different, equal, half_marked } kind;   // half_marked: vacuum ended after marking half
 };
 const SmallGraph small_graphs[] = {
-    {"an empty index", {2, 2, 1, 8}, 0, 1, SmallGraph::different},
-    {"one row", {2, 2, 1, 8}, 1, 2, SmallGraph::different},
-    {"two rows", {2, 1, 2, 8}, 2, 3, SmallGraph::different},
-    {"five rows", {2, 3, 1, 4}, 5, 4, SmallGraph::different},
-    {"nine rows", {2, 4, 1, 8}, 9, 5, SmallGraph::different},
-    {"seven equal rows", {2, 2, 1, 4}, 7, 6, SmallGraph::equal},
-    {"seven rows, half of them marked as deleted", {2, 2, 1, 8}, 7, 7, SmallGraph::half_marked},
+    {"an empty index", {2, 2, 1, 8}, 0, 1, 1, SmallGraph::different},
+    {"one row", {2, 2, 1, 8}, 1, 2, 1, SmallGraph::different},
+    {"two rows", {2, 1, 2, 8}, 2, 3, 2, SmallGraph::different},
+    {"five rows", {2, 3, 1, 4}, 5, 4, 2, SmallGraph::different},
+    {"nine rows", {2, 4, 1, 8}, 9, 5, 5, SmallGraph::different},
+    {"seven equal rows", {2, 2, 1, 4}, 7, 6, 3, SmallGraph::equal},
+    {"seven rows, half of them marked as deleted", {2, 2, 1, 8}, 7, 7, 4, SmallGraph::half_marked},
 };
 
-class Lifecycle : public testing::TestWithParam<Shape> {
+// parts: with so little memory that a vacuum removes only a few slots at once
+struct Case {
+    Shape shape;
+    bool parts;
+};
+std::vector<Case> cases()
+{
+    std::vector<Case> all;
+    for (const bool parts : {false, true})
+        for (const Shape& shape : shapes)
+            all.push_back({shape, parts});
+    return all;
+}
+
+class Lifecycle : public testing::TestWithParam<Case> {
   protected:
+    static uint64_t memory(uint64_t of_parts)
+    {
+        return GetParam().parts ? of_parts : Removal<InterleavingStore>::unlimited;
+    }
     // Calls f(world, base) for each of the small graphs.
     template <class F>
     void on_small_graphs(F&& f)
     {
         for (const SmallGraph& g : small_graphs) {
-            if (g.rows > 7 && GetParam().form == Form::sparse)
+            if (g.rows > 7 && GetParam().shape.form == Form::sparse)
                 continue;   // the other form without sketches is enough
-            World w(GetParam(), g.geometry);
+            World w(GetParam().shape, g.geometry, memory(g.part));
             std::mt19937 rng(g.seed);
             const Vector same = w.random_vector(rng);
             for (size_t i = 0; i < g.rows; i++)
@@ -425,7 +444,7 @@ TEST_P(Lifecycle, RandomInterleavings)
         geometry.slots_per_page = 1 + rng() % 8;
         geometry.tids = 1 + rng() % 3;
         geometry.ef_construction = rng() % 2 ? 4 + rng() % 8 : 20;
-        World w(GetParam(), geometry);
+        World w(GetParam().shape, geometry, memory(1 + Rng(seed).next() % 9));
         Rng pick(seed);
         if (rng() % 2)
             w.graph.pick = &pick;
@@ -456,8 +475,9 @@ TEST_P(Lifecycle, RandomInterleavings)
     EXPECT_GE(reused, count / 4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Lifecycle, testing::ValuesIn(shapes),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Shapes, Lifecycle, testing::ValuesIn(cases()), [](const auto& info) {
+    return std::string(info.param.shape.name) + (info.param.parts ? "_in_parts" : "");
+});
 
 // ---- single cases ----
 

@@ -96,8 +96,10 @@ class World {
         std::vector<Row> rows;
     };
 
-    World(const Shape& s, const Geometry& g)
-        : shape(s), geometry(g),
+    // vacuum_memory: in bytes, one for each slot that a vacuum removes at once
+    World(const Shape& s, const Geometry& g,
+          uint64_t vacuum_memory = Removal<InterleavingStore>::unlimited)
+        : shape(s), geometry(g), memory(vacuum_memory),
           encoding({{s.form, s.metric, s.dims, 8}, s.fold, (2 * g.m + 3) / 4 * 4, g.tids}),
           graph(encoding, g.slots_per_page), rotation(s.dims, 1), quiet(graph), scan(quiet)
     {
@@ -208,7 +210,7 @@ class World {
     {
         const std::set<size_t> some = dead();
         quiet.count_pages();
-        Removal<InterleavingStore> removal(quiet, geometry.m, geometry.ef_construction);
+        Removal<InterleavingStore> removal(quiet, geometry.m, geometry.ef_construction, memory);
         const RemovalResult result =
             removal.run([&](Tid tid) { return some.count(row_of(tid)) > 0; },
                         [&](uint64_t) { return worth_while; });
@@ -496,6 +498,7 @@ class World {
 
     const Shape& shape;
     const Geometry geometry;
+    const uint64_t memory;
     const Encoding encoding;
     const Layout& layout = encoding.layout();
     SharedGraph graph;
@@ -691,7 +694,8 @@ class VacuumOperation : public Operation {
     {
         w_.delete_rows(choice_(w_));
         const std::set<size_t> dead = w_.dead();
-        Removal<InterleavingStore> removal(store_, w_.geometry.m, w_.geometry.ef_construction);
+        Removal<InterleavingStore> removal(store_, w_.geometry.m, w_.geometry.ef_construction,
+                                           w_.memory);
         removal.run([&](Tid tid) { return dead.count(row_of(tid)) > 0; },
                     [&](uint64_t) { return worth_while_; });
         for (const size_t row : dead)

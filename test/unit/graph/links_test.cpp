@@ -386,7 +386,7 @@ TEST(Inserter, NodesThatLoseTwoLinksAtOnceAreLinkedAgain)
             for (float& v : x)
                 v = static_cast<float>(rng() % 1000) / 100;
             inserter.insert({.dense = x.data()}, {0, row, 1}, 0);
-            Flood<MeddlingStore> flood(store, nullptr);
+            Flood<MeddlingStore> flood(store, true);
             flood.from(store.entry().root);
             for (SlotId id = 0; id < store.size(); id++)
                 ASSERT_TRUE(store.slot(id).header().state != SlotState::live || flood.reached(id))
