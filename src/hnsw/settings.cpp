@@ -41,6 +41,10 @@ void define_settings()
                             "For tests of recovery. WAL written before the crash is flushed first.",
                             &page::crash_after_writes, 0, 0, PG_INT32_MAX, PGC_SUSET,
                             GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "hnsw.vacuum_memory", "Sets the number of slots that VACUUM removes at once.",
+        "For tests. Zero: maintenance_work_mem decides.", &settings.vacuum_memory, 0, 0,
+        PG_INT32_MAX, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
 #endif
     pg::reserve_guc_prefix("hnsw");
 }

@@ -9,6 +9,9 @@ struct Settings {
     int iterative_scan;   // graph::Iterate
     int max_scan_tuples;
     double scan_mem_multiplier;
+#ifdef QUIVER_FAILURE_POINTS
+    int vacuum_memory;   // bytes, instead of maintenance_work_mem; 0: that
+#endif
 };
 extern Settings settings;
 

@@ -6,6 +6,7 @@
 #include "hnsw/handler.hpp"
 #include "hnsw/insert.hpp"
 #include "hnsw/meta.hpp"
+#include "hnsw/settings.hpp"
 
 extern "C" {
 #include "storage/indexfsm.h"
@@ -26,6 +27,16 @@ bool worth_while(SlotStore& store, uint64 deleted)
     return store.pages() <= small_index || deleted >= slots / few;
 }
 
+// The limit for the sets of slots of a vacuum, in bytes.
+uint64 memory()
+{
+#ifdef QUIVER_FAILURE_POINTS
+    if (settings.vacuum_memory > 0)
+        return static_cast<uint64>(settings.vacuum_memory);
+#endif
+    return uint64{1024} * static_cast<uint64>(pg::vacuum_work_mem());
+}
+
 template <class Dead>
 IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats, Dead&& dead)
 {
@@ -40,9 +51,15 @@ IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stat
     auto* store = new (palloc(sizeof(SlotStore))) SlotStore(index, meta, *encoding);
     store->start_vacuum(info->strategy);
     auto* removal = new (palloc(sizeof(graph::Removal<SlotStore>)))
-        graph::Removal<SlotStore>(*store, meta.m, meta.ef_construction);
+        graph::Removal<SlotStore>(*store, meta.m, meta.ef_construction, memory());
     const graph::RemovalResult result =
         removal->run(dead, [&](uint64 deleted) { return worth_while(*store, deleted); });
+    if (result.parts > 1)
+        ereport(NOTICE, (errmsg("the graph of index \"%s\" was repaired in %u parts",
+                                RelationGetRelationName(index), result.parts),
+                         errhint("maintenance_work_mem of " UINT64_FORMAT
+                                 " kB allows to repair it at once.",
+                                 uint64{store->pages()} * store->slots_per_page() / 1024 + 1)));
     const auto left = static_cast<uint32>(std::min<uint64>(result.deleted, PG_UINT32_MAX));
     if (left != meta.deleted)
         store->change_meta([&](MetaData& m) {

@@ -21,6 +21,7 @@ extern "C" {
 #include "nodes/pathnodes.h"
 #include "optimizer/restrictinfo.h"
 #include "pgstat.h"
+#include "postmaster/autovacuum.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
@@ -125,6 +126,17 @@ inline void vacuum_pause()
 #else
     vacuum_delay_point();
 #endif
+}
+
+// The memory that VACUUM may use, in kilobytes.
+inline int vacuum_work_mem()
+{
+#if PG_VERSION_NUM >= 170000
+    const bool autovacuum = AmAutoVacuumWorkerProcess();
+#else
+    const bool autovacuum = IsAutoVacuumWorkerProcess();
+#endif
+    return autovacuum && autovacuum_work_mem != -1 ? autovacuum_work_mem : maintenance_work_mem;
 }
 
 inline void count_index_search(IndexScanDesc scan)

@@ -69,11 +69,20 @@ at_every_change('insert', sub { $next += 1; return "SELECT add($next, $next)"; }
 # About one node in a hundred is on an upper layer.
 at_every_change('many inserts', sub { $next += 12; return "SELECT add($next - 11, $next)"; });
 at_every_change('join a node', sub { return 'INSERT INTO items (v, s) SELECT v, s FROM items WHERE id = 5'; });
-at_every_change('vacuum', sub {
-	$node->safe_psql('postgres', 'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT 15)');
-	$next += 15;
-	$node->safe_psql('postgres', "SELECT add($next - 14, $next)");
-	return 'VACUUM (INDEX_CLEANUP ON) items'; });
+for my $slots (0, 100)   # that VACUUM removes at once; 0: all
+{
+	at_every_change($slots ? 'vacuum in parts' : 'vacuum', sub {
+		$node->safe_psql('postgres', 'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT 15)');
+		$next += 15;
+		$node->safe_psql('postgres', "SELECT add($next - 14, $next)");
+		return "SET hnsw.vacuum_memory = $slots; VACUUM (INDEX_CLEANUP ON) items"; });
+}
+# A notice tells how many parts there were. The vacuum leaves nothing to the next one.
+$node->safe_psql('postgres', 'DELETE FROM items WHERE id % 3 = 0');
+my ($out, $err) = ('', '');
+$node->psql('postgres', 'SET hnsw.vacuum_memory = 100; VACUUM (INDEX_CLEANUP ON) items', stdout => \$out, stderr => \$err);
+like($err, qr/graph of index "items_v" was repaired in \d+ parts/, 'vacuum in parts');
+is($node->safe_psql('postgres', q{SELECT deleted_slots FROM hnsw_stats('items_v') UNION ALL SELECT deleted_slots FROM hnsw_stats('items_s')}), "0\n0", 'all parts were freed');
 is(join("\n", @bad), '', "$crashes crashes: nothing lost, nothing wrong");
 cmp_ok($crashes, '>', 40, 'there were crashes');
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) items');
