@@ -91,7 +91,7 @@ class Carver {
         Vec<uint32_t> leader(ids.size() * fan);
         start.assign(count + 1, 0);
         float unused[64];
-        constexpr size_t at_once = 1024;
+        constexpr size_t at_once = 64;   // between two polls
         for (size_t first = 0; first < ids.size(); first += at_once) {
             poll_();
             const auto rows =

@@ -47,9 +47,14 @@ bool begins_with_bytes(const Encoding& encoding)
     return bits == 8 || bits == 12 || bits == 16;
 }
 
+// Vectors that are multiples of each other can have the same bytes, but not the same offset and scale.
 uint32_t hash_of(const Code& code)
 {
+    const float range[2] = {code.params.offset + 0.0f, code.params.scale};   // -0 equals 0
     uint64_t h = 0, word;
+    std::memcpy(&h, range, sizeof h);
+    h *= 0x9e3779b97f4a7c15ull;
+    h ^= h >> 29;
     for (uint32_t i = 0; i + sizeof word <= code.length; i += sizeof word) {
         std::memcpy(&word, code.bytes + i, sizeof word);
         h = (h ^ word) * 0x9e3779b97f4a7c15ull;
@@ -96,11 +101,12 @@ LeafBuild::LeafBuild(MemoryStore& store, const LeafBuildOptions& options)
 
 size_t LeafBuild::bytes() const
 {
-    // A division holds the leaders of each node and the nodes of each leader.
-    const size_t carving = 2 * sizeof(SlotId) * (size_t{leaves_.fan} + 1),
-                 linking = carving + 2 * Reservoirs::bytes_per_node;
-    return std::max(table_.size() * sizeof(Place), store_.size() * linking) +
-           (byte_codes_ ? byte_codes_->store.bytes() : 0);
+    // A division holds the leaders of each node and the nodes of each leader. Besides, there are two
+    // lists of the nodes, and the links of the samples: a third of the nodes has coarse_links each.
+    const size_t per_node = sizeof(SlotId) * (2 * size_t{leaves_.fan} + 4 + coarse_links / 2) +
+                            2 * Reservoirs::bytes_per_node;
+    return std::max(table_.size() * sizeof(Place) * 3 / 2, store_.size() * per_node) +
+           upper_slots_ * l_.slot_bytes + (byte_codes_ ? byte_codes_->store.bytes() : 0);
 }
 
 // ---- rows ----
@@ -137,7 +143,14 @@ void LeafBuild::add(const Value& x, Tid tid, int level)
     if (is_equal)
         equal_.push_back(id);
     else if (level > 0)
-        levels_.push_back({id, level});
+        raise_later(id, level);
+}
+
+// The upper slots of a node are added at the end.
+void LeafBuild::raise_later(SlotId id, int level)
+{
+    levels_.push_back({id, level});
+    upper_slots_ += static_cast<size_t>(level);
 }
 
 // The place of the node with this code, or the free place for it.
@@ -184,8 +197,7 @@ void LeafBuild::finish(Inserter<MemoryStore>& inserter)
                      .least = options_.m / 2,
                      .at_random = links_at_random,
                      .alpha = 1.05f});
-    for (const Sample& s : samples)
-        add_coarse(s);
+    add_coarse(samples);
     add_reverse();
     write_sketches();
     insert_rest(inserter);
@@ -196,13 +208,16 @@ bool LeafBuild::are_distances_euclidean() const
 {
     if (codec_.metric.geometry == codec::Geometry::euclidean)
         return true;
+    // The length of a vector differs from that of its code by at most the error.
     float least = std::numeric_limits<float>::infinity(), most = 0;
     for (SlotId id = 0; id < store_.size(); id++) {
-        const float norm2 = codes_.slot(id).header().params.norm2;
-        least = std::min(least, norm2);
-        most = std::max(most, norm2);
+        options_.poll();
+        const CodeParams& p = codes_.slot(id).header().params;
+        const float length = std::sqrt(p.norm2);
+        least = std::min(least, length + p.error);
+        most = std::max(most, length - p.error);
     }
-    return most <= least * 1.02f;   // lengths within 1 %
+    return most <= least * 1.01f;
 }
 
 void LeafBuild::insert_all(Inserter<MemoryStore>& inserter)
@@ -278,6 +293,8 @@ void LeafBuild::meet(std::span<const SlotId> leaf)
     near_distance_.resize(leaf.size() * most);
     packed_.set(leaf);
     packed_.for_each_row(leaf, [&](size_t i, float* distances) {
+        if (i % 32 == 0)
+            options_.poll();
         distances[i] = infinite;   // the node itself
         kernels.least(distances, packed_.columns(), most, &near_[i * most],
                       &near_distance_[i * most]);
@@ -373,35 +390,43 @@ Vec<SlotId> LeafBuild::one_in(size_t step) const
 LeafBuild::Sample LeafBuild::link_sample(size_t step)
 {
     Sample s{one_in(step), {}};
-    link(s.nodes,
-         {.most = std::min(coarse_links, most_links(l_)), .least = 0, .at_random = 0, .alpha = 1});
+    link(s.nodes, {.most = std::min(coarse_links, most_links(l_)),
+                   .least = 0,
+                   .at_random = links_at_random,
+                   .alpha = 1});
     s.links.assign(s.nodes.size() * coarse_links, no_slot);
     for (size_t i = 0; i < s.nodes.size(); i++) {
+        options_.poll();
         const Slot slot = store_.slot(s.nodes[i]);
         std::copy_n(slot.ids(), slot.header().degree, &s.links[i * coarse_links]);
     }
     return s;
 }
 
-// Adds the links of a sample to those of its nodes. In a node without room, they replace the links that
-// were selected last, but at most half of all.
-void LeafBuild::add_coarse(const Sample& s)
+// Adds the links of the samples to those of their nodes: those of the smallest sample first, and at most
+// half of what a node has room for. In a full node, they replace the links that were selected last.
+void LeafBuild::add_coarse(const Vec<Sample>& samples)
 {
     const uint32_t most = most_links(l_);
-    for (size_t i = 0; i < s.nodes.size(); i++) {
-        const MutableSlot slot = store_.slot(s.nodes[i]);
-        SlotId* const ids = slot.ids();
-        uint8_t& degree = slot.header().degree;
-        uint32_t added = 0;
-        for (uint32_t j = 0; j < coarse_links && added < (most + 1) / 2; j++) {
-            const SlotId id = s.links[i * coarse_links + j];
-            if (id == no_slot || contains(ids, degree, id))
-                continue;
-            added++;
-            if (degree < most)
-                ids[degree++] = id;
-            else
-                ids[most - added] = id;
+    Vec<uint8_t> added(nodes_);   // the last links of each node
+    for (size_t n = samples.size(); n-- > 0;) {
+        const Sample& s = samples[n];
+        for (size_t i = 0; i < s.nodes.size(); i++) {
+            options_.poll();
+            const MutableSlot slot = store_.slot(s.nodes[i]);
+            SlotId* const ids = slot.ids();
+            uint8_t& degree = slot.header().degree;
+            uint8_t& count = added[s.nodes[i]];
+            for (uint32_t j = 0; j < coarse_links && count < (most + 1) / 2; j++) {
+                const SlotId id = s.links[i * coarse_links + j];
+                if (id == no_slot || contains(ids, degree, id))
+                    continue;
+                count++;
+                if (degree < most)
+                    ids[degree++] = id;
+                else
+                    ids[most - count] = id;
+            }
         }
     }
 }
@@ -409,8 +434,10 @@ void LeafBuild::add_coarse(const Sample& s)
 void LeafBuild::add_reverse()
 {
     Vec<uint8_t> selected(nodes_);
-    for (SlotId id = 0; id < nodes_; id++)
+    for (SlotId id = 0; id < nodes_; id++) {
+        options_.poll();
         selected[id] = store_.slot(id).header().degree;
+    }
     for (SlotId id = 0; id < nodes_; id++) {
         options_.poll();
         const SlotId* const ids = store_.slot(id).ids();

@@ -77,6 +77,7 @@ class LeafBuild {
     void insert_all(Inserter<MemoryStore>& inserter);
     Place& find_equal(const Code& code);
     void grow_table();
+    void raise_later(SlotId id, int level);
     void order();
     void link(const Vec<SlotId>& nodes, const Rule& rule);
     void meet(std::span<const SlotId> leaf);
@@ -85,7 +86,7 @@ class LeafBuild {
     bool is_superfluous(const Candidate& candidate, size_t first, float alpha) const;
     Vec<SlotId> one_in(size_t step) const;
     Sample link_sample(size_t step);
-    void add_coarse(const Sample& sample);
+    void add_coarse(const Vec<Sample>& samples);
     void add_reverse();
     void write_sketches();
     void insert_rest(Inserter<MemoryStore>& inserter);
@@ -109,7 +110,8 @@ class LeafBuild {
     Owned<ByteCodes> byte_codes_;   // null if store_ has them
     const MemoryStore& codes_;      // where they are
     Vec<uint8_t> code_;
-    Vec<Place> table_;    // finds equal codes; its size is a power of two
+    Vec<Place> table_;   // finds equal codes; its size is a power of two
+    size_t upper_slots_ = 0;
     Vec<Level> levels_;   // of the nodes above layer 0
     Vec<SlotId> equal_;   // nodes whose code another node has, too
     size_t nodes_ = 0;    // all others: after order(), the slots 0 to nodes_ - 1

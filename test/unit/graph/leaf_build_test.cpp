@@ -103,6 +103,22 @@ struct Graph {
                     [&](SlotId, Tid t) { seen.at(row_of(t))++; });
         EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<ptrdiff_t>(rows));
     }
+    // How many rows a search for their own vectors does not find.
+    size_t missed(const Rows2& rows, Iterate iterate)
+    {
+        size_t missed = 0;
+        Scan<MemoryStore> scan(store);
+        const size_t step = iterate == Iterate::off ? 1 : 7;
+        for (size_t i = 0; i < rows.size(); i += step) {
+            scan.start(value(rows[i]), {40, iterate, SIZE_MAX, SIZE_MAX});
+            BoundedRow row;
+            bool found = false;
+            while (!found && scan.next_by_bound(&row))
+                found = rows[row_of(row.tid)] == rows[i];
+            missed += !found;
+        }
+        return missed;
+    }
     // The share of the 10 nearest rows that searches find.
     double recall(const Rows2& rows, const Rows2& queries, size_t ef)
     {
@@ -300,19 +316,13 @@ TEST_P(LeafBuilds, AsGoodAsInserts)
     inserts.build(rows, false);
     const double got = leaves.recall(rows, queries, 40), want = inserts.recall(rows, queries, 40);
     RecordProperty("recall", std::to_string(got) + " and with inserts " + std::to_string(want));
-    EXPECT_GE(got, want - 0.005) << "inserts: " << want;
-    // Each row is found by itself.
-    size_t missed = 0;
-    Scan<MemoryStore> scan(leaves.store);
-    for (size_t i = 0; i < rows.size(); i += 7) {
-        scan.start(leaves.value(rows[i]), {40, Iterate::relaxed, SIZE_MAX, SIZE_MAX});
-        BoundedRow row;
-        bool found = false;
-        for (size_t n = 0; n < rows.size() && !found && scan.next_by_bound(&row); n++)
-            found = row_of(row.tid) == i;
-        missed += !found;
-    }
-    EXPECT_EQ(missed, 0u);
+    // (With so few queries, half a per cent is chance.)
+    EXPECT_GE(got, want - 0.015) << "inserts: " << want;
+    // Each row is found by its own vector: by the first batch about as often as in the other graph, and
+    // always by a scan that goes on.
+    EXPECT_LE(leaves.missed(rows, Iterate::off),
+              inserts.missed(rows, Iterate::off) + rows.size() / 100);
+    EXPECT_EQ(leaves.missed(rows, Iterate::relaxed), 0u);
 }
 
 Rows2 of_equal_length(Rows2 rows)
@@ -336,7 +346,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"normal",
                          {},
                          [] {
-                             return std::pair{normal(6000, 32, 1), normal(100, 32, 2)};
+                             return std::pair{normal(4000, 32, 1), normal(100, 32, 2)};
                          }},
                     Case{"cosine",
                          {.metric = Metric::cosine},
@@ -357,7 +367,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"m_48",
                          {.m = 48, .ef_construction = 200},
                          [] {
-                             return std::pair{normal(3000, 64, 1), normal(50, 64, 2)};
+                             return std::pair{normal(1500, 48, 1), normal(50, 48, 2)};
                          }},
                     Case{"m_4",
                          {.m = 4},
@@ -382,7 +392,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"bits_1",
                          {.metric = Metric::cosine, .bits = 1},
                          [] {
-                             return std::pair{normal(3000, 256, 1), normal(50, 256, 2)};
+                             return std::pair{normal(2000, 256, 1), normal(50, 256, 2)};
                          }},
                     Case{"bits_12",
                          {.bits = 12},
@@ -397,15 +407,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"wide",
                          {},
                          [] {
-                             return std::pair{normal(1500, 1536, 1), normal(30, 1536, 2)};
+                             return std::pair{normal(1200, 1536, 1), normal(20, 1536, 2)};
                          }},
                     Case{"one_dimension",
                          {},
                          [] {
                              return std::pair{normal(3000, 1, 1), normal(100, 1, 2)};
                          }},
-                    Case{"far_clusters", {}, [] { return clusters(100, 8000, 100, 32); }},
-                    Case{"small_clusters", {}, [] { return clusters(800, 8000, 10, 48); }},
+                    Case{"far_clusters", {}, [] { return clusters(80, 5000, 100, 32); }},
+                    Case{"small_clusters", {}, [] { return clusters(500, 5000, 10, 48); }},
                     Case{"half_equal",
                          {},
                          [] {
@@ -426,6 +436,14 @@ INSTANTIATE_TEST_SUITE_P(
                                          static_cast<float>(std::sin(0.002 * i * k) + 0.001 * i));
                              }
                              return std::pair{rows, queries};
+                         }},
+                    Case{"all_distances_equal",
+                         {},
+                         [] {
+                             Rows2 rows(1000, std::vector<float>(1000));
+                             for (size_t i = 0; i < rows.size(); i++)
+                                 rows[i][i] = 1;
+                             return std::pair{rows, Rows2(rows.begin(), rows.begin() + 20)};
                          }},
                     Case{"outliers",
                          {},
@@ -461,6 +479,16 @@ TEST(LeafBuildTest, AllRowsEqual)
         g.check(rows.size());
         EXPECT_EQ(g.store.size(), 125u);   // nodes of 8 rows
     }
+}
+
+TEST(LeafBuildTest, MultiplesOfOneVector)
+{
+    // All codes have the same bytes. If the hash did not differ, this would take minutes.
+    Graph g(1, {});
+    LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+    for (size_t i = 0; i < 60000; i++)
+        leaves.add(g.value({1 + static_cast<float>(i)}), tid_of(i), 0);
+    EXPECT_EQ(g.store.size(), 60000u);
 }
 
 TEST(LeafBuildTest, NumbersThatOverflow)
@@ -533,13 +561,13 @@ TEST(LeafBuildTest, UsesTheMemoryThatItSays)
     const MemoryHooks before = memory_hooks;
     memory_hooks = {count_allocation, count_release};
     {
-        const Rows2 rows = normal(60000, 8, 1);
-        Graph g(8, {});
+        const Rows2 rows = normal(150000, 8, 1);
+        Graph g(8, {.m = 4});
         LevelDraw levels(3);
-        Owned<LeafBuild> leaves =
-            make_owned<LeafBuild>(g.store, LeafBuildOptions{16, 64, 1, [] {}});
+        Owned<LeafBuild> leaves = make_owned<LeafBuild>(g.store, LeafBuildOptions{4, 64, 1, [] {}});
         for (size_t i = 0; i < rows.size(); i++)
-            leaves->add(g.value(rows[i]), tid_of(i), 0);
+            leaves->add(g.value(rows[i]), tid_of(i),
+                        levels.draw(g.encoding.layout().level_base(), max_level));
         // What does not depend on the number of rows: a leaf, and what inserts need.
         constexpr size_t fixed = 3 << 20;
         const size_t said = g.store.bytes() + leaves->bytes() + fixed;
