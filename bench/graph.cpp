@@ -1,4 +1,5 @@
-// The graph in memory, beside hnswlib: build time, recall and queries a second, one thread.
+// The graph in memory, beside hnswlib: build time, recall and queries a second, one thread. INSERTS=1: the
+// graph is built by inserts, also where CREATE INDEX builds it from leaves.
 //   bench_graph BASE.fbin QUERIES.fbin GT.ibin METRIC(l2|cosine|ip) [M EF_CONSTRUCTION]
 // *.fbin: int32 rows, int32 columns, then the numbers; ibin alike with int32.
 #include <chrono>
@@ -18,6 +19,7 @@
 #include "graph/lifecycle.hpp"
 #include "graph/check.hpp"
 #include "graph/choose_encoding.hpp"
+#include "graph/leaf_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/scan.hpp"
 #include "codec/rotation.hpp"
@@ -75,12 +77,21 @@ int main(int argc, char** argv)
     Rng rng(1);
     LevelDraw levels(1);
     auto start = Clock::now();
+    Owned<LeafBuild> leaves;
+    if (!std::getenv("INSERTS") && LeafBuild::fits(encoding))
+        leaves = make_owned<LeafBuild>(store, LeafBuildOptions{m, efc, 1, [] {}});
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
-        inserter.insert({.dense = rotated.data()},
-                        Tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1},
-                        levels.draw(layout.level_base(), max_level));
+        const Tid tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1};
+        const int level = levels.draw(layout.level_base(), max_level);
+        if (leaves)
+            leaves->add({.dense = rotated.data()}, tid, level);
+        else
+            inserter.insert({.dense = rotated.data()}, tid, level);
     }
+    if (leaves)
+        leaves->finish(inserter);
+    leaves.reset();
     std::printf("quiver: %d rows in %.1f s, %u slots, %.0f visits an insert\n", n, since(start),
                 store.size(), static_cast<double>(inserter.counters().visited) / n);
 

@@ -19,7 +19,7 @@ struct CarveLimits {
 class Carver {
   public:
     Carver(const MemoryStore& store, uint64_t seed, void (*poll)())
-        : store_(store), rng_(seed), poll_(poll), leaders_(store)
+        : rng_(seed), poll_(poll), leaders_(store)
     {
     }
 
@@ -120,7 +120,6 @@ class Carver {
         return of;
     }
 
-    const MemoryStore& store_;
     Rng rng_;
     void (*poll_)();
     PackedCodes leaders_;
