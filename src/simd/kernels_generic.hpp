@@ -1227,6 +1227,24 @@ void products_l2sq(const int32_t* products, const CodeTerms& row, const ColumnTe
     }
 }
 
+// The k-th least of 64 numbers: the largest of those than which fewer than k are less. (std::nth_element
+// would leave its code in the library, for a CPU that others may not have.)
+inline float kth_least(const float (&x)[64], size_t k)
+{
+    float most = x[0];
+    bool any = false;
+    for (const float candidate : x) {
+        uint32_t less = 0;
+        for (const float other : x)
+            less += other < candidate;
+        if (less < k && (!any || candidate > most)) {
+            most = candidate;
+            any = true;
+        }
+    }
+    return most;
+}
+
 // The k-th least of 64 (or 16 times the width) groups' minima bounds the k-th least of all, and few
 // numbers are below it.
 template <class Arch>
@@ -1247,8 +1265,7 @@ size_t least_of(const float* x, size_t count, size_t k, uint32_t* index, float* 
         float lanes[Groups];
         for (size_t j = 0; j < Registers; j++)
             minima[j].store_unaligned(lanes + j * W);
-        std::nth_element(lanes, lanes + (k - 1), lanes + Groups);
-        limit = lanes[k - 1];
+        limit = kth_least(lanes, k);
     }
     size_t have = 0;
     const auto take = [&](size_t i) {
