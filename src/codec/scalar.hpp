@@ -76,13 +76,16 @@ class ScalarQuery {
         const double root = std::sqrt(static_cast<double>(n)), most_sum = 2147483647.0 / 255;
         step_ = static_cast<float>(std::max(
             most / 32766.0, std::sqrt(norm2) * root * 1.001 / (most_sum - static_cast<double>(n))));
-        float inverse = 1 / step_;
+        const float inverse = 1 / step_;
         // Half a step in each coordinate, plus what floats round.
         error_ = static_cast<float>(root * (0.5 * step_ + 2e-7 * most));
-        // The query is so short that it is taken as 0, or it is not finite.
-        if (!std::isfinite(inverse) || !std::isfinite(step_)) {
-            step_ = inverse = 0;
+        // The query is so short that it is taken as 0, or it is not finite. (The code of a vector with
+        // very large numbers may stand for one that is not.)
+        if (!std::isfinite(inverse) || !std::isfinite(step_) || !std::isfinite(sum_)) {
+            step_ = code_sum_ = 0;
             error_ = static_cast<float>(root * most);
+            code_.assign(n, 0);
+            return;
         }
         code_.resize(n);
         code_sum_ = static_cast<float>(simd::kernels().to_i16(q, inverse, code_.data(), n));
