@@ -15,7 +15,7 @@ struct CarveLimits {
 };
 
 // A division takes some of the nodes at random as leaders, and puts each node to its nearest leader.
-// What is still larger than a leaf is divided again.
+// Groups that are larger than a leaf are divided again.
 class Carver {
   public:
     Carver(const MemoryStore& store, uint64_t seed, void (*poll)())

@@ -48,8 +48,7 @@ class PackedCodes {
             kernels.pack(codes_.data(), count, n_, panels() + p * panel_bytes);
         }
     }
-    size_t size() const { return count_; }
-    // The same, rounded up.
+    // The number of codes, rounded up to whole panels.
     size_t columns() const { return panels_ * simd::kernels().products.columns; }
 
     // Calls f(i, distances) for each row i, with its squared distances to all columns, which f may

@@ -33,7 +33,7 @@ void raise_entry(S& store, SlotId id, int level)
     }
 }
 
-// What is not inlined is so because it is large, and vacuum calls it, too (hnsw/insert.hpp).
+// Large functions that vacuum calls, too, are not inlined (hnsw/insert.hpp).
 template <Store S>
 class Inserter {
   public:

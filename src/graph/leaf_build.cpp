@@ -116,7 +116,8 @@ void LeafBuild::add(const Value& x, Tid tid, int level)
     const Code code = codec_.encode(x, code_);
     if (size_t{store_.size()} * 2 >= table_.size())
         grow_table();
-    Place& place = find_equal(code);
+    const uint32_t hash = hash_of(code);
+    Place& place = find_equal(code, hash);
     const bool is_equal = place.id != no_slot;
     if (is_equal) {
         const MutableSlot slot = store_.slot(place.id);
@@ -139,7 +140,7 @@ void LeafBuild::add(const Value& x, Tid tid, int level)
         byte_codes_->store.create([&](const MutableSlot& slot) {
             put_code(byte_codes_->encoding.codec().encode(x, byte_codes_->code), slot, no_slot);
         });
-    place = {hash_of(code), id};   // further rows join the new node
+    place = {hash, id};   // further rows join the new node
     if (is_equal)
         equal_.push_back(id);
     else if (level > 0)
@@ -154,9 +155,8 @@ void LeafBuild::raise_later(SlotId id, int level)
 }
 
 // The place of the node with this code, or the free place for it.
-LeafBuild::Place& LeafBuild::find_equal(const Code& code)
+LeafBuild::Place& LeafBuild::find_equal(const Code& code, uint32_t hash)
 {
-    const uint32_t hash = hash_of(code);
     for (size_t i = hash;; i++) {
         Place& p = table_[i & (table_.size() - 1)];
         if (p.id == no_slot || (p.hash == hash && codec_.same(code, code_in(store_.slot(p.id)))))

@@ -75,7 +75,7 @@ class LeafBuild {
 
     bool are_distances_euclidean() const;
     void insert_all(Inserter<MemoryStore>& inserter);
-    Place& find_equal(const Code& code);
+    Place& find_equal(const Code& code, uint32_t hash);
     void grow_table();
     void raise_later(SlotId id, int level);
     void order();

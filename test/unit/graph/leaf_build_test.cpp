@@ -568,7 +568,7 @@ TEST(LeafBuildTest, UsesTheMemoryThatItSays)
         for (size_t i = 0; i < rows.size(); i++)
             leaves->add(g.value(rows[i]), tid_of(i),
                         levels.draw(g.encoding.layout().level_base(), max_level));
-        // What does not depend on the number of rows: a leaf, and what inserts need.
+        // A leaf, and the memory of inserts: both do not depend on the number of rows.
         constexpr size_t fixed = 3 << 20;
         const size_t said = g.store.bytes() + leaves->bytes() + fixed;
         peak = in_use;
