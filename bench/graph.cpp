@@ -79,7 +79,7 @@ int main(int argc, char** argv)
     auto start = Clock::now();
     Owned<LeafBuild> leaves;
     if (!std::getenv("INSERTS") && LeafBuild::fits(encoding))
-        leaves = make_owned<LeafBuild>(store, LeafBuildOptions{m, efc, 1, [] {}});
+        leaves = make_owned<LeafBuild>(store, LeafBuildOptions{m, efc, 1});
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
         const Tid tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1};

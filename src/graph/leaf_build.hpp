@@ -1,6 +1,6 @@
 // Builds a graph from leaves instead of by one insert after another (PiPNN, arXiv 2602.21247).
 //
-// add() encodes rows into slots, which have no links yet. finish() makes the links:
+// The rows are encoded, and then linked all together:
 //   1. order    puts slots of near nodes near each other.
 //   2. meet     divides the nodes into overlapping leaves (carve.hpp), and computes all distances in a
 //               leaf as a matrix product (code_products.hpp). Each node meets its nearest nodes in the
@@ -16,31 +16,32 @@
 // The links of 4 and those to nodes taken at random are long. Without them, searches do not get from
 // one cluster of nodes to the next: the nearest nodes that a node meets are all in its own cluster.
 //
-// Steps 2 to 6 make no search, so they take a fraction of the time that inserts take.
+// Steps 2 to 6 (leaf_links.hpp) make no search, so they take a fraction of the time that inserts take.
+//
+// A process on its own collects the rows in slots. If several processes build the graph, or if the slots
+// do not fit into their memory, the rows are written to files first. Then their number is known, and
+// the slots are in one block that all processes share. The graph is the same in both cases.
 //
 // Leaves have Euclidean distances. If all vectors have about the same length, the nearest by these are
 // also the nearest by inner product. If not, an index of inner products is built by inserts.
 #pragma once
 
-#include "graph/carve.hpp"
+#include "core/rng.hpp"
 #include "graph/insert.hpp"
+#include "graph/leaf_links.hpp"
 #include "graph/memory_store.hpp"
-#include "graph/reservoirs.hpp"
 
 namespace quiver::graph {
-
-struct LeafBuildOptions {
-    uint32_t m, ef_construction;
-    uint64_t seed;
-    void (*poll)();   // is called often, and may not return
-};
 
 class LeafBuild {
   public:
     // Can a graph of this encoding be built from leaves? Those of rotated vectors with sketches can.
     static bool fits(const Encoding& encoding);
 
+    // `store` must be empty.
     LeafBuild(MemoryStore& store, const LeafBuildOptions& options);
+
+    // ---- rows in memory ----
 
     // Adds row `tid` with vector `x`. If the row gets a new node, the node has this level.
     void add(const Value& x, Tid tid, int level);
@@ -50,19 +51,28 @@ class LeafBuild {
     // The most memory that this needs until finish() ends, besides the slots.
     size_t bytes() const;
 
+    // ---- rows in files ----
+
+    // The encoded rows of one file, as they lie in memory.
+    struct Rows {
+        const char* rows;   // of row_bytes() each, aligned to 8 bytes
+        size_t count;
+    };
+    // The bytes of an encoded row, a multiple of 8.
+    size_t row_bytes() const;
+    void encode(const Value& x, Tid tid, char* row);
+    // Encodes row `i` of node `id`, which add() has added.
+    void copy_added(SlotId id, uint32_t i, char* row) const;
+    // The bytes of the block that the participants share, for this number of rows.
+    size_t block_bytes(size_t rows) const;
+    // Builds the graph of the rows, like add() and finish(). They count in the order of their tids, and
+    // have levels from `levels`. All participants call it with the same arguments, each with its own
+    // empty store. `block` has block_bytes(). The leader returns with the complete graph. The others
+    // return when they are not needed any more, with nothing.
+    void build(Team& team, Arena& block, std::span<const Rows> files, LevelDraw levels,
+               Inserter<MemoryStore>& inserter);
+
   private:
-    // How links are selected.
-    struct Rule {
-        uint32_t most;
-        uint32_t least;       // if the heuristic selects fewer, the nearest others are added
-        uint32_t at_random;   // so many more from the nodes that were taken at random
-        float alpha;   // a neighbour must be nearer by this factor to make a node superfluous
-    };
-    // The links among the nodes of a sample.
-    struct Sample {
-        Vec<SlotId> nodes;
-        Vec<SlotId> links;   // coarse_links for each node; no_slot after the last
-    };
     struct Level {
         SlotId id;
         int level;
@@ -72,23 +82,40 @@ class LeafBuild {
         uint32_t hash = 0;
         SlotId id = no_slot;
     };
+    // Rows by number: those of the first file, then those of the second, and so on.
+    class AllRows;
+    // What the leader tells the others about the rows.
+    struct Counts {
+        size_t slots, nodes;
+        bool are_distances_euclidean;
+    };
+    struct TidOrder {
+        uint64_t tid;
+        size_t row;
+    };
+    // A further row of a node.
+    struct Joined {
+        SlotId id;
+        size_t row;
+    };
 
+    static void write_row(const Code& code, Tid tid, const MutableSlot& to);
+    static void add_tid(const MutableSlot& slot, Tid tid, float error);
+    void add_node(SlotId id, bool is_equal, int level);
     bool are_distances_euclidean() const;
     void insert_all(Inserter<MemoryStore>& inserter);
-    Place& find_equal(const Code& code, uint32_t hash);
+    template <class CodeOf>
+    Place& find_equal(Place* table, size_t places, const Code& code, uint32_t hash,
+                      CodeOf&& code_of) const;
     void grow_table();
-    void raise_later(SlotId id, int level);
-    void order();
-    void link(const Vec<SlotId>& nodes, const Rule& rule);
-    void meet(std::span<const SlotId> leaf);
-    void select(SlotId id, const Rule& rule);
-    void select_from(const Vec<Candidate>& candidates, size_t first, const Rule& rule);
-    bool is_superfluous(const Candidate& candidate, size_t first, float alpha) const;
-    Vec<SlotId> one_in(size_t step) const;
-    Sample link_sample(size_t step);
-    void add_coarse(const Vec<Sample>& samples);
-    void add_reverse();
-    void write_sketches();
+    static size_t most_upper_slots(const Layout& l, size_t rows);
+    static size_t order_bytes(size_t slots);
+    void arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, SlotId* row_of,
+                 Counts& counts);
+    void fill(const AllRows& rows, size_t row, SlotId id);
+    void join(const AllRows& rows);
+    void find_order(Team& team, Arena& arena, size_t slots, SlotId* order);
+    void rename(const SlotId* order, size_t slots);
     void insert_rest(Inserter<MemoryStore>& inserter);
 
     // Matrix products need 8-bit codes. If the slots of store_ do not begin with such codes, the build has
@@ -104,8 +131,6 @@ class LeafBuild {
     const Layout& l_;
     const codec::Codec& codec_;
     LeafBuildOptions options_;
-    CarveLimits leaves_;
-    Rng rng_;
 
     Owned<ByteCodes> byte_codes_;   // null if store_ has them
     const MemoryStore& codes_;      // where they are
@@ -114,16 +139,8 @@ class LeafBuild {
     size_t upper_slots_ = 0;
     Vec<Level> levels_;   // of the nodes above layer 0
     Vec<SlotId> equal_;   // nodes whose code another node has, too
-    size_t nodes_ = 0;    // all others: after order(), the slots 0 to nodes_ - 1
-
-    Reservoirs nearest_, at_random_;
-    PackedCodes packed_;
-    Vec<SlotId> leaf_;
-    Vec<uint32_t> near_;         // by node of the leaf: the numbers of the nodes nearest to it
-    Vec<float> near_distance_;   // of these
-    Vec<Candidate> met_;
-    Vec<SlotId> selected_, discarded_;
-    LinkEncoder encoder_;
+    Vec<Joined> joined_;
+    size_t nodes_ = 0;    // all but equal_: after find_order(), the slots 0 to nodes_ - 1
 };
 
 }   // namespace quiver::graph

@@ -1,7 +1,8 @@
 // A graph in memory, in chunks of slots. Chunks never move, so the graph can grow without a
-// capacity that is known in advance.
+// capacity that is known in advance. Or all slots are in a block of the host's.
 #pragma once
 
+#include "core/error.hpp"
 #include "core/memory.hpp"
 #include "core/prefetch.hpp"
 #include "graph/store.hpp"
@@ -18,16 +19,33 @@ class MemoryStore {
     }
     ~MemoryStore()
     {
-        for (char* chunk : chunks_)
-            memory_hooks.release(chunk);
+        if (!block_)
+            for (char* chunk : chunks_)
+                memory_hooks.release(chunk);
     }
     MemoryStore(const MemoryStore&) = delete;
     MemoryStore& operator=(const MemoryStore&) = delete;
 
+    // Instead of chunks, uses a block with room for `capacity` slots, aligned to 8 bytes. It holds
+    // `count` slots already.
+    void use_block(char* block, SlotId count, SlotId capacity)
+    {
+        QUIVER_ASSERT(size_ == 0 && count <= capacity);
+        block_ = block;
+        capacity_ = capacity;
+        for (SlotId id = 0; id < count; id += chunk_slots)
+            chunks_.push_back(block + size_t{id} * l_.slot_bytes);
+        size_ = count;
+    }
+
     const Encoding& encoding() const { return encoding_; }
     Entry entry() const { return entry_; }
     SlotId size() const { return size_; }
-    size_t bytes() const { return chunks_.size() * chunk_slots * l_.slot_bytes; }
+    // The memory of its chunks.
+    size_t bytes() const
+    {
+        return block_ ? 0 : chunks_.size() * chunk_slots * l_.slot_bytes;
+    }
 
     MutableSlot slot(SlotId id) const
     {
@@ -66,7 +84,7 @@ class MemoryStore {
     }
     // Puts the slots into a new order: slot i is then the old slot order[i]. Ids in slots are not
     // changed. `order` is used up.
-    void reorder(Vec<SlotId>& order)
+    void reorder(SlotId* order)
     {
         Vec<char> first(l_.slot_bytes);
         const auto copy = [&](SlotId to, const char* from) {
@@ -106,7 +124,8 @@ class MemoryStore {
             quiver::prefetch(slot(id).data(), l_.slot_bytes);
     }
     void release() {}
-    void poll() { poll_(); }
+    void poll() const { poll_(); }
+    auto poller() const { return poll_; }
     // Nobody writes while a search runs.
     uint64_t now() const { return 0; }
     template <class F>
@@ -143,15 +162,20 @@ class MemoryStore {
 
     SlotId append()
     {
-        if (size_ % chunk_slots == 0) {
-            const size_t bytes = size_t{chunk_slots} * l_.slot_bytes;
-            void* chunk = memory_hooks.allocate(bytes);
-            if (!chunk)
-                throw std::bad_alloc();
-            std::memset(chunk, 0, bytes);
-            chunks_.push_back(static_cast<char*>(chunk));
-        }
+        if (size_ % chunk_slots == 0)
+            chunks_.push_back(block_ ? block_ + size_t{size_} * l_.slot_bytes : new_chunk());
+        if (block_ && size_ == capacity_)
+            throw Error(Errc::internal, "a graph has more slots than its block has room for");
         return size_++;
+    }
+    char* new_chunk() const
+    {
+        const size_t bytes = size_t{chunk_slots} * l_.slot_bytes;
+        void* chunk = memory_hooks.allocate(bytes);
+        if (!chunk)
+            throw std::bad_alloc();
+        std::memset(chunk, 0, bytes);
+        return static_cast<char*>(chunk);
     }
     template <class Byte>
     PageSlots<Byte> slots_of(uint32_t page) const
@@ -165,6 +189,8 @@ class MemoryStore {
     const Layout& l_;
     uint32_t per_page_;
     void (*poll_)();
+    char* block_ = nullptr;
+    SlotId capacity_ = 0;   // of the block
     Vec<char*> chunks_;
     SlotId size_ = 0;
     Entry entry_;

@@ -77,7 +77,7 @@ struct BuildState {
             graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction, SIZE_MAX);
         if (graph::LeafBuild::fits(encoding))
             leaf_build = new (palloc(sizeof *leaf_build))
-                graph::LeafBuild(*memory, {m.m, m.ef_construction, m.rotation_seed, pg::poll});
+                graph::LeafBuild(*memory, {m.m, m.ef_construction, m.rotation_seed});
         MemoryContextSwitchTo(old);
     }
 

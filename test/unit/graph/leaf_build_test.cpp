@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "codec/rotation.hpp"
 #include "graph/check.hpp"
@@ -81,7 +83,7 @@ struct Graph {
     void build(const Rows2& rows, bool from_leaves)
     {
         LevelDraw levels(3);
-        LeafBuild leaves(store, {options.m, options.ef_construction, 1, [] {}});
+        LeafBuild leaves(store, {options.m, options.ef_construction, 1});
         for (size_t i = 0; i < rows.size(); i++) {
             const int level = levels.draw(encoding.layout().level_base(), max_level);
             if (from_leaves)
@@ -178,7 +180,7 @@ TEST(Carve, LeavesCoverAllNodes)
 {
     for (const size_t count : {1, 2, 63, 64, 65, 1000, 5000}) {
         Graph g(16, {});
-        LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+        LeafBuild leaves(g.store, {16, 64, 1});
         const Rows2 rows = normal(count, 16, 5);
         for (size_t i = 0; i < count; i++)
             leaves.add(g.value(rows[i]), tid_of(i), 0);
@@ -188,15 +190,25 @@ TEST(Carve, LeavesCoverAllNodes)
             for (SlotId id = 0; id < count; id++)
                 ids.push_back(id);
             std::vector<size_t> in(count);
-            Carver carver(g.store, 9, [] {});
+            const CarveLimits limits{.leaf = 64, .leaders = 20, .fan = fan};
+            Team team([] {});
+            Arena arena(Carver::bytes(count, limits));
+            size_t before = 0;
+            Carver carver(g.store, team, arena);
             carver.carve(
-                ids, {.leaf = 64, .leaders = 20, .fan = fan}, [&](std::span<const SlotId> leaf) {
+                ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t first) {
                     EXPECT_LE(leaf.size(), 64u);
                     EXPECT_GE(leaf.size(), 1u);
                     EXPECT_EQ(std::set<SlotId>(leaf.begin(), leaf.end()).size(), leaf.size());
                     for (const SlotId id : leaf)
                         in[id]++;
+                    if (fan == 1) {
+                        EXPECT_LE(first + leaf.size(), count);
+                    }
+                    before += first;
                 });
+            EXPECT_EQ(arena.used(), 0u);
+            EXPECT_EQ(before > 0, count > 64);
             EXPECT_EQ(std::count(in.begin(), in.end(), 0), 0);
             const double mean = std::accumulate(in.begin(), in.end(), 0.0) / double(count);
             EXPECT_LE(mean, fan);
@@ -211,7 +223,7 @@ TEST(Carve, NearNodesAreTogether)
 {
     // Ten far clusters of 50: hardly any leaf should mix nodes of two of them.
     Graph g(16, {});
-    LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+    LeafBuild leaves(g.store, {16, 64, 1});
     const Rows2 centres = normal(10, 16, 3, 100);
     for (size_t i = 0; i < 500; i++) {
         std::vector<float> x = centres[i % 10];
@@ -223,8 +235,10 @@ TEST(Carve, NearNodesAreTogether)
     for (SlotId id = 0; id < g.store.size(); id++)
         ids.push_back(id);
     size_t mixed = 0, all = 0;
-    Carver(g.store, 9, [] {
-    }).carve(ids, {.leaf = 64, .leaders = 50, .fan = 1}, [&](std::span<const SlotId> leaf) {
+    const CarveLimits limits{.leaf = 64, .leaders = 50, .fan = 1};
+    Team team([] {});
+    Arena arena(Carver::bytes(ids.size(), limits));
+    Carver(g.store, team, arena).carve(ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t) {
         std::set<size_t> clusters;
         for (const SlotId id : leaf)
             clusters.insert(row_of(g.store.slot(id).tids()[0]) % 10);
@@ -242,9 +256,9 @@ TEST(ReservoirsTest, KeepTheNearest)
         g.store.create([](const MutableSlot&) {});
     std::mt19937 rng(3);
     for (const uint32_t capacity : {1u, 4u, 16u}) {
-        Reservoirs first(g.store, 0, capacity), second(g.store, capacity, 4);
-        first.clear(3);
-        second.clear(3);
+        Reservoirs::Head heads[6];
+        Reservoirs first(g.store, 0, capacity, heads, false),
+            second(g.store, capacity, 4, heads + 3, true);
         std::map<SlotId, float> offered;
         for (int i = 0; i < 400; i++) {
             const SlotId id = rng() % 60;
@@ -275,6 +289,36 @@ TEST(ReservoirsTest, KeepTheNearest)
     }
 }
 
+TEST(ReservoirsTest, TheOrderOfOffersDoesNotMatter)
+{
+    Graph g(16, {});
+    g.store.create([](const MutableSlot&) {});
+    std::mt19937 rng(3);
+    struct Offer {
+        SlotId id;
+        float distance;
+    };
+    for (const uint32_t capacity : {1u, 2u, 5u, 16u}) {
+        std::vector<Offer> offers;   // with ties, and with several distances of one node
+        for (int i = 0; i < 100; i++)
+            offers.push_back({static_cast<SlotId>(rng() % 30), static_cast<float>(rng() % 8)});
+        Vec<Candidate> want, got;
+        for (int order = 0; order < 50; order++) {
+            Reservoirs::Head head;
+            Reservoirs reservoir(g.store, 0, capacity, &head, order % 2 == 1);
+            std::shuffle(offers.begin(), offers.end(), rng);
+            for (const Offer& o : offers)
+                reservoir.offer(0, o.id, o.distance);
+            reservoir.read(0, order == 0 ? want : got);
+            if (order == 0)
+                continue;
+            ASSERT_EQ(got.size(), want.size());
+            for (size_t i = 0; i < got.size(); i++)
+                EXPECT_EQ(got[i].key, want[i].key);
+        }
+    }
+}
+
 TEST(MemoryStoreTest, Reorder)
 {
     Graph g(16, {});
@@ -289,7 +333,7 @@ TEST(MemoryStoreTest, Reorder)
         }
         std::shuffle(order.begin(), order.end(), rng);
         Vec<SlotId> used = order;
-        g.store.reorder(used);
+        g.store.reorder(used.data());
         for (SlotId id = 0; id < count; id++)
             ASSERT_EQ(g.store.slot(id).header().length, order[id] + 7);
     }
@@ -485,7 +529,7 @@ TEST(LeafBuildTest, MultiplesOfOneVector)
 {
     // All codes have the same bytes. If the hash did not differ, this would take minutes.
     Graph g(1, {});
-    LeafBuild leaves(g.store, {16, 64, 1, [] {}});
+    LeafBuild leaves(g.store, {16, 64, 1});
     for (size_t i = 0; i < 60000; i++)
         leaves.add(g.value({1 + static_cast<float>(i)}), tid_of(i), 0);
     EXPECT_EQ(g.store.size(), 60000u);
@@ -516,6 +560,148 @@ TEST(LeafBuildTest, SameSeedSameGraph)
         ASSERT_EQ(std::memcmp(a.store.slot(id).data(), b.store.slot(id).data(),
                               a.encoding.layout().slot_bytes),
                   0);
+}
+
+// ---- several participants, and rows in files ----
+
+// Rows i, i + step, ... as a file.
+std::vector<uint64_t> file_of(Graph& g, LeafBuild& leaves, const Rows2& rows, size_t i, size_t step)
+{
+    const size_t bytes = leaves.row_bytes();
+    std::vector<uint64_t> file;
+    for (size_t row = i; row < rows.size(); row += step) {
+        file.resize(file.size() + bytes / 8);
+        leaves.encode(g.value(rows[row]), tid_of(row),
+                      reinterpret_cast<char*>(file.data() + file.size()) - bytes);
+    }
+    return file;
+}
+
+// Builds the graph by so many threads, from as many files, and calls f(store) with the result.
+template <class F>
+void build_together(Graph& g, const Rows2& rows, uint32_t participants, F&& f)
+{
+    const LeafBuildOptions options{g.options.m, g.options.ef_construction, 1};
+    std::vector<std::vector<uint64_t>> files;
+    std::vector<LeafBuild::Rows> list;
+    size_t bytes;
+    {
+        MemoryStore store(g.encoding);
+        LeafBuild leaves(store, options);
+        for (uint32_t i = 0; i < participants; i++) {
+            files.push_back(file_of(g, leaves, rows, i, participants));
+            list.push_back({reinterpret_cast<const char*>(files.back().data()),
+                            files.back().size() * 8 / leaves.row_bytes()});
+        }
+        bytes = leaves.block_bytes(rows.size());
+    }
+    std::vector<char> memory(bytes + 64);
+    char* const block = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+    Team::Shared shared{};
+    std::barrier barrier(participants);
+    const auto wait = [](void* b) { static_cast<decltype(barrier)*>(b)->arrive_and_wait(); };
+    const auto take_part = [&](uint32_t number) {
+        Team team(participants, number, shared, wait, &barrier, [] {});
+        Arena arena(block, bytes);
+        MemoryStore store(g.encoding);
+        Inserter<MemoryStore> inserter(store, g.options.m, g.options.ef_construction);
+        LeafBuild leaves(store, options);
+        leaves.build(team, arena, list, LevelDraw(3), inserter);
+        if (number == 0) {
+            ensure_all(store, inserter);
+            f(store);
+        }
+    };
+    std::vector<std::thread> threads;
+    for (uint32_t i = 1; i < participants; i++)
+        threads.emplace_back(take_part, i);
+    take_part(0);
+    for (std::thread& t : threads)
+        t.join();
+}
+
+class Together : public testing::TestWithParam<Case> {};
+
+TEST_P(Together, TheGraphIsTheSame)
+{
+    const Rows2 rows = GetParam().make().first;
+    const auto dims = static_cast<uint32_t>(rows[0].size());
+    Graph alone(dims, GetParam().options);
+    alone.build(rows, true);
+    for (const uint32_t participants : {1u, 2u, 5u})
+        build_together(alone, rows, participants, [&](const MemoryStore& store) {
+            ASSERT_EQ(store.size(), alone.store.size());
+            EXPECT_EQ(store.entry(), alone.store.entry());
+            const uint32_t bytes = alone.encoding.layout().slot_bytes;
+            for (SlotId id = 0; id < store.size(); id++)
+                ASSERT_EQ(std::memcmp(store.slot(id).data(), alone.store.slot(id).data(), bytes), 0)
+                    << id << ", " << participants << " participants";
+        });
+}
+
+Rows2 some_equal(size_t count)
+{
+    Rows2 rows = normal(count, 24, 1);
+    for (size_t i = 0; i < rows.size(); i++)
+        if (i % 3 == 0)
+            rows[i] = rows[i % 21];
+    return rows;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Data, Together,
+    testing::Values(Case{"one", {}, [] { return std::pair{normal(1, 8, 1), Rows2()}; }},
+                    Case{"two", {}, [] { return std::pair{normal(2, 8, 1), Rows2()}; }},
+                    Case{"few", {}, [] { return std::pair{normal(100, 8, 1), Rows2()}; }},
+                    Case{"normal", {}, [] { return std::pair{normal(6000, 32, 1), Rows2()}; }},
+                    Case{"equal", {}, [] { return std::pair{some_equal(5000), Rows2()}; }},
+                    Case{"equal_bits_4",
+                         {.bits = 4},
+                         [] { return std::pair{some_equal(3000), Rows2()}; }},
+                    Case{"bits_32",
+                         {.bits = 32},
+                         [] { return std::pair{normal(3000, 40, 1), Rows2()}; }},
+                    Case{"cosine_12",
+                         {.metric = Metric::cosine, .bits = 12},
+                         [] { return std::pair{normal(3000, 40, 1), Rows2()}; }},
+                    Case{"inner_product",
+                         {.metric = Metric::ip},
+                         [] {
+                             return std::pair{of_equal_length(normal(3000, 24, 1)), Rows2()};
+                         }},
+                    Case{"inner_product_by_inserts",
+                         {.metric = Metric::ip},
+                         [] { return std::pair{some_equal(600), Rows2()}; }}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(LeafBuildTest, NoRowsTogether)
+{
+    Graph g(8, {});
+    build_together(g, {}, 3, [](const MemoryStore& store) { EXPECT_EQ(store.size(), 0u); });
+}
+
+// What a build that runs out of memory writes to its file is what it would have written at first.
+TEST(LeafBuildTest, CopiesAddedRows)
+{
+    const Rows2 rows = some_equal(500);
+    for (const int bits : {8, 4}) {
+        Graph g(24, {.bits = bits});
+        LeafBuild leaves(g.store, {16, 64, 1});
+        for (size_t i = 0; i < rows.size(); i++)
+            leaves.add(g.value(rows[i]), tid_of(i), 0);
+        const size_t bytes = leaves.row_bytes();
+        std::vector<uint64_t> copied(bytes / 8), encoded(bytes / 8);
+        size_t count = 0;
+        for (SlotId id = 0; id < g.store.size(); id++)
+            for (uint32_t i = 0; i < g.store.slot(id).tid_count(); i++, count++) {
+                leaves.copy_added(id, i, reinterpret_cast<char*>(copied.data()));
+                leaves.encode(g.value(rows[row_of(g.store.slot(id).tids()[i])]),
+                              g.store.slot(id).tids()[i],
+                              reinterpret_cast<char*>(encoded.data()));
+                ASSERT_EQ(copied, encoded);
+            }
+        EXPECT_EQ(count, rows.size());
+    }
 }
 
 TEST(LeafBuildTest, DoesNotFitEveryEncoding)
@@ -564,7 +750,7 @@ TEST(LeafBuildTest, UsesTheMemoryThatItSays)
         const Rows2 rows = normal(150000, 8, 1);
         Graph g(8, {.m = 4});
         LevelDraw levels(3);
-        Owned<LeafBuild> leaves = make_owned<LeafBuild>(g.store, LeafBuildOptions{4, 64, 1, [] {}});
+        Owned<LeafBuild> leaves = make_owned<LeafBuild>(g.store, LeafBuildOptions{4, 64, 1});
         for (size_t i = 0; i < rows.size(); i++)
             leaves->add(g.value(rows[i]), tid_of(i),
                         levels.draw(g.encoding.layout().level_base(), max_level));
