@@ -65,7 +65,8 @@ class Carver {
 
         const Groups groups{of, start, count};
         const Vec<Unit> units = units_of(groups, limits);
-        Vec<uint32_t> order;   // large ones first, so that all participants are done at the same time
+        Vec<uint32_t>
+            order;   // large ones first, so that all participants are done at the same time
         for (uint32_t i = 0; i < units.size(); i++)
             order.push_back(i);
         std::stable_sort(order.begin(), order.end(),

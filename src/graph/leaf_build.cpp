@@ -91,9 +91,9 @@ LeafBuild::ByteCodes::ByteCodes(const Encoding& of)
 
 LeafBuild::LeafBuild(MemoryStore& store, const LeafBuildOptions& options)
     : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()),
-      options_(options), byte_codes_(begins_with_bytes(store.encoding())
-                                         ? Owned<ByteCodes>()
-                                         : make_owned<ByteCodes>(store.encoding())),
+      options_(options),
+      byte_codes_(begins_with_bytes(store.encoding()) ? Owned<ByteCodes>()
+                                                      : make_owned<ByteCodes>(store.encoding())),
       codes_(byte_codes_ ? byte_codes_->store : store_)
 {
 }
@@ -164,8 +164,7 @@ void LeafBuild::add(const Value& x, Tid tid, int level)
     const bool is_equal = place.id != no_slot;
     if (is_equal && store_.slot(place.id).header().tid_count < l_.tids)
         return add_tid(store_.slot(place.id), tid, code.params.error);
-    const SlotId id =
-        store_.create([&](const MutableSlot& slot) { write_row(code, tid, slot); });
+    const SlotId id = store_.create([&](const MutableSlot& slot) { write_row(code, tid, slot); });
     if (byte_codes_)
         byte_codes_->store.create([&](const MutableSlot& slot) {
             put_code(byte_codes_->encoding.codec().encode(x, byte_codes_->code), slot, no_slot);
@@ -245,8 +244,8 @@ void LeafBuild::copy_added(SlotId id, uint32_t i, char* row) const
 size_t LeafBuild::block_bytes(size_t rows) const
 {
     const size_t slots = rows + most_upper_slots(l_, rows);
-    const size_t arranging = Arena::bytes_of<TidOrder>(rows) +
-                             Arena::bytes_of<Place>(std::bit_ceil(2 * rows + 1));
+    const size_t arranging =
+        Arena::bytes_of<TidOrder>(rows) + Arena::bytes_of<Place>(std::bit_ceil(2 * rows + 1));
     return Arena::bytes_of<char>(slots * l_.slot_bytes) +
            (byte_codes_ ? Arena::bytes_of<char>(rows * byte_codes_->encoding.layout().slot_bytes)
                         : 0) +
@@ -274,9 +273,8 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
     const size_t capacity = rows.count() + most_upper_slots(l_, rows.count());
     char* const slots = block.take<char>(capacity * l_.slot_bytes);
     char* const byte_codes =
-        byte_codes_
-            ? block.take<char>(rows.count() * byte_codes_->encoding.layout().slot_bytes)
-            : nullptr;
+        byte_codes_ ? block.take<char>(rows.count() * byte_codes_->encoding.layout().slot_bytes)
+                    : nullptr;
     Counts& counts = *block.take<Counts>(1);
     SlotId* const row_of = block.take<SlotId>(rows.count());
     team.alone([&] { arrange(rows, levels, block, row_of, counts); });
@@ -335,9 +333,8 @@ void LeafBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, Sl
         const int level = levels.draw(l_.level_base(), max_level);
         const Slot slot = rows.slot(sorted[i].row);
         const uint32_t hash = slot.header().down;
-        Place& place = find_equal(table, places, code_in(slot), hash, [&](SlotId id) {
-            return code_in(rows.slot(row_of[id]));
-        });
+        Place& place = find_equal(table, places, code_in(slot), hash,
+                                  [&](SlotId id) { return code_in(rows.slot(row_of[id])); });
         const bool is_equal = place.id != no_slot;
         if (is_equal && tids[place.id] < l_.tids) {
             tids[place.id]++;
@@ -359,6 +356,7 @@ void LeafBuild::fill(const AllRows& rows, size_t row, SlotId id)
 {
     const MutableSlot slot = store_.slot(id);
     std::memcpy(slot.data(), rows[row], l_.ids);
+    std::memset(slot.data() + l_.ids, 0, l_.slot_bytes - l_.ids);
     slot.header().down = no_slot;
     if (byte_codes_)
         std::memcpy(byte_codes_->store.slot(id).data(), rows[row] + head_bytes(l_),

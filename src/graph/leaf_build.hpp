@@ -140,7 +140,7 @@ class LeafBuild {
     Vec<Level> levels_;   // of the nodes above layer 0
     Vec<SlotId> equal_;   // nodes whose code another node has, too
     Vec<Joined> joined_;
-    size_t nodes_ = 0;    // all but equal_: after find_order(), the slots 0 to nodes_ - 1
+    size_t nodes_ = 0;   // all but equal_: after find_order(), the slots 0 to nodes_ - 1
 };
 
 }   // namespace quiver::graph

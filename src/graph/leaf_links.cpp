@@ -70,9 +70,9 @@ bool is_in_sample(SlotId id, size_t step) { return (id * 0x9e3779b1u >> 8) % ste
 
 LeafLinks::LeafLinks(MemoryStore& store, const MemoryStore& codes, size_t nodes,
                      const LeafBuildOptions& options, Team& team, Arena& arena)
-    : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()),
-      codes_(codes), nodes_(nodes), options_(options), leaves_(limits_of(options.ef_construction)),
-      team_(team), arena_(arena), rng_(options.seed),
+    : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), codes_(codes),
+      nodes_(nodes), options_(options), leaves_(limits_of(options.ef_construction)), team_(team),
+      arena_(arena), rng_(options.seed),
       nearest_(store, 0, capacity_of_nearest(l_), arena.take<Reservoirs::Head>(nodes),
                team.size() > 1),
       at_random_(store, capacity_of_nearest(l_), capacity_at_random(l_),
@@ -128,14 +128,13 @@ void LeafLinks::link(std::span<SlotId> nodes, const Rule& rule, SlotId* links)
         }
     });
     Carver carver(codes_, team_, arena_);
-    carver.carve(nodes, leaves_, rng_.next(),
-                 [&](std::span<const SlotId> leaf, Rng& rng, size_t) {
-                     team_.poll();
-                     leaf_.assign(leaf.begin(), leaf.end());
-                     for (size_t i = 0; i < leaf_.size(); i++)
-                         std::swap(leaf_[i], leaf_[i + rng.next() % (leaf_.size() - i)]);
-                     meet(leaf_);
-                 });
+    carver.carve(nodes, leaves_, rng_.next(), [&](std::span<const SlotId> leaf, Rng& rng, size_t) {
+        team_.poll();
+        leaf_.assign(leaf.begin(), leaf.end());
+        for (size_t i = 0; i < leaf_.size(); i++)
+            std::swap(leaf_[i], leaf_[i + rng.next() % (leaf_.size() - i)]);
+        meet(leaf_);
+    });
     team_.each(nodes.size(), at_once, [&](size_t from, size_t to) {
         for (size_t i = from; i < to; i++) {
             team_.poll();

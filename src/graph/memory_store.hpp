@@ -26,8 +26,8 @@ class MemoryStore {
     MemoryStore(const MemoryStore&) = delete;
     MemoryStore& operator=(const MemoryStore&) = delete;
 
-    // Instead of chunks, uses a block with room for `capacity` slots, aligned to 8 bytes. It holds
-    // `count` slots already.
+    // Instead of chunks, uses a block with room for `capacity` slots, aligned to 8 bytes. The caller
+    // writes `count` slots.
     void use_block(char* block, SlotId count, SlotId capacity)
     {
         QUIVER_ASSERT(size_ == 0 && count <= capacity);
@@ -42,10 +42,7 @@ class MemoryStore {
     Entry entry() const { return entry_; }
     SlotId size() const { return size_; }
     // The memory of its chunks.
-    size_t bytes() const
-    {
-        return block_ ? 0 : chunks_.size() * chunk_slots * l_.slot_bytes;
-    }
+    size_t bytes() const { return block_ ? 0 : chunks_.size() * chunk_slots * l_.slot_bytes; }
 
     MutableSlot slot(SlotId id) const
     {
@@ -166,6 +163,8 @@ class MemoryStore {
             chunks_.push_back(block_ ? block_ + size_t{size_} * l_.slot_bytes : new_chunk());
         if (block_ && size_ == capacity_)
             throw Error(Errc::internal, "a graph has more slots than its block has room for");
+        if (block_)
+            std::memset(slot(size_).data(), 0, l_.slot_bytes);
         return size_++;
     }
     char* new_chunk() const

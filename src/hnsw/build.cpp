@@ -1,8 +1,13 @@
 // CREATE INDEX. The build scans the table once and makes the graph in memory, in slots with the
 // same bytes as on disk: from leaves if it can (graph/leaf_build.hpp), otherwise by one insert after
-// another. Then it writes and logs the pages in one pass. If the graph outgrows
-// maintenance_work_mem, the build writes the pages early, inserts the rest of the rows into them,
-// and logs all pages at the end.
+// another. Then it writes and logs the pages in one pass.
+//
+// From leaves, workers help (build_team.hpp): all participants write the encoded rows to files, and
+// make the links in a block of memory that they share. If the graph outgrows maintenance_work_mem, a
+// process on its own does the same, with a block that is a temporary file.
+//
+// If a graph that is made by inserts outgrows maintenance_work_mem, the build writes the pages early,
+// inserts the rest of the rows into them, and logs all pages at the end.
 #include "pg/pg.hpp"
 
 #include "am/operator_class.hpp"
@@ -12,10 +17,12 @@
 #include "graph/leaf_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
+#include "hnsw/build_team.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/insert.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
+#include "pg/temp_file.hpp"
 
 extern "C" {
 #include "access/tableam.h"
@@ -48,52 +55,58 @@ struct BuildState {
     IndexEncoding encoding;
     LevelDraw levels;
     am::VectorReader reader;
+    BuildTeam* team;                   // null if there are no workers
     Owned<codec::Training> training;   // set while the codec collects rows to learn from
     struct Waiting {
         ItemPointerData tid;
         float* x;   // rotated, CodecTraits::padded
     };
     Vec<Waiting> waiting;
-    Vec<half> parameters;          // of the codec
-    MemoryContext context;         // of this state, and of the reader's scratch memory
+    Vec<half> parameters;    // of the codec
+    MemoryContext context;   // of this state, and of the reader's scratch memory
+
     MemoryContext graph_context;   // of the memory graph
     graph::MemoryStore* memory;    // null once it is written
     graph::Inserter<graph::MemoryStore>* memory_inserter;
-    graph::LeafBuild* leaf_build = nullptr;    // null if memory_inserter inserts all rows
-    IndexInserter* index_inserter = nullptr;   // set from then on
-    double tuples = 0;
+    graph::LeafBuild* leaf_build = nullptr;   // null if memory_inserter inserts all rows
+    bool has_file = false;                    // the rows are written to `file`
+    pg::TempFile file;
+    char* row = nullptr;                       // for `file`
+    IndexInserter* index_inserter = nullptr;   // set once the rows go into the index
+    double tuples = 0;                         // of all participants
 
-    BuildState(Relation rel, const MetaData& m)
+    BuildState(Relation rel, const MetaData& m, BuildTeam* t)
         : index(rel), meta(m), encoding(m), levels(m.rotation_seed),
-          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
-          training(encoding.codec().training())
+          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed), team(t),
+          training(encoding.codec().training()), context(CurrentMemoryContext)
     {
-        context = CurrentMemoryContext;
-        graph_context =
-            AllocSetContextCreate(CurrentMemoryContext, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
+        begin_graph();
+        if (team && team->scans())
+            begin_file(team->create_row_file());
+    }
+    void begin_graph()
+    {
+        graph_context = AllocSetContextCreate(context, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
         memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding, 8, pg::poll);
         memory_inserter = new (palloc(sizeof *memory_inserter))
-            graph::Inserter<graph::MemoryStore>(*memory, m.m, m.ef_construction, SIZE_MAX);
+            graph::Inserter<graph::MemoryStore>(*memory, meta.m, meta.ef_construction, SIZE_MAX);
         if (graph::LeafBuild::fits(encoding))
             leaf_build = new (palloc(sizeof *leaf_build))
-                graph::LeafBuild(*memory, {m.m, m.ef_construction, m.rotation_seed});
+                graph::LeafBuild(*memory, {meta.m, meta.ef_construction, meta.rotation_seed});
         MemoryContextSwitchTo(old);
     }
-
+    void begin_file(pg::TempFile f)
+    {
+        has_file = true;
+        file = f;
+        row = static_cast<char*>(MemoryContextAllocZero(context, leaf_build->row_bytes()));
+    }
     Size memory_used() const
     {
         return memory->bytes() + memory_inserter->bytes() + (leaf_build ? leaf_build->bytes() : 0);
     }
 };
-
-// Links the nodes that are not linked yet.
-void link_nodes(BuildState& b)
-{
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
-    if (b.leaf_build)
-        b.leaf_build->finish(*b.memory_inserter);
-}
 
 // Writes the index with the graph in memory, in the order of the ids.
 void write_graph(BuildState& b, bool log)
@@ -121,34 +134,66 @@ void write_graph(BuildState& b, bool log)
     MemoryContextDelete(b.graph_context);
 }
 
+// ---- memory that is used up ----
+
+// The rows go to a file from now on, those that are in memory first.
+void move_to_file(BuildState& b)
+{
+    b.begin_file(pg::TempFile::create(nullptr, nullptr));
+    for (graph::SlotId id = 0; id < b.memory->size(); id++)
+        for (uint32 i = 0; i < b.memory->slot(id).tid_count(); i++) {
+            b.leaf_build->copy_added(id, i, b.row);
+            b.file.write(b.row, b.leaf_build->row_bytes());
+        }
+    MemoryContextDelete(b.graph_context);
+    b.begin_graph();
+}
+// The rows go into the index from now on.
+void move_to_index(BuildState& b)
+{
+    write_graph(b, false);
+    b.index_inserter =
+        new (palloc(sizeof *b.index_inserter)) IndexInserter(b.index, b.meta, b.encoding, true);
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+}
+void leave_memory(BuildState& b)
+{
+    ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
+                            b.tuples),
+                     b.leaf_build ? errdetail("It is built in a temporary file.")
+                                  : errdetail("Building will take significantly more time."),
+                     errhint("Increase maintenance_work_mem to speed up builds.")));
+    if (b.leaf_build)
+        move_to_file(b);
+    else
+        move_to_index(b);
+}
+
+// ---- rows ----
+
+// A row that the codec encodes with what it has learnt.
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
-    const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
-    if (b.memory && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024) {
-        ereport(NOTICE,
-                (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
-                        b.tuples),
-                 errdetail("Building will take significantly more time."),
-                 errhint("Increase maintenance_work_mem to speed up builds.")));
-        const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-        link_nodes(b);
-        MemoryContextSwitchTo(old);
-        write_graph(b, false);
-        b.index_inserter =
-            new (palloc(sizeof *b.index_inserter)) IndexInserter(b.index, b.meta, b.encoding, true);
-        pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+    if (!b.has_file && b.memory && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024)
+        leave_memory(b);
+    if (b.has_file) {
+        b.leaf_build->encode(x, am::to_tid(tid), b.row);
+        b.file.write(b.row, b.leaf_build->row_bytes());
+    } else {
+        const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
+        if (b.memory) {
+            const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
+            if (b.leaf_build)
+                b.leaf_build->add(x, am::to_tid(tid), level);
+            else
+                b.memory_inserter->insert(x, am::to_tid(tid), level);
+            MemoryContextSwitchTo(old);
+        } else
+            b.index_inserter->insert(x, am::to_tid(tid), level);
     }
-    if (b.memory) {
-        const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-        if (b.leaf_build)
-            b.leaf_build->add(x, am::to_tid(tid), level);
-        else
-            b.memory_inserter->insert(x, am::to_tid(tid), level);
-        MemoryContextSwitchTo(old);
-    } else
-        b.index_inserter->insert(x, am::to_tid(tid), level);
-    b.tuples++;
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
+    b.tuples = b.team ? b.team->add_tuples(1) : b.tuples + 1;
+    if (!IsParallelWorker())
+        pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(b.tuples));
     CHECK_FOR_INTERRUPTS();
 }
 
@@ -194,7 +239,118 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
     });
 }
 
+// ---- a graph from files of rows ----
+
+// The block in which the graph is built.
+char* make_block(BuildState& b, Size bytes)
+{
+    if (b.team)
+        return b.team->make_block(bytes, b.graph_context);
+    pg::TempFile file = pg::TempFile::create(nullptr, nullptr);
+    file.write_zeros(bytes);
+    char* block = file.map(b.graph_context);
+    file.close();
+    return block;
+}
+
+// The files of all participants.
+Vec<graph::LeafBuild::Rows> map_files(BuildState& b)
+{
+    const Size row_bytes = b.leaf_build->row_bytes();
+    Vec<graph::LeafBuild::Rows> files;
+    if (b.team)
+        for (uint32 i = 0; i < b.team->size(); i++) {
+            Size bytes = 0;
+            if (const char* rows = b.team->map_rows(i, b.graph_context, &bytes))
+                files.push_back({rows, bytes / row_bytes});
+        }
+    else {
+        if (const char* rows = b.file.map(b.graph_context))
+            files.push_back({rows, b.file.size() / row_bytes});
+        b.file.close();
+    }
+    return files;
+}
+
+// Links the rows of the files. All participants call this after finish_scan().
+void link_files(BuildState& b)
+{
+    const Vec<graph::LeafBuild::Rows> files = map_files(b);
+    Size rows = 0;
+    for (const graph::LeafBuild::Rows& f : files)
+        rows += f.count;
+    if (rows == 0)
+        return;
+    if (rows > graph::no_slot / 2)
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many rows for an hnsw index"),
+                 errdetail("It can have %u rows.", graph::no_slot / 2)));
+    const Size bytes = b.leaf_build->block_bytes(rows);
+    graph::Arena block(make_block(b, bytes), bytes);
+    graph::Team alone(pg::poll);
+    b.leaf_build->build(b.team ? b.team->team() : alone, block, files,
+                        LevelDraw(b.meta.rotation_seed), *b.memory_inserter);
+}
+
+// Links the nodes that are not linked yet.
+void link_nodes(BuildState& b)
+{
+    const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
+    if (b.has_file || b.team)
+        link_files(b);
+    else if (b.leaf_build)
+        b.leaf_build->finish(*b.memory_inserter);
+    MemoryContextSwitchTo(old);
+}
+
+// Scans this participant's part of the table.
+void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tuples)
+{
+    const bool is_leader = !IsParallelWorker();
+    if (!b.team || b.team->scans())
+        *heap_tuples = table_index_build_scan(heap, b.index, info, true, is_leader, add_row, &b,
+                                              b.team ? b.team->begin_scan(heap) : nullptr);
+    if (b.training && is_leader)
+        train(b);
+    if (b.has_file)
+        b.file.flush();
+    if (!b.team)
+        return;
+    if (b.has_file)
+        b.file.close();
+    if (is_leader)
+        std::memcpy(b.team->parameters(), b.parameters.data(), b.parameters.size() * sizeof(half));
+    b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
+    if (b.training)
+        b.encoding.codec().set_parameters(reinterpret_cast<const half*>(b.team->parameters()));
+}
+
+BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta)
+{
+    const IndexEncoding encoding(meta);
+    if (!graph::LeafBuild::fits(encoding))
+        return nullptr;
+    const int workers = workers_for_build(heap, index, info);
+    const codec::Codec& codec = encoding.codec();
+    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, workers, !codec.training(),
+                                          codec.parameter_count() * sizeof(half))
+                       : nullptr;
+}
+
 }   // namespace
+
+void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTeam& team)
+{
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), &team);
+    double heap_tuples = 0;
+    scan_table(*b, heap, info, &heap_tuples);
+    link_nodes(*b);
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+}
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 {
@@ -202,16 +358,18 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta);
+    BuildTeam* const team = begin_team(heap, index, info, meta);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, team);
 
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    const double heap_tuples =
-        table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
-    if (b->training)
-        train(*b);
+    double heap_tuples = 0;
+    scan_table(*b, heap, info, &heap_tuples);
     if (b->memory) {
-        const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
+        pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
         link_nodes(*b);
+        if (team)
+            team->end();
+        const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
         graph::ensure_all(*b->memory, *b->memory_inserter);
         MemoryContextSwitchTo(before);
         write_graph(*b, true);
@@ -221,7 +379,7 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
             log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
     }
 
-    const double tuples = b->tuples;
+    const double tuples = team ? team->tuples() : b->tuples;
     MemoryContextSwitchTo(old);
     MemoryContextDelete(context);
     auto* result = static_cast<IndexBuildResult*>(palloc(sizeof(IndexBuildResult)));

@@ -121,6 +121,9 @@ QUIVER_FUNCTION(hnswhandler)
         am.amclusterable = false;
         am.ampredlocks = false;
         am.amcanparallel = false;
+#if PG_VERSION_NUM >= 170000
+        am.amcanbuildparallel = true;
+#endif
         am.amcaninclude = false;
         am.amusemaintenanceworkmem = true;
         am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;

@@ -195,18 +195,17 @@ TEST(Carve, LeavesCoverAllNodes)
             Arena arena(Carver::bytes(count, limits));
             size_t before = 0;
             Carver carver(g.store, team, arena);
-            carver.carve(
-                ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t first) {
-                    EXPECT_LE(leaf.size(), 64u);
-                    EXPECT_GE(leaf.size(), 1u);
-                    EXPECT_EQ(std::set<SlotId>(leaf.begin(), leaf.end()).size(), leaf.size());
-                    for (const SlotId id : leaf)
-                        in[id]++;
-                    if (fan == 1) {
-                        EXPECT_LE(first + leaf.size(), count);
-                    }
-                    before += first;
-                });
+            carver.carve(ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t first) {
+                EXPECT_LE(leaf.size(), 64u);
+                EXPECT_GE(leaf.size(), 1u);
+                EXPECT_EQ(std::set<SlotId>(leaf.begin(), leaf.end()).size(), leaf.size());
+                for (const SlotId id : leaf)
+                    in[id]++;
+                if (fan == 1) {
+                    EXPECT_LE(first + leaf.size(), count);
+                }
+                before += first;
+            });
             EXPECT_EQ(arena.used(), 0u);
             EXPECT_EQ(before > 0, count > 64);
             EXPECT_EQ(std::count(in.begin(), in.end(), 0), 0);
@@ -238,13 +237,14 @@ TEST(Carve, NearNodesAreTogether)
     const CarveLimits limits{.leaf = 64, .leaders = 50, .fan = 1};
     Team team([] {});
     Arena arena(Carver::bytes(ids.size(), limits));
-    Carver(g.store, team, arena).carve(ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t) {
-        std::set<size_t> clusters;
-        for (const SlotId id : leaf)
-            clusters.insert(row_of(g.store.slot(id).tids()[0]) % 10);
-        mixed += clusters.size() - 1;
-        all++;
-    });
+    Carver(g.store, team, arena)
+        .carve(ids, limits, 9, [&](std::span<const SlotId> leaf, Rng&, size_t) {
+            std::set<size_t> clusters;
+            for (const SlotId id : leaf)
+                clusters.insert(row_of(g.store.slot(id).tids()[0]) % 10);
+            mixed += clusters.size() - 1;
+            all++;
+        });
     EXPECT_GE(all, 8u);
     EXPECT_LE(mixed, all);
 }
@@ -595,7 +595,7 @@ void build_together(Graph& g, const Rows2& rows, uint32_t participants, F&& f)
         }
         bytes = leaves.block_bytes(rows.size());
     }
-    std::vector<char> memory(bytes + 64);
+    std::vector<char> memory(bytes + 64, 'x');   // its content must not matter
     char* const block = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
     Team::Shared shared{};
     std::barrier barrier(participants);
@@ -650,20 +650,46 @@ Rows2 some_equal(size_t count)
 
 INSTANTIATE_TEST_SUITE_P(
     Data, Together,
-    testing::Values(Case{"one", {}, [] { return std::pair{normal(1, 8, 1), Rows2()}; }},
-                    Case{"two", {}, [] { return std::pair{normal(2, 8, 1), Rows2()}; }},
-                    Case{"few", {}, [] { return std::pair{normal(100, 8, 1), Rows2()}; }},
-                    Case{"normal", {}, [] { return std::pair{normal(6000, 32, 1), Rows2()}; }},
-                    Case{"equal", {}, [] { return std::pair{some_equal(5000), Rows2()}; }},
+    testing::Values(Case{"one",
+                         {},
+                         [] {
+                             return std::pair{normal(1, 8, 1), Rows2()};
+                         }},
+                    Case{"two",
+                         {},
+                         [] {
+                             return std::pair{normal(2, 8, 1), Rows2()};
+                         }},
+                    Case{"few",
+                         {},
+                         [] {
+                             return std::pair{normal(100, 8, 1), Rows2()};
+                         }},
+                    Case{"normal",
+                         {},
+                         [] {
+                             return std::pair{normal(6000, 32, 1), Rows2()};
+                         }},
+                    Case{"equal",
+                         {},
+                         [] {
+                             return std::pair{some_equal(5000), Rows2()};
+                         }},
                     Case{"equal_bits_4",
                          {.bits = 4},
-                         [] { return std::pair{some_equal(3000), Rows2()}; }},
+                         [] {
+                             return std::pair{some_equal(3000), Rows2()};
+                         }},
                     Case{"bits_32",
                          {.bits = 32},
-                         [] { return std::pair{normal(3000, 40, 1), Rows2()}; }},
+                         [] {
+                             return std::pair{normal(3000, 40, 1), Rows2()};
+                         }},
                     Case{"cosine_12",
                          {.metric = Metric::cosine, .bits = 12},
-                         [] { return std::pair{normal(3000, 40, 1), Rows2()}; }},
+                         [] {
+                             return std::pair{normal(3000, 40, 1), Rows2()};
+                         }},
                     Case{"inner_product",
                          {.metric = Metric::ip},
                          [] {
@@ -671,7 +697,9 @@ INSTANTIATE_TEST_SUITE_P(
                          }},
                     Case{"inner_product_by_inserts",
                          {.metric = Metric::ip},
-                         [] { return std::pair{some_equal(600), Rows2()}; }}),
+                         [] {
+                             return std::pair{some_equal(600), Rows2()};
+                         }}),
     [](const auto& info) { return info.param.name; });
 
 TEST(LeafBuildTest, NoRowsTogether)
@@ -696,8 +724,7 @@ TEST(LeafBuildTest, CopiesAddedRows)
             for (uint32_t i = 0; i < g.store.slot(id).tid_count(); i++, count++) {
                 leaves.copy_added(id, i, reinterpret_cast<char*>(copied.data()));
                 leaves.encode(g.value(rows[row_of(g.store.slot(id).tids()[i])]),
-                              g.store.slot(id).tids()[i],
-                              reinterpret_cast<char*>(encoded.data()));
+                              g.store.slot(id).tids()[i], reinterpret_cast<char*>(encoded.data()));
                 ASSERT_EQ(copied, encoded);
             }
         EXPECT_EQ(count, rows.size());
