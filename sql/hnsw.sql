@@ -134,7 +134,7 @@ CREATE TABLE big AS SELECT i AS id, (SELECT array_agg(sin(i * j)) FROM generate_
     FROM generate_series(1, 3000) i;
 ALTER TABLE big ALTER v TYPE vector(64);
 CREATE INDEX ON big USING hnsw (v vector_l2_ops);
-CREATE INDEX by_inserts ON big USING hnsw (v vector_l1_ops);
+CREATE INDEX by_inserts ON big USING hnsw (v vector_l1_ops) WITH (m = 32);
 RESET maintenance_work_mem;
 SELECT count(*) FROM big b, LATERAL (SELECT id FROM big ORDER BY big.v <-> b.v LIMIT 1) n WHERE n.id = b.id;
 SELECT * FROM problems;

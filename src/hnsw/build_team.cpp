@@ -43,8 +43,8 @@ struct BuildTeam::Shared {
 
     ConditionVariable began;
     slock_t mutex;
-    uint32 size;         // of the team; 0 until the leader knows it
-    double heap_tuples;  // of those who have finished their part of the scan
+    uint32 size;          // of the team; 0 until the leader knows it
+    double heap_tuples;   // of those who have finished their part of the scan
     bool broken_hot_chain;
     Barrier barrier;
 
@@ -61,7 +61,7 @@ struct BuildTeam::Shared {
 
 int workers_for_build(Relation heap, Relation index, const IndexInfo* info)
 {
-    if (PG_VERSION_NUM < 140000 || max_parallel_maintenance_workers == 0 || !IsUnderPostmaster ||
+    if (!pg::can_share_files || max_parallel_maintenance_workers == 0 || !IsUnderPostmaster ||
         IsInParallelMode() || heap->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
         return 0;
     // The planner looks at the main part of the table only, which is small where vectors are TOASTed.
@@ -265,11 +265,10 @@ char* BuildTeam::make_block(Size bytes, MemoryContext context)
             block = keep(segment, context);
         } else {
             if (bytes > work_mem)
-                ereport(NOTICE,
-                        (errmsg("hnsw graph does not fit into maintenance_work_mem"),
-                         errdetail("It needs %zu MB, so it is built in a temporary file.",
-                                   bytes / mb + 1),
-                         errhint("Increase maintenance_work_mem to speed up builds.")));
+                ereport(NOTICE, (errmsg("hnsw graph does not fit into maintenance_work_mem"),
+                                 errdetail("It needs %zu MB, so it is built in a temporary file.",
+                                           bytes / mb + 1),
+                                 errhint("Increase maintenance_work_mem to speed up builds.")));
             else
                 ereport(NOTICE,
                         (errmsg("hnsw graph does not fit into shared memory"),

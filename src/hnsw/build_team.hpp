@@ -67,7 +67,7 @@ class BuildTeam {
     ParallelContext* context_ = nullptr;   // of the leader
     Snapshot snapshot_ = nullptr;          // of the leader, if registered
     double tuples_ = 0;
-    bool have_attached_ = false;           // the workers, to the leader's knowledge
+    bool have_attached_ = false;   // the workers, to the leader's knowledge
     graph::Team* team_ = nullptr;
 };
 

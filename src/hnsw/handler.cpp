@@ -121,9 +121,7 @@ QUIVER_FUNCTION(hnswhandler)
         am.amclusterable = false;
         am.ampredlocks = false;
         am.amcanparallel = false;
-#if PG_VERSION_NUM >= 170000
-        am.amcanbuildparallel = true;
-#endif
+        pg::set_builds_parallel(am);
         am.amcaninclude = false;
         am.amusemaintenanceworkmem = true;
         am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;

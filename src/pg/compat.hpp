@@ -29,6 +29,7 @@ extern "C" {
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "storage/sharedfileset.h"
 #include "storage/smgr.h"
 #if PG_VERSION_NUM < 170000
 #include "storage/sinvaladt.h"
@@ -230,6 +231,36 @@ inline const IndexAmRoutine* index_am_routine(const IndexAmRoutine& routine)
     return &routine;
 #else
     return new (palloc(sizeof routine)) IndexAmRoutine(routine);
+#endif
+}
+
+// Since PostgreSQL 17, an access method says that it builds indexes in parallel.
+constexpr void set_builds_parallel([[maybe_unused]] IndexAmRoutine& routine)
+{
+#if PG_VERSION_NUM >= 170000
+    routine.amcanbuildparallel = true;
+#endif
+}
+
+// Temporary files that parallel workers share. Before PostgreSQL 14, only the process that created a
+// file can write to it.
+constexpr bool can_share_files = PG_VERSION_NUM >= 140000;
+inline File create_shared_file(SharedFileSet* set, const char* name)
+{
+#if PG_VERSION_NUM >= 150000
+    return FileSetCreate(&set->fs, name);
+#else
+    return SharedFileSetCreate(set, name);
+#endif
+}
+inline File open_shared_file(SharedFileSet* set, const char* name, [[maybe_unused]] int mode)
+{
+#if PG_VERSION_NUM >= 150000
+    return FileSetOpen(&set->fs, name, mode);
+#elif PG_VERSION_NUM >= 140000
+    return SharedFileSetOpen(set, name, mode);
+#else
+    return SharedFileSetOpen(set, name);
 #endif
 }
 

@@ -20,11 +20,7 @@ TempFile TempFile::create(SharedFileSet* set, const char* name)
         PrepareTempTablespaces();
         f.file_ = OpenTemporaryFile(false);
     } else
-#if PG_VERSION_NUM >= 150000
-        f.file_ = FileSetCreate(&set->fs, name);
-#else
-        f.file_ = SharedFileSetCreate(set, name);
-#endif
+        f.file_ = create_shared_file(set, name);
     f.buffer_ = static_cast<char*>(palloc(buffer_bytes));
     return f;
 }
@@ -32,13 +28,7 @@ TempFile TempFile::create(SharedFileSet* set, const char* name)
 TempFile TempFile::open(SharedFileSet* set, const char* name)
 {
     TempFile f;
-#if PG_VERSION_NUM >= 150000
-    f.file_ = FileSetOpen(&set->fs, name, O_RDWR);
-#elif PG_VERSION_NUM >= 140000
-    f.file_ = SharedFileSetOpen(set, name, O_RDWR);
-#else
-    f.file_ = SharedFileSetOpen(set, name);
-#endif
+    f.file_ = open_shared_file(set, name, O_RDWR);
     if (f.file_ < 0)
         ereport(ERROR, (errcode_for_file_access(),
                         errmsg("could not open temporary file \"%s\": %m", name)));
@@ -57,8 +47,8 @@ void TempFile::write_through(const char* bytes, Size count)
         if (static_cast<Size>(FileWrite(file_, const_cast<char*>(bytes), static_cast<int>(part),
                                         static_cast<off_t>(size_), WAIT_EVENT_BUFFILE_WRITE)) !=
             part)
-            ereport(ERROR, (errcode_for_file_access(), errmsg("could not write to file \"%s\": %m",
-                                                              FilePathName(file_))));
+            ereport(ERROR, (errcode_for_file_access(),
+                            errmsg("could not write to file \"%s\": %m", FilePathName(file_))));
         size_ += part;
         bytes += part;
         count -= part;
