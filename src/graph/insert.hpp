@@ -122,14 +122,19 @@ class Inserter {
         return true;
     }
     // Does a search for the node from `start` reach it without deleted nodes and slot `avoided`,
-    // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. The search ends
-    // when it needs most_bytes.
+    // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. A search may miss
+    // a node that can be reached: the next one is four times as wide, up to `widest` times
+    // ef_construction. A search ends when it needs most_bytes.
     template <class OnVisit>
-    bool is_reached(SlotId start, SlotId avoided, size_t most_bytes, OnVisit&& on_visit)
+    bool is_reached(SlotId start, SlotId avoided, uint32_t widest, size_t most_bytes,
+                    OnVisit&& on_visit)
     {
-        backlinks_.forget();
-        search_.find_from(start, avoided, ef_, most_bytes, on_visit);
-        return search_.met_self();
+        for (uint32_t times = 1;; times *= 4) {
+            backlinks_.forget();
+            search_.find_from(start, avoided, times * ef_, most_bytes, on_visit);
+            if (search_.met_self() || times >= widest)
+                return search_.met_self();
+        }
     }
     // To be called after is_reached(): adds a link to the node from one of the nodes
     // that the search found (Backlinks).

@@ -85,14 +85,15 @@ class Removal {
 
   private:
     // Sets of slots take three quarters of the memory (src/graph/README.md, "Bounds"). A sixteenth is
-    // for what is remembered of slots, which may take 16 bytes for each of their links for a moment,
-    // and a sixteenth for a search, which may take three times as much for a moment.
+    // for what is remembered of slots, which may take 16 bytes for each of their links for a moment.
+    // A search ends when it needs search_bytes. (With more, searches that do not find a way walk
+    // through all nodes that equal each other.)
+    static constexpr size_t search_bytes = 1 << 16;
     static size_t remembered_slots(S& store, uint64_t memory)
     {
         const uint64_t bytes = 16 * (store.encoding().layout().degree + 4);
         return std::clamp<uint64_t>(memory / 16 / bytes, 1, 4096);
     }
-    size_t search_bytes() const { return std::max<uint64_t>(part_slots_ / 16, 1 << 16); }
     uint64_t slots() const { return uint64_t{store_.pages()} * store_.slots_per_page(); }
 
     // ---- the part that is being removed ----
@@ -415,7 +416,7 @@ class Removal {
         uint64_t suspects = 0;
         for_each_suspect([&](SlotId) { suspects++; });
         const bool by_flood = suspects * 100 > uint64_t{3} * store_.pages();
-        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_, search_bytes());
+        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_, search_bytes);
         Vec<SlotId> failed;
         bool done = true;
         const auto try_again = [&] {

@@ -178,6 +178,9 @@ class Attacher {
     }
 
   private:
+    // How wide searches become that decide whether a node can be reached (Inserter::is_reached).
+    static constexpr uint32_t widest = 16;
+
     bool can_flood() { return Flood<S>::bits(store_) <= most_bits_; }
     void start_flood()
     {
@@ -222,7 +225,8 @@ class Attacher {
         };
         if (!inserter_.load(id))
             return true;   // it is not a live node, or its own insert will link it
-        if (!inserter_.is_reached(root_, no_slot, most_bytes_, on_visit)) {
+        // The flood is certain that there is no way to the node, so one search for near nodes will do.
+        if (!inserter_.is_reached(root_, no_slot, by_flood_ ? 1 : widest, most_bytes_, on_visit)) {
             const bool ensured = ensure();
             inserter_.look_after_orphans();
             if (!ensured)
@@ -259,7 +263,10 @@ class Attacher {
     // node; or no_slot.
     SlotId reached_by_flood(const Vec<SlotId>& links, SlotId id)
     {
-        flood_.reset();   // there is memory for one at a time
+        // There is memory for one set at a time. What the searches have visited only saves others.
+        flood_.reset();
+        if (!by_flood_)
+            visited_ = Marks();
         SlotId found = no_slot;
         for (size_t i = 0; i < links.size() && found == no_slot; i++) {
             Flood<S> flood(store_, false, id);
@@ -271,6 +278,8 @@ class Attacher {
         }
         if (by_flood_)
             start_flood();
+        else
+            start_visited(visited_from_);
         return found;
     }
     // The same. Searches may fail to find a way where there is one.
@@ -278,7 +287,7 @@ class Attacher {
     {
         const auto leads_to = [&](SlotId from, SlotId to) {
             return from != to && inserter_.load(to) &&
-                   inserter_.is_reached(from, id, most_bytes_, [](SlotId) {});
+                   inserter_.is_reached(from, id, 1, most_bytes_, [](SlotId) {});
         };
         SlotId found = no_slot;
         for (const SlotId n : links)
@@ -289,7 +298,7 @@ class Attacher {
             }
         // The caller goes on with what a search for this node finds.
         if (inserter_.load(id))
-            inserter_.is_reached(root_, no_slot, most_bytes_, [](SlotId) {});
+            inserter_.is_reached(root_, no_slot, 1, most_bytes_, [](SlotId) {});
         return found;
     }
 

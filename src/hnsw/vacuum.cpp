@@ -54,12 +54,20 @@ IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stat
         graph::Removal<SlotStore>(*store, meta.m, meta.ef_construction, memory());
     const graph::RemovalResult result =
         removal->run(dead, [&](uint64 deleted) { return worth_while(*store, deleted); });
+    const uint64 enough = uint64{store->pages()} * store->slots_per_page() / 1024 + 1;
     if (result.parts > 1)
-        ereport(NOTICE, (errmsg("the graph of index \"%s\" was repaired in %u parts",
-                                RelationGetRelationName(index), result.parts),
-                         errhint("maintenance_work_mem of " UINT64_FORMAT
-                                 " kB allows to repair it at once.",
-                                 uint64{store->pages()} * store->slots_per_page() / 1024 + 1)));
+        ereport(
+            NOTICE,
+            (errmsg("the graph of index \"%s\" was repaired in %u parts",
+                    RelationGetRelationName(index), result.parts),
+             IsParallelWorker()
+                 ? errhint(
+                       "Each worker has a share of maintenance_work_mem. A share of " UINT64_FORMAT
+                       " kB allows to repair it at once.",
+                       enough)
+                 : errhint("maintenance_work_mem of " UINT64_FORMAT
+                           " kB allows to repair it at once.",
+                           enough)));
     const auto left = static_cast<uint32>(std::min<uint64>(result.deleted, PG_UINT32_MAX));
     if (left != meta.deleted)
         store->change_meta([&](MetaData& m) {

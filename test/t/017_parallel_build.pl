@@ -56,9 +56,9 @@ sub build
 	return;
 }
 build('two workers', 'SET max_parallel_maintenance_workers = 2', '2');
-finds_all($node, 'two workers', 't', 6000);
+finds_all($node, 'two workers', 't', 6000, limit => 300);
 build('little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2');
-finds_all($node, 'little memory', 't', 6000);
+finds_all($node, 'little memory', 't', 6000, limit => 300);
 build('no workers', 'SET max_parallel_maintenance_workers = 0', '');
 build('a small table', "SET min_parallel_table_scan_size = '512MB'", '');
 build('an option of the table', 'ALTER TABLE t SET (parallel_workers = 1); SET max_parallel_maintenance_workers = 4', '1');
@@ -69,7 +69,6 @@ for my $setting ('dynamic_shared_memory_type = mmap', 'dynamic_shared_memory_typ
 	$node->append_conf('postgresql.conf', $setting);
 	restart($node);
 	build($setting, 'SET max_parallel_maintenance_workers = 2', $setting =~ /processes/ ? '' : '2') for 1 .. 2;
-	finds_all($node, $setting, 't', 6000);
 	$node->append_conf('postgresql.conf', "dynamic_shared_memory_type = posix\nmax_worker_processes = 8");
 	restart($node);
 }
@@ -129,7 +128,7 @@ for my $phase ('loading tuples', 'linking nodes')
 	$build->finish;
 	is($$err, '', 'a concurrent build');
 	is(problems($node, 'large_v'), '', 'a concurrent build: the verifier finds nothing');
-	finds_all($node, 'rows that came meanwhile', 'large', 60500, limit => 1000);
+	finds_all($node, 'rows that came meanwhile', 'large', 60500, limit => 200);
 	$node->safe_psql('postgres', 'DROP INDEX large_v');
 }
 my $place = log_size();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -83,11 +84,22 @@ struct CodecTest : testing::TestWithParam<Kind> {
     CodecTest()
     {
         if (const Owned<Training> training = codec->training()) {
-            for (int i = 0; i < 300; i++)
-                training->add(sample(false).view());
-            std::vector<half> parameters(codec->parameter_count());
-            training->finish(1, parameters.data(), [] {});
-            codec->set_parameters(parameters.data());
+            // Training takes long, so all tests of a codec use the same parameters.
+            struct Learnt {
+                std::vector<half> parameters;
+                std::mt19937 rng;
+            };
+            static std::map<std::string, Learnt> learnt;
+            Learnt& l = learnt[GetParam().name];
+            if (l.parameters.empty()) {
+                for (int i = 0; i < 300; i++)
+                    training->add(sample(false).view());
+                l.parameters.resize(codec->parameter_count());
+                training->finish(1, l.parameters.data(), [] {});
+                l.rng = rng;
+            }
+            codec->set_parameters(l.parameters.data());
+            rng = l.rng;
         }
     }
 

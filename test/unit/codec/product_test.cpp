@@ -250,7 +250,7 @@ TEST(Product, ARotationHelps)
 {
     for (const auto& [bits, used] : {std::pair{8u, 32u}, {4u, 32u}, {8u, 24u}}) {
         const ProductShape shape{32, 8, bits};
-        constexpr size_t rows = 6000, dims = 32;
+        constexpr size_t rows = 3000, dims = 32;
         std::mt19937 rng(6);
         std::normal_distribution<float> normal;
         std::vector<float> mix(dims * dims), x(rows * dims), y(rows * dims);
