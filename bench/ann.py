@@ -199,10 +199,11 @@ class Server:
                 load = seconds
         return {"rows_per_s": len(base) / load}
 
-    def build(self):
+    def build(self, workers=0, work_mem=None):
         self.c.execute("DROP INDEX IF EXISTS items_v")
-        self.c.execute("SET max_parallel_maintenance_workers = 0")
-        self.c.execute(f"SET maintenance_work_mem = '{self.args.maintenance_work_mem}'")
+        self.c.execute(f"ALTER TABLE items SET (parallel_workers = {workers})")
+        self.c.execute(f"SET max_parallel_maintenance_workers = {workers}")
+        self.c.execute(f"SET maintenance_work_mem = '{work_mem or self.args.maintenance_work_mem}'")
         memory = PeakMemory(self.value("SELECT pg_backend_pid()"))
         lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
         self.create_index("items")
@@ -442,6 +443,11 @@ def measure(args, base, queries, engines, results):
         loaded.add(e.name)
     for e in engines:
         if e.name in loaded:
+            if isinstance(e, Server):
+                for workers in args.workers:
+                    results.add(**key, engine=e.name, what=f"build, {workers} workers", **e.build(workers=workers))
+                if args.little_memory:
+                    results.add(**key, engine=e.name, what="build, little memory", **e.build(work_mem=args.little_memory))
             results.add(**key, engine=e.name, what="build", **e.graph, rows=len(kept),
                         dims=base.shape[1], **e.build())
     for ef in args.ef:
@@ -539,6 +545,8 @@ def summary(args, results, engines):
         lines.append((f"recall of the nearest {depth}, ef_search 40", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "recall"
                                                                              and r["k"] == depth), None) for e in engines]))
     for what, field, title in (("build", "seconds", "build, s"), ("build", "peak_bytes", "memory of the build, bytes"), ("build", "bytes", "index, bytes"), ("build", "wal_bytes", "WAL of the build, bytes"),
+                               *((f"build, {n} workers", "seconds", f"build with {n} workers, s") for n in args.workers),
+                               ("build, little memory", "seconds", f"build with maintenance_work_mem {args.little_memory}, s"),
                                ("threshold", "qps", "queries/s with a threshold, ef_search 40"), ("threshold", "qps_without", "... without it"),
                                ("insert", "rows_per_s", "COPY into the index, rows/s"),
                                ("insert", "wal_bytes_per_row", "WAL a row of it, bytes"),
@@ -667,6 +675,8 @@ def main():
     p.add_argument("--insert", type=int, default=1000, help="rows for COPY into the finished index")
     p.add_argument("--vacuum", type=float, default=0.1, help="fraction of the rows to delete before VACUUM; 0: no VACUUM")
     p.add_argument("--maintenance-work-mem", default="2GB")
+    p.add_argument("--workers", type=lambda s: [int(x) for x in s.split(",")], default=[], metavar="N,...", help="also build with these numbers of parallel workers")
+    p.add_argument("--little-memory", metavar="SIZE", help="also build with this maintenance_work_mem")
     p.add_argument("--pgbench", default="pgbench")
     p.add_argument("--out", default="results/ann", help="folder of results.jsonl and report.html")
     p.add_argument("--svg", metavar="FOLDER", help="also write each picture to a file in this folder")
