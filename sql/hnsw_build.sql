@@ -67,6 +67,12 @@ SET maintenance_work_mem = '1MB';
 CREATE INDEX little ON t USING hnsw (v vector_l2_ops);
 SET max_parallel_maintenance_workers = 0;
 CREATE INDEX less ON t USING hnsw (v vector_l2_ops);
+-- Wide vectors, and codes that need scratch memory.
+CREATE TABLE wide AS SELECT i AS id, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 4000) j)::vector(4000) AS v
+    FROM generate_series(1, 500) i;
+ALTER TABLE wide ALTER v TYPE vector(4000);
+CREATE INDEX wide_v ON wide USING hnsw (v vector_l2_ops) WITH (vector_bits = 2);
+SELECT count(*) FROM wide a WHERE id % 10 = 0 AND id = (SELECT id FROM wide b ORDER BY b.v <-> a.v LIMIT 1);
 -- The temporary files count.
 SET temp_file_limit = '1MB';
 CREATE INDEX ON t USING hnsw (v vector_l2_ops);
@@ -86,7 +92,7 @@ $$;
 CREATE INDEX ON t USING hnsw ((checked(v, id)::vector(16)) vector_l2_ops);
 \set VERBOSITY default
 SELECT * FROM problems;
-DROP TABLE t, u, tmp, none, graphs;
+DROP TABLE t, u, tmp, none, graphs, wide;
 DROP PROCEDURE build;
 DROP FUNCTION graph_of, checked;
 DROP VIEW problems;

@@ -11,6 +11,8 @@ void NearestCentroid::set(const float* centroids, size_t dims, size_t k)
 {
     dims_ = dims;
     k_ = k;
+    rows_.resize(at_once * dims);
+    gap_.resize(at_once);
     centroids_.assign(centroids, centroids + dims * k);
     centre_.resize(dims);
     half_norms_.assign(k, 0.0f);
@@ -29,9 +31,6 @@ void NearestCentroid::set(const float* centroids, size_t dims, size_t k)
 
 void NearestCentroid::find(const float* x, size_t stride, size_t count, uint32_t* best, float* gap)
 {
-    constexpr size_t at_once = 64;   // rows that stay in the first-level cache
-    rows_.resize(at_once * dims_);
-    gap_.resize(at_once);
     for (size_t i = 0; i < count; i += at_once) {
         const size_t n = std::min(at_once, count - i);
         for (size_t r = 0; r < n; r++)

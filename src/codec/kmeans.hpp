@@ -23,6 +23,8 @@ class NearestCentroid {
     const float* centre() const { return centre_.data(); }
 
   private:
+    static constexpr size_t at_once = 64;   // rows that stay in the first-level cache
+
     size_t dims_ = 0, k_ = 0;
     Vec<float> centroids_, half_norms_, centre_, rows_, gap_;
 };

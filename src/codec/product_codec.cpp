@@ -54,7 +54,7 @@ class ProductCodec final : public RotatedCodec {
     // The codebook, then the centre.
     void set_parameters(const half* parameters) override
     {
-        codebook_.set(parameters, subvector());
+        codebook_.set(parameters, subvector(), traits.padded);
         if (!has_centre())
             return;
         centre_.resize(traits.padded);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/assert.hpp"
 #include "core/no_postgres.hpp"
 
 namespace quiver::codec {
@@ -39,9 +40,11 @@ float sum_of_products(size_t length, size_t n, F&& product)
 
 }   // namespace
 
-void SharedCodebook::set(const half* stored, size_t length)
+void SharedCodebook::set(const half* stored, size_t length, size_t most)
 {
     length_ = length;
+    scaled_.resize(most);
+    best_.resize(most / length);
     rows_.resize(floats_of(length));
     transposed_.resize(floats_of(length));
     for (size_t i = 0; i < centroids; i++)
@@ -59,8 +62,7 @@ CodeParams SharedCodebook::encode(const float* x, size_t n, uint8_t* code)
     float inverse = scale > 0 ? static_cast<float>(1 / scale) : 0.0f;
     if (!std::isfinite(inverse))
         inverse = 0;
-    scaled_.resize(n);
-    best_.resize(parts);
+    QUIVER_ASSERT(n <= scaled_.size());
     for (size_t i = 0; i < n; i++)
         scaled_[i] = x[i] * inverse;
     nearest_.find(scaled_.data(), length_, parts, best_.data());

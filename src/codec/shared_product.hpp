@@ -19,8 +19,9 @@ class SharedCodebook {
     static constexpr size_t floats_of(size_t length) { return centroids * length; }
     static constexpr size_t max_length = 8;
 
-    // The coordinates of centroid i are stored[i * length ...].
-    void set(const half* stored, size_t length);
+    // The coordinates of centroid i are stored[i * length ...]. Vectors have at most `most` coordinates:
+    // so encode() allocates nothing. (A build calls it in another memory context than this.)
+    void set(const half* stored, size_t length, size_t most);
 
     // x' = scale * the centroids of the code. n is a multiple of 8.
     CodeParams encode(const float* x, size_t n, uint8_t* code);

@@ -4,6 +4,10 @@
 
 namespace quiver::graph {
 
+template class NeighbourSearch<MemoryStore>;
+template class Backlinks<MemoryStore>;
+template class Inserter<MemoryStore>;
+
 namespace {
 
 // Near slots are on the same few pages.
@@ -201,7 +205,7 @@ void LeafBuild::finish(Inserter<MemoryStore>& inserter)
                 std::max(order_bytes(slots), LeafLinks::bytes(nodes_, options_)));
     SlotId* const order = arena.take<SlotId>(slots);
     find_order(alone, arena, slots, order);
-    rename(order, slots);
+    rename({nullptr, order, slots}, slots, arena);
     if (byte_codes_) {
         Vec<SlotId> same(order, order + slots);
         byte_codes_->store.reorder(same.data());
@@ -244,8 +248,8 @@ void LeafBuild::copy_added(SlotId id, uint32_t i, char* row) const
 size_t LeafBuild::block_bytes(size_t rows) const
 {
     const size_t slots = rows + most_upper_slots(l_, rows);
-    const size_t arranging =
-        Arena::bytes_of<TidOrder>(rows) + Arena::bytes_of<Place>(std::bit_ceil(2 * rows + 1));
+    const size_t arranging = Arena::bytes_of<TidOrder>(rows) + Arena::bytes_of<uint8_t>(rows) +
+                             Arena::bytes_of<Place>(std::bit_ceil(2 * rows + 1));
     return Arena::bytes_of<char>(slots * l_.slot_bytes) +
            (byte_codes_ ? Arena::bytes_of<char>(rows * byte_codes_->encoding.layout().slot_bytes)
                         : 0) +
@@ -276,8 +280,9 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
         byte_codes_ ? block.take<char>(rows.count() * byte_codes_->encoding.layout().slot_bytes)
                     : nullptr;
     Counts& counts = *block.take<Counts>(1);
-    SlotId* const row_of = block.take<SlotId>(rows.count());
-    team.alone([&] { arrange(rows, levels, block, row_of, counts); });
+    const Arranged arranged{block.take<SlotId>(rows.count()), block.take<SlotId>(rows.count()),
+                            rows.count()};
+    team.alone([&] { arrange(rows, levels, block, arranged, counts); });
     store_.use_block(slots, static_cast<SlotId>(counts.slots), static_cast<SlotId>(capacity));
     if (byte_codes_)
         byte_codes_->store.use_block(byte_codes, static_cast<SlotId>(counts.slots),
@@ -288,37 +293,35 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
                 fill(rows, row_of_slot(id), id);
         });
     };
-    fill_all([&](SlotId id) { return row_of[id]; });
+    fill_all([&](SlotId id) { return arranged.row[id]; });
     team.alone([&] { counts.are_distances_euclidean = are_distances_euclidean(); });
     if (!counts.are_distances_euclidean) {
         if (team.is_leader()) {
-            join(rows);
+            join(rows, arranged);
             insert_all(inserter);
         }
         return;
     }
     nodes_ = counts.nodes;
-    SlotId* const order = block.take<SlotId>(counts.slots);
-    find_order(team, block, counts.slots, order);
-    fill_all([&](SlotId id) { return row_of[order[id]]; });
-    if (team.is_leader()) {
-        rename(order, counts.slots);
-        join(rows);
-    }
-    team.wait();
+    find_order(team, block, counts.slots, arranged.slot);
+    fill_all([&](SlotId id) { return arranged.row[arranged.slot[id]]; });
+    team.alone([&] {
+        rename(arranged, counts.slots, block);
+        join(rows, arranged);
+    });
     LeafLinks(store_, codes_, nodes_, options_, team, block).make();
     if (team.is_leader())
         insert_rest(inserter);
 }
 
-// Finds the nodes of the rows: as add() does, if it gets them in the order of their tids. Slot id gets
-// the row row_of[id].
-void LeafBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, SlotId* row_of,
+// Finds the nodes of the rows: as add() does, if it gets them in the order of their tids.
+void LeafBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, const Arranged& to,
                         Counts& counts)
 {
     const size_t used = arena.used(), places = std::bit_ceil(2 * rows.count() + 1);
     TidOrder* const sorted = arena.take<TidOrder>(rows.count());
     Place* const table = arena.take<Place>(places);
+    uint8_t* const tids = arena.take<uint8_t>(rows.count());   // of each slot
     for (size_t row = 0; row < rows.count(); row++) {
         store_.poll();
         sorted[row] = {order_of(rows.slot(row).tids()[0]), row};
@@ -327,23 +330,25 @@ void LeafBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, Sl
               [](const TidOrder& x, const TidOrder& y) { return x.tid < y.tid; });
     std::fill_n(table, places, Place{});
     counts = {};
-    Vec<uint8_t> tids;   // of each slot
+    size_t joined = rows.count();   // the first place of a further row
     for (size_t i = 0; i < rows.count(); i++) {
         store_.poll();
         const int level = levels.draw(l_.level_base(), max_level);
         const Slot slot = rows.slot(sorted[i].row);
         const uint32_t hash = slot.header().down;
         Place& place = find_equal(table, places, code_in(slot), hash,
-                                  [&](SlotId id) { return code_in(rows.slot(row_of[id])); });
+                                  [&](SlotId id) { return code_in(rows.slot(to.row[id])); });
         const bool is_equal = place.id != no_slot;
         if (is_equal && tids[place.id] < l_.tids) {
             tids[place.id]++;
-            joined_.push_back({place.id, sorted[i].row});
+            joined--;
+            to.row[joined] = static_cast<SlotId>(sorted[i].row);
+            to.slot[joined] = place.id;
             continue;
         }
         const auto id = static_cast<SlotId>(counts.slots++);
-        row_of[id] = static_cast<SlotId>(sorted[i].row);
-        tids.push_back(1);
+        to.row[id] = static_cast<SlotId>(sorted[i].row);
+        tids[id] = 1;
         place = {hash, id};
         add_node(id, is_equal, level);
     }
@@ -364,12 +369,12 @@ void LeafBuild::fill(const AllRows& rows, size_t row, SlotId id)
 }
 
 // Adds the further rows of nodes.
-void LeafBuild::join(const AllRows& rows)
+void LeafBuild::join(const AllRows& rows, const Arranged& arranged)
 {
-    for (const Joined& j : joined_) {
+    for (size_t i = arranged.count; i-- > store_.size();) {   // in the order of their tids
         store_.poll();
-        const Slot row = rows.slot(j.row);
-        add_tid(store_.slot(j.id), row.tids()[0], row.header().params.error);
+        const Slot row = rows.slot(arranged.row[i]);
+        add_tid(store_.slot(arranged.slot[i]), row.tids()[0], row.header().params.error);
     }
 }
 
@@ -432,18 +437,20 @@ void LeafBuild::find_order(Team& team, Arena& arena, size_t slots, SlotId* order
     arena.give_back(used);
 }
 
-// Slot i of the new order is slot order[i] of the old one.
-void LeafBuild::rename(const SlotId* order, size_t slots)
+// Changes the ids of slots to those of the new order.
+void LeafBuild::rename(const Arranged& arranged, size_t slots, Arena& arena)
 {
-    Vec<SlotId> place(slots);
+    const size_t used = arena.used();
+    SlotId* const place = arena.take<SlotId>(slots);
     for (SlotId id = 0; id < slots; id++)
-        place[order[id]] = id;
+        place[arranged.slot[id]] = id;
     for (Level& l : levels_)
         l.id = place[l.id];
     for (SlotId& id : equal_)
         id = place[id];
-    for (Joined& j : joined_)
-        j.id = place[j.id];
+    for (size_t i = slots; i < arranged.count; i++)
+        arranged.slot[i] = place[arranged.slot[i]];
+    arena.give_back(used);
 }
 
 void LeafBuild::insert_rest(Inserter<MemoryStore>& inserter)

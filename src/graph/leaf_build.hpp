@@ -20,7 +20,8 @@
 //
 // A process on its own collects the rows in slots. If several processes build the graph, or if the slots
 // do not fit into their memory, the rows are written to files first. Then their number is known, and
-// the slots are in one block that all processes share. The graph is the same in both cases.
+// the slots are in one block that all processes share. The graph is the same in both cases, if add() gets
+// the rows in the order of their tids.
 //
 // Leaves have Euclidean distances. If all vectors have about the same length, the nearest by these are
 // also the nearest by inner product. If not, an index of inner products is built by inserts.
@@ -32,6 +33,11 @@
 #include "graph/memory_store.hpp"
 
 namespace quiver::graph {
+
+// The compiler takes long for these, so leaf_build.cpp has them for others, too.
+extern template class NeighbourSearch<MemoryStore>;
+extern template class Backlinks<MemoryStore>;
+extern template class Inserter<MemoryStore>;
 
 class LeafBuild {
   public:
@@ -93,10 +99,13 @@ class LeafBuild {
         uint64_t tid;
         size_t row;
     };
-    // A further row of a node.
-    struct Joined {
-        SlotId id;
-        size_t row;
+    // Arrays with a place for each row. The first counts.slots places are for the slots, and the others
+    // for the further rows of nodes.
+    struct Arranged {
+        SlotId* row;   // of the slot; or the further row
+        SlotId*
+            slot;   // the old slot with this id, in the new order; or the slot of the further row
+        size_t count;
     };
 
     static void write_row(const Code& code, Tid tid, const MutableSlot& to);
@@ -110,12 +119,12 @@ class LeafBuild {
     void grow_table();
     static size_t most_upper_slots(const Layout& l, size_t rows);
     static size_t order_bytes(size_t slots);
-    void arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, SlotId* row_of,
+    void arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, const Arranged& to,
                  Counts& counts);
     void fill(const AllRows& rows, size_t row, SlotId id);
-    void join(const AllRows& rows);
+    void join(const AllRows& rows, const Arranged& arranged);
     void find_order(Team& team, Arena& arena, size_t slots, SlotId* order);
-    void rename(const SlotId* order, size_t slots);
+    void rename(const Arranged& arranged, size_t slots, Arena& arena);
     void insert_rest(Inserter<MemoryStore>& inserter);
 
     // Matrix products need 8-bit codes. If the slots of store_ do not begin with such codes, the build has
@@ -139,8 +148,7 @@ class LeafBuild {
     size_t upper_slots_ = 0;
     Vec<Level> levels_;   // of the nodes above layer 0
     Vec<SlotId> equal_;   // nodes whose code another node has, too
-    Vec<Joined> joined_;
-    size_t nodes_ = 0;   // all but equal_: after find_order(), the slots 0 to nodes_ - 1
+    size_t nodes_ = 0;    // all but equal_: after find_order(), the slots 0 to nodes_ - 1
 };
 
 }   // namespace quiver::graph

@@ -70,7 +70,7 @@ struct BuildState {
     graph::Inserter<graph::MemoryStore>* memory_inserter;
     graph::LeafBuild* leaf_build = nullptr;   // null if memory_inserter inserts all rows
     bool has_file = false;                    // the rows are written to `file`
-    pg::TempFile file;
+    pg::TempFile file, block_file;
     char* row = nullptr;                       // for `file`
     IndexInserter* index_inserter = nullptr;   // set once the rows go into the index
     double tuples = 0;                         // of all participants
@@ -131,6 +131,7 @@ void write_graph(BuildState& b, bool log)
     }
     writer.finish();
     b.memory = nullptr;
+    b.block_file.close();
     MemoryContextDelete(b.graph_context);
 }
 
@@ -246,11 +247,9 @@ char* make_block(BuildState& b, Size bytes)
 {
     if (b.team)
         return b.team->make_block(bytes, b.graph_context);
-    pg::TempFile file = pg::TempFile::create(nullptr, nullptr);
-    file.write_zeros(bytes);
-    char* block = file.map(b.graph_context);
-    file.close();
-    return block;
+    b.block_file = pg::TempFile::create(nullptr, nullptr);
+    b.block_file.write_zeros(bytes);
+    return b.block_file.map(b.graph_context);
 }
 
 // The files of all participants.
@@ -264,11 +263,8 @@ Vec<graph::LeafBuild::Rows> map_files(BuildState& b)
             if (const char* rows = b.team->map_rows(i, b.graph_context, &bytes))
                 files.push_back({rows, bytes / row_bytes});
         }
-    else {
-        if (const char* rows = b.file.map(b.graph_context))
-            files.push_back({rows, b.file.size() / row_bytes});
-        b.file.close();
-    }
+    else if (const char* rows = b.file.map(b.graph_context))
+        files.push_back({rows, b.file.size() / row_bytes});
     return files;
 }
 
@@ -301,6 +297,7 @@ void link_nodes(BuildState& b)
     else if (b.leaf_build)
         b.leaf_build->finish(*b.memory_inserter);
     MemoryContextSwitchTo(old);
+    b.file.close();
 }
 
 // Scans this participant's part of the table.
@@ -308,7 +305,8 @@ void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tupl
 {
     const bool is_leader = !IsParallelWorker();
     if (!b.team || b.team->scans())
-        *heap_tuples = table_index_build_scan(heap, b.index, info, true, is_leader, add_row, &b,
+        // From the first block on, also if others scan the table: rows count in the order of their tids.
+        *heap_tuples = table_index_build_scan(heap, b.index, info, false, is_leader, add_row, &b,
                                               b.team ? b.team->begin_scan(heap) : nullptr);
     if (b.training && is_leader)
         train(b);
@@ -316,8 +314,6 @@ void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tupl
         b.file.flush();
     if (!b.team)
         return;
-    if (b.has_file)
-        b.file.close();
     if (is_leader)
         std::memcpy(b.team->parameters(), b.parameters.data(), b.parameters.size() * sizeof(half));
     b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
@@ -330,7 +326,7 @@ BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, cons
     const IndexEncoding encoding(meta);
     if (!graph::LeafBuild::fits(encoding))
         return nullptr;
-    const int workers = workers_for_build(heap, index, info);
+    const int workers = workers_for_build(heap, index);
     const codec::Codec& codec = encoding.codec();
     return workers > 0 ? BuildTeam::begin(heap, index, info, meta, workers, !codec.training(),
                                           codec.parameter_count() * sizeof(half))

@@ -5,12 +5,13 @@
 #include "pg/entry.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "catalog/index.h"
+#include "catalog/pg_proc.h"
 #include "executor/instrument.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/clauses.h"
 #include "optimizer/paths.h"
 #include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 
 PGDLLEXPORT void quiver_hnsw_build_worker(dsm_segment* segment, shm_toc* toc);
 }
@@ -28,6 +29,19 @@ struct Usage {
 };
 
 Size aligned(Size bytes) { return MAXALIGN(bytes); }
+
+// Can workers compute the expressions of the index? (The function of PostgreSQL that also answers this,
+// plan_create_index_workers(), looks at the size of the main part of the table, which is small where
+// vectors are TOASTed, and gives each participant 32 MB of maintenance_work_mem, which they share
+// here.)
+bool is_parallel_safe(Relation index)
+{
+    PlannerInfo* root = makeNode(PlannerInfo);
+    root->glob = makeNode(PlannerGlobal);
+    root->glob->maxParallelHazard = PROPARALLEL_UNSAFE;
+    return ::is_parallel_safe(root, reinterpret_cast<Node*>(RelationGetIndexExpressions(index))) &&
+           ::is_parallel_safe(root, reinterpret_cast<Node*>(RelationGetIndexPredicate(index)));
+}
 
 }   // namespace
 
@@ -59,17 +73,13 @@ struct BuildTeam::Shared {
     }
 };
 
-int workers_for_build(Relation heap, Relation index, const IndexInfo* info)
+int workers_for_build(Relation heap, Relation index)
 {
     if (!pg::can_share_files || max_parallel_maintenance_workers == 0 || !IsUnderPostmaster ||
         IsInParallelMode() || heap->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
         return 0;
-    // The planner looks at the main part of the table only, which is small where vectors are TOASTed.
-    // But without expressions, every index can be built in parallel.
-    if (info->ii_Expressions != NIL || info->ii_Predicate != NIL) {
-        if (plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index)) == 0)
-            return 0;
-    }
+    if (!is_parallel_safe(index))
+        return 0;
     const int wanted = RelationGetParallelWorkers(heap, -1);
     if (wanted >= 0)
         return std::min(wanted, max_parallel_maintenance_workers);
@@ -151,6 +161,7 @@ void BuildTeam::end()
         for (int i = 0; i < context_->nworkers_launched; i++)
             InstrAccumParallelQuery(&usage[i].buffers, &usage[i].wal);
     }
+    block_file_.close();
     if (shared_)
         tuples_ = static_cast<double>(pg_atomic_read_u64(&shared_->tuples));
     if (snapshot_)
@@ -239,9 +250,9 @@ namespace {
 // Keeps the segment attached until `context` is reset or deleted. Returns its memory.
 char* keep(dsm_segment* segment, MemoryContext context)
 {
-    dsm_pin_mapping(segment);
     auto* callback = static_cast<MemoryContextCallback*>(
         MemoryContextAllocZero(context, sizeof(MemoryContextCallback)));
+    dsm_pin_mapping(segment);
     callback->arg = segment;
     callback->func = [](void* arg) { dsm_detach(static_cast<dsm_segment*>(arg)); };
     MemoryContextRegisterResetCallback(context, callback);
@@ -276,10 +287,9 @@ char* BuildTeam::make_block(Size bytes, MemoryContext context)
                                    "in a temporary file.",
                                    bytes / mb + 1, free / mb),
                          errhint("Make /dev/shm larger, in docker with the option --shm-size.")));
-            pg::TempFile file = pg::TempFile::create(&shared_->files, "block");
-            file.write_zeros(bytes);
-            block = file.map(context);
-            file.close();
+            block_file_ = pg::TempFile::create(&shared_->files, "block");
+            block_file_.write_zeros(bytes);
+            block = block_file_.map(context);
         }
     }
     wait();

@@ -20,7 +20,7 @@ extern "C" {
 namespace quiver::hnsw {
 
 // How many workers should help to build the index.
-int workers_for_build(Relation heap, Relation index, const IndexInfo* info);
+int workers_for_build(Relation heap, Relation index);
 
 class BuildTeam {
   public:
@@ -46,7 +46,7 @@ class BuildTeam {
     // Adds to the number of tuples that all have written. Returns the sum.
     double add_tuples(uint32 count);
     double tuples() const { return tuples_; }   // of all, after end()
-    // To be called when the row file is closed. Waits for all, and puts their results together.
+    // To be called when the row file is written. Waits for all, and puts their results together.
     void finish_scan(double* heap_tuples, bool* broken_hot_chain);
     // The row file of a participant, as memory. Null if there are no rows.
     const char* map_rows(uint32 number, MemoryContext context, Size* bytes) const;
@@ -67,6 +67,7 @@ class BuildTeam {
     ParallelContext* context_ = nullptr;   // of the leader
     Snapshot snapshot_ = nullptr;          // of the leader, if registered
     double tuples_ = 0;
+    pg::TempFile block_file_;      // of the leader, if the block is a file
     bool have_attached_ = false;   // the workers, to the leader's knowledge
     graph::Team* team_ = nullptr;
 };

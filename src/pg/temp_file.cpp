@@ -118,6 +118,8 @@ char* TempFile::map(MemoryContext context)
 
 void TempFile::close()
 {
+    if (file_ < 0)
+        return;
     if (buffer_)
         pfree(buffer_);
     buffer_ = nullptr;

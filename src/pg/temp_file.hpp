@@ -21,14 +21,16 @@ class TempFile {
     static TempFile open(SharedFileSet* set, const char* name);
 
     void write(const void* bytes, Size count);
-    // `count` zeros. So the disk has room for them.
+    // `count` zeros. So the disk has room for them, unless the file system compresses. (PostgreSQL does
+    // the same for dynamic_shared_memory_type = mmap.)
     void write_zeros(Size count);
     // Writes what is still in the buffer.
     void flush();
     Size size() const { return size_ + used_; }
     // The flushed file as memory, until `context` is reset or deleted. Null if it is empty.
     char* map(MemoryContext context);
-    // Its mappings stay.
+    // Its mappings stay. But a file counts towards temp_file_limit only as long as the process that has
+    // created it has it open.
     void close();
 
   private:

@@ -34,7 +34,7 @@ struct Shared : testing::TestWithParam<size_t> {
             trainer.add(x.data(), x.size());
         std::vector<half> stored(SharedCodebook::floats_of(length));
         trainer.train(1, stored.data(), [] {});
-        codebook.set(stored.data(), length);
+        codebook.set(stored.data(), length, 16000);
     }
 };
 
@@ -161,7 +161,7 @@ TEST_P(Shared, CentreIsTheMean)
     for (size_t j = 0; j < n; j++)
         ASSERT_NEAR(to_float(mean[j]), j % 2 ? 20 : -10, 0.3);
     trainer.train(1, stored.data(), [] {});
-    codebook.set(stored.data(), length);
+    codebook.set(stored.data(), length, n);
     double error = 0;
     for (auto& x : rows) {
         for (size_t j = 0; j < n; j++)

@@ -575,6 +575,29 @@ TEST(Graph, VacuumsStayWithinTheirMemory)
     check(50000, 6);    // searches
 }
 
+// Few links and narrow searches, which often miss nodes that can be reached. Without memory for a flood, a
+// vacuum must not take these for unreachable ones, for which there is no place in the end.
+TEST(Graph, VacuumsWithoutMemoryForAFloodFreeAll)
+{
+    Fixture f(Metric::l2, 500, 4, choose_fold, 20, Form::sparse);
+    std::mt19937 rng(4);
+    std::uniform_real_distribution<float> uniform(0.01f, 1);
+    for (int i = 0; i < 12000; i++) {
+        std::vector<float> x(500);
+        for (int j = 0; j < 12; j++)
+            x[rng() % 500] = uniform(rng);
+        f.add(x);
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        Removal<MemoryStore> removal(f.store, f.m, f.efc, 500);
+        const RemovalResult result = removal.run([&](Tid tid) { return row_of(tid) % 40 == round; },
+                                                 [](uint64_t) { return true; });
+        EXPECT_EQ(result.deleted, 0u) << "round " << round;
+        EXPECT_GT(result.freed, 200u);
+        EXPECT_GT(result.parts, 5u);
+    }
+}
+
 // A vacuum has marked most nodes as deleted and was cancelled. New nodes find hardly any live ones
 // near them, and no node may get a link to a deleted node. So an insert searches wider.
 TEST(Graph, InsertsAmongDeletedNodesHideNobody)
