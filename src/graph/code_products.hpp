@@ -27,9 +27,8 @@ class PackedCodes {
         const simd::Products& kernels = simd::kernels().products;
         count_ = ids.size();
         panels_ = (count_ + kernels.columns - 1) / kernels.columns;
-        const size_t panel_bytes = size_t{kernels.columns} * n_ * kernels.widening;
-        if (bytes_.size() < panels_ * panel_bytes + alignment)
-            bytes_.resize(panels_ * panel_bytes + alignment);
+        if (bytes_.size() < panels_ * panel_bytes() + alignment)
+            bytes_.resize(panels_ * panel_bytes() + alignment);
         terms_.resize(size_t{4} * columns());
         codes_.resize(kernels.columns);
         for (size_t p = 0; p < panels_; p++) {
@@ -45,7 +44,7 @@ class PackedCodes {
             // The columns beyond the last code are infinitely far from all others.
             for (size_t i = count; i < kernels.columns; i++)
                 put_terms(first + i, 0, 0, 0, std::numeric_limits<float>::infinity());
-            kernels.pack(codes_.data(), count, n_, panels() + p * panel_bytes);
+            kernels.pack(codes_.data(), count, n_, panels() + p * panel_bytes());
         }
     }
     // The number of codes, rounded up to whole panels.
@@ -56,29 +55,70 @@ class PackedCodes {
     template <class F>
     void for_each_row(std::span<const SlotId> rows, F&& f)
     {
-        constexpr size_t at_once = 32;
-        const simd::Products& kernels = simd::kernels().products;
-        const simd::ColumnTerms terms{terms_.data(), terms_.data() + columns(),
-                                      terms_.data() + 2 * columns(), terms_.data() + 3 * columns()};
-        products_.resize(at_once * columns());
         distances_.resize(columns());
         for (size_t first = 0; first < rows.size(); first += at_once) {
-            const size_t count = std::min(at_once, rows.size() - first);
-            const uint8_t* codes[at_once];
-            for (size_t i = 0; i < count; i++)
-                codes[i] = store_.slot(rows[first + i]).code();
-            kernels.multiply(codes, count, n_, panels(), panels_, products_.data(), columns());
-            for (size_t i = 0; i < count; i++) {
-                kernels.l2sq(products_.data() + i * columns(),
-                             terms_of(store_.slot(rows[first + i]).header().params), terms,
-                             columns(), distances_.data());
+            const auto block = rows.subspan(first, std::min(at_once, rows.size() - first));
+            multiply(block, 0);
+            for (size_t i = 0; i < block.size(); i++) {
+                measure(block, i, 0, distances_.data());
                 f(first + i, distances_.data());
             }
+        }
+    }
+    // The same, where the rows are the columns, and the distances of each pair are computed once.
+    template <class F>
+    void for_each_of_all(std::span<const SlotId> rows, F&& f)
+    {
+        // Rows that are a multiple of 4 kB apart would use the same places of the cache.
+        const size_t stride = columns() + 16;
+        if (distances_.size() < rows.size() * stride)
+            distances_.resize(rows.size() * stride);
+        float* const all = distances_.data();
+        for (size_t first = 0; first < rows.size(); first += at_once) {
+            const auto block = rows.subspan(first, std::min(at_once, rows.size() - first));
+            const size_t panel = first / simd::kernels().products.columns;
+            multiply(block, panel);
+            for (size_t i = 0; i < block.size(); i++)
+                measure(block, i, panel, all + (first + i) * stride);
+            for (size_t column = first + block.size(); column < rows.size(); column++)
+                for (size_t i = 0; i < block.size(); i++)
+                    all[column * stride + first + i] = all[(first + i) * stride + column];
+            for (size_t i = 0; i < block.size(); i++)
+                f(first + i, all + (first + i) * stride);
         }
     }
 
   private:
     static constexpr size_t alignment = 64;
+    static constexpr size_t at_once = 32;   // rows
+
+    // Computes the products of the rows with the columns of the panels from number `panel` on.
+    void multiply(std::span<const SlotId> rows, size_t panel)
+    {
+        const simd::Products& kernels = simd::kernels().products;
+        products_.resize(at_once * columns());
+        const uint8_t* codes[at_once];
+        for (size_t i = 0; i < rows.size(); i++)
+            codes[i] = store_.slot(rows[i]).code();
+        kernels.multiply(codes, rows.size(), n_, panels() + panel * panel_bytes(), panels_ - panel,
+                         products_.data(), columns());
+    }
+    // Computes the distances of row i of these from its products. distances[] has a place for each
+    // column, also for those of earlier panels.
+    void measure(std::span<const SlotId> rows, size_t i, size_t panel, float* distances) const
+    {
+        const size_t from = panel * simd::kernels().products.columns;
+        const float* const terms = terms_.data() + from;
+        simd::kernels().products.l2sq(
+            products_.data() + i * columns(), terms_of(store_.slot(rows[i]).header().params),
+            {terms, terms + columns(), terms + 2 * columns(), terms + 3 * columns()},
+            columns() - from, distances + from);
+    }
+    size_t panel_bytes() const
+    {
+        const simd::Products& kernels = simd::kernels().products;
+        return size_t{kernels.columns} * n_ * kernels.widening;
+    }
 
     uint8_t* panels()
     {

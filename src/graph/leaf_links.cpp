@@ -161,7 +161,7 @@ void LeafLinks::meet(std::span<const SlotId> leaf)
     near_.assign(leaf.size() * most, none);
     near_distance_.resize(leaf.size() * most);
     packed_.set(leaf);
-    packed_.for_each_row(leaf, [&](size_t i, float* distances) {
+    packed_.for_each_of_all(leaf, [&](size_t i, float* distances) {
         if (i % 32 == 0)
             team_.poll();
         distances[i] = infinite;   // the node itself

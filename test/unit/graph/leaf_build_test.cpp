@@ -782,7 +782,7 @@ TEST(LeafBuildTest, UsesTheMemoryThatItSays)
             leaves->add(g.value(rows[i]), tid_of(i),
                         levels.draw(g.encoding.layout().level_base(), max_level));
         // A leaf, and the memory of inserts: both do not depend on the number of rows.
-        constexpr size_t fixed = 3 << 20;
+        constexpr size_t fixed = 7 << 20;
         const size_t said = g.store.bytes() + leaves->bytes() + fixed;
         peak = in_use;
         leaves->finish(g.inserter);
