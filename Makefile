@@ -43,14 +43,14 @@ $(COMPILED_HEADERS): %.gch: %
 	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -x c++-header -MF $@.d -o $@ $<
 -include $(COMPILED_HEADERS:=.d)
 
-# Kernels are worth every optimization; each level adds its instruction set.
-# (g++ takes long to note where variables are, of which -O3 leaves few in kernels.)
-src/simd/%.o: override CXXFLAGS += -O3 $(if $(findstring clang,$(CXX)),,-fno-var-tracking-assignments)
+# What computes distances and walks graphs is worth every optimization. Of kernels, each level adds its instruction set.
+# (g++ takes a tenth of the time to note where variables are, of which -O3 leaves few.)
+OPTIMIZE = -O3 $(if $(findstring clang,$(CXX)),,-fno-var-tracking-assignments)
+src/simd/%.o src/graph/%.o src/codec/%.o src/page/%.o src/am/%.o src/hnsw/%.o: override CXXFLAGS += $(OPTIMIZE)
 ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
 src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
 endif
-src/graph/%.o src/codec/%.o src/page/%.o src/am/%.o src/hnsw/%.o: override CXXFLAGS += -O3
 
 # ASSERTIONS=1: checks of our own reasoning (src/core/assert.hpp), and of the bounds of each vector.
 ifneq ($(ASSERTIONS)$(SANITIZE),)
