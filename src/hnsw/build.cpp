@@ -315,7 +315,8 @@ void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tupl
     if (!b.team)
         return;
     if (is_leader)
-        std::memcpy(b.team->parameters(), b.parameters.data(), b.parameters.size() * sizeof(half));
+        std::copy(b.parameters.begin(), b.parameters.end(),
+                  reinterpret_cast<half*>(b.team->parameters()));
     b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
     if (b.training)
         b.encoding.codec().set_parameters(reinterpret_cast<const half*>(b.team->parameters()));
