@@ -75,7 +75,9 @@ CREATE INDEX wide_v ON wide USING hnsw (v vector_l2_ops) WITH (vector_bits = 2);
 SELECT count(*) FROM wide a WHERE id % 10 = 0 AND id = (SELECT id FROM wide b ORDER BY b.v <-> a.v LIMIT 1);
 -- The temporary files count.
 SET temp_file_limit = '1MB';
+\set VERBOSITY sqlstate
 CREATE INDEX ON t USING hnsw (v vector_l2_ops);
+\set VERBOSITY default
 RESET temp_file_limit;
 -- An error of a row, in whichever process it comes up.
 SET max_parallel_maintenance_workers = 2;

@@ -9,6 +9,7 @@
 #include "hnsw/settings.hpp"
 
 extern "C" {
+#include "access/parallel.h"
 #include "storage/indexfsm.h"
 }
 

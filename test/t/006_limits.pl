@@ -87,14 +87,17 @@ is(state_of('items_v', 'items'), '', 'the index works after all of them');
 
 my $pid = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 SKIP: {
-skip 'AddressSanitizer needs all of the address space', 3 if $ENV{QUIVER_SANITIZED};
+skip 'AddressSanitizer needs all of the address space', 4 if $ENV{QUIVER_SANITIZED};
 my $vm = slurp_file("/proc/$pid/status") =~ /VmSize:\s+(\d+) kB/ ? $1 : die;
 system('prlimit', "--pid=$pid", '--as=' . ($vm + 30_000) * 1024 . ':') == 0 or die 'prlimit';
 $node->safe_psql('postgres', 'CREATE TABLE large (id integer, v vector(1000)); INSERT INTO large SELECT i, random_vector(1000) FROM generate_series(1, 6000) i');
 my $err = '';
-$node->psql('postgres', q{SET maintenance_work_mem = '1GB';
-	CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 40, ef_construction = 80)}, stderr => \$err);
-like($err, qr/out of memory/, 'a build without enough memory raises an error');
+for my $workers (0, 2)
+{
+	$node->psql('postgres', qq{SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = $workers;
+		CREATE INDEX large_v ON large USING hnsw (v vector_l2_ops) WITH (m = 40, ef_construction = 80)}, stderr => \$err);
+	like($err, qr/out of memory|Cannot allocate memory/, "a build without enough memory raises an error, $workers workers");
+}
 $err = '';
 $node->psql('postgres', 'SELECT pq_train(v, 10) FROM large, generate_series(1, 20)', stderr => \$err);
 like($err, qr/out of memory/, 'training without enough memory, too: its sample takes about 250 MB');
