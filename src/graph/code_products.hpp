@@ -71,8 +71,10 @@ class PackedCodes {
     {
         // Rows that are a multiple of 4 kB apart would use the same places of the cache.
         const size_t stride = columns() + 16;
-        if (distances_.size() < rows.size() * stride)
+        if (distances_.size() < rows.size() * stride) {
+            Vec<float>().swap(distances_);   // the old ones need not be copied
             distances_.resize(rows.size() * stride);
+        }
         float* const all = distances_.data();
         for (size_t first = 0; first < rows.size(); first += at_once) {
             const auto block = rows.subspan(first, std::min(at_once, rows.size() - first));
