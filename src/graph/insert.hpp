@@ -123,16 +123,16 @@ class Inserter {
     }
     // Does a search for the node from `start` reach it without deleted nodes and slot `avoided`,
     // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. A search may miss
-    // a node that can be reached: the next one is four times as wide, up to `widest` times
-    // ef_construction. A search ends when it needs most_bytes.
+    // a node that can be reached. If `widen`, the next one is four times as wide, up to 16 times
+    // ef_construction and 2,048 at least. A search ends when it needs most_bytes.
     template <class OnVisit>
-    bool is_reached(SlotId start, SlotId avoided, uint32_t widest, size_t most_bytes,
-                    OnVisit&& on_visit)
+    bool is_reached(SlotId start, SlotId avoided, bool widen, size_t most_bytes, OnVisit&& on_visit)
     {
-        for (uint32_t times = 1;; times *= 4) {
+        const uint32_t widest = widen ? std::max(16 * ef_, 2048u) : ef_;
+        for (uint32_t ef = ef_;; ef *= 4) {
             backlinks_.forget();
-            search_.find_from(start, avoided, times * ef_, most_bytes, on_visit);
-            if (search_.met_self() || times >= widest)
+            search_.find_from(start, avoided, ef, most_bytes, on_visit);
+            if (search_.met_self() || ef >= widest)
                 return search_.met_self();
         }
     }

@@ -86,13 +86,17 @@ class Removal {
   private:
     // Sets of slots take three quarters of the memory (src/graph/README.md, "Bounds"). A sixteenth is
     // for what is remembered of slots, which may take 16 bytes for each of their links for a moment.
-    // A search ends when it needs search_bytes. (With more, searches that do not find a way walk
-    // through all nodes that equal each other.)
-    static constexpr size_t search_bytes = 1 << 16;
     static size_t remembered_slots(S& store, uint64_t memory)
     {
         const uint64_t bytes = 16 * (store.encoding().layout().degree + 4);
         return std::clamp<uint64_t>(memory / 16 / bytes, 1, 4096);
+    }
+    // After a flood, a search only looks for near nodes. (With more memory, it would walk through all
+    // nodes that equal each other.) Without one, a sixteenth is for a search.
+    size_t search_bytes(bool by_flood) const
+    {
+        constexpr size_t least = 1 << 16;
+        return by_flood ? least : std::max<size_t>(part_slots_ / 16, least);
     }
     uint64_t slots() const { return uint64_t{store_.pages()} * store_.slots_per_page(); }
 
@@ -416,7 +420,8 @@ class Removal {
         uint64_t suspects = 0;
         for_each_suspect([&](SlotId) { suspects++; });
         const bool by_flood = suspects * 100 > uint64_t{3} * store_.pages();
-        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_, search_bytes);
+        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_,
+                             search_bytes(by_flood));
         Vec<SlotId> failed;
         bool done = true;
         const auto try_again = [&] {

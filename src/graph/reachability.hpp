@@ -172,15 +172,12 @@ class Attacher {
             return true;
         if (depth > 0)
             for (const SlotId n : links_from(id))
-                if (attach_at_a_price(n, depth - 1))
-                    return attach(id, ensure);
+                if (attach_at_a_price(n, depth - 1) && attach(id, ensure))
+                    return true;
         return false;
     }
 
   private:
-    // How wide searches become that decide whether a node can be reached (Inserter::is_reached).
-    static constexpr uint32_t widest = 16;
-
     bool can_flood() { return Flood<S>::bits(store_) <= most_bits_; }
     void start_flood()
     {
@@ -226,7 +223,7 @@ class Attacher {
         if (!inserter_.load(id))
             return true;   // it is not a live node, or its own insert will link it
         // The flood is certain that there is no way to the node, so one search for near nodes will do.
-        if (!inserter_.is_reached(root_, no_slot, by_flood_ ? 1 : widest, most_bytes_, on_visit)) {
+        if (!inserter_.is_reached(root_, no_slot, !by_flood_, most_bytes_, on_visit)) {
             const bool ensured = ensure();
             inserter_.look_after_orphans();
             if (!ensured)
@@ -287,7 +284,7 @@ class Attacher {
     {
         const auto leads_to = [&](SlotId from, SlotId to) {
             return from != to && inserter_.load(to) &&
-                   inserter_.is_reached(from, id, 1, most_bytes_, [](SlotId) {});
+                   inserter_.is_reached(from, id, false, most_bytes_, [](SlotId) {});
         };
         SlotId found = no_slot;
         for (const SlotId n : links)
@@ -298,7 +295,7 @@ class Attacher {
             }
         // The caller goes on with what a search for this node finds.
         if (inserter_.load(id))
-            inserter_.is_reached(root_, no_slot, 1, most_bytes_, [](SlotId) {});
+            inserter_.is_reached(root_, no_slot, false, most_bytes_, [](SlotId) {});
         return found;
     }
 
