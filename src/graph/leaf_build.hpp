@@ -102,9 +102,8 @@ class LeafBuild {
     // Arrays with a place for each row. The first counts.slots places are for the slots, and the others
     // for the further rows of nodes.
     struct Arranged {
-        SlotId* row;   // of the slot; or the further row
-        SlotId*
-            slot;   // the old slot with this id, in the new order; or the slot of the further row
+        SlotId* row;    // of the slot; or the further row
+        SlotId* slot;   // after find_order(), the old id of the slot; or the further row's slot
         size_t count;
     };
 

@@ -1,4 +1,4 @@
-// Temporary files that are written once and then read as memory, and memory that processes share.
+// Temporary files that are written once and then used as memory, which several processes can share.
 // PostgreSQL counts the files towards temp_file_limit, puts them into temp_tablespaces, and removes
 // them at the end of the transaction.
 #pragma once
@@ -17,7 +17,7 @@ class TempFile {
     TempFile() = default;
     // A file of this process only, if `set` is null. Otherwise other processes can open it by its name.
     static TempFile create(SharedFileSet* set, const char* name);
-    // A file that another process has written and closed.
+    // A file that another process has written and flushed.
     static TempFile open(SharedFileSet* set, const char* name);
 
     void write(const void* bytes, Size count);
