@@ -131,9 +131,11 @@ void LeafBuild::add_node(SlotId id, bool is_equal, int level)
 size_t LeafBuild::bytes() const
 {
     const size_t slots = store_.size();
-    const size_t linking = Arena::bytes_of<SlotId>(slots) +
-                           std::max(order_bytes(slots), LeafLinks::bytes(slots, options_));
-    return std::max(table_.size() * sizeof(Place) * 3 / 2, linking) + upper_slots_ * l_.slot_bytes +
+    const size_t linking =
+        Arena::bytes_of<SlotId>(slots) + std::max(order_bytes(slots), link_bytes(slots, options_));
+    const size_t upper_bytes =
+        l_.slot_bytes + (byte_codes_ ? byte_codes_->encoding.layout().slot_bytes : 0);
+    return std::max(table_.size() * sizeof(Place) * 3 / 2, linking) + upper_slots_ * upper_bytes +
            (byte_codes_ ? byte_codes_->store.bytes() : 0);
 }
 
@@ -202,7 +204,7 @@ void LeafBuild::finish(Inserter<MemoryStore>& inserter)
     nodes_ = slots - equal_.size();
     Team alone(store_.poller());
     Arena arena(Arena::bytes_of<SlotId>(slots) +
-                std::max(order_bytes(slots), LeafLinks::bytes(nodes_, options_)));
+                std::max(order_bytes(slots), link_bytes(nodes_, options_)));
     SlotId* const order = arena.take<SlotId>(slots);
     find_order(alone, arena, slots, order);
     rename({nullptr, order, slots}, slots, arena);
@@ -211,8 +213,8 @@ void LeafBuild::finish(Inserter<MemoryStore>& inserter)
         byte_codes_->store.reorder(same.data());
     }
     store_.reorder(order);
-    LeafLinks(store_, codes_, nodes_, options_, alone, arena).make();
-    insert_rest(inserter);
+    link(alone, arena);
+    insert_equal(inserter);
 }
 
 // ---- rows in files ----
@@ -251,10 +253,10 @@ size_t LeafBuild::block_bytes(size_t rows) const
     const size_t arranging = Arena::bytes_of<TidOrder>(rows) + Arena::bytes_of<uint8_t>(rows) +
                              Arena::bytes_of<Place>(std::bit_ceil(2 * rows + 1));
     return Arena::bytes_of<char>(slots * l_.slot_bytes) +
-           (byte_codes_ ? Arena::bytes_of<char>(rows * byte_codes_->encoding.layout().slot_bytes)
+           (byte_codes_ ? Arena::bytes_of<char>(slots * byte_codes_->encoding.layout().slot_bytes)
                         : 0) +
            Arena::bytes_of<Counts>(1) + 2 * Arena::bytes_of<SlotId>(rows) +
-           std::max({arranging, order_bytes(rows), LeafLinks::bytes(rows, options_)});
+           std::max({arranging, order_bytes(rows), link_bytes(rows, options_)});
 }
 
 // The most slots above layer 0 that levels drawn for this number of rows need.
@@ -277,7 +279,7 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
     const size_t capacity = rows.count() + most_upper_slots(l_, rows.count());
     char* const slots = block.take<char>(capacity * l_.slot_bytes);
     char* const byte_codes =
-        byte_codes_ ? block.take<char>(rows.count() * byte_codes_->encoding.layout().slot_bytes)
+        byte_codes_ ? block.take<char>(capacity * byte_codes_->encoding.layout().slot_bytes)
                     : nullptr;
     Counts& counts = *block.take<Counts>(1);
     const Arranged arranged{block.take<SlotId>(rows.count()), block.take<SlotId>(rows.count()),
@@ -286,7 +288,7 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
     store_.use_block(slots, static_cast<SlotId>(counts.slots), static_cast<SlotId>(capacity));
     if (byte_codes_)
         byte_codes_->store.use_block(byte_codes, static_cast<SlotId>(counts.slots),
-                                     static_cast<SlotId>(counts.slots));
+                                     static_cast<SlotId>(capacity));
     const auto fill_all = [&](auto&& row_of_slot) {
         team.each(counts.slots, at_once, [&](size_t from, size_t to) {
             for (auto id = static_cast<SlotId>(from); id < to; id++)
@@ -309,9 +311,9 @@ void LeafBuild::build(Team& team, Arena& block, std::span<const Rows> files, Lev
         rename(arranged, counts.slots, block);
         join(rows, arranged);
     });
-    LeafLinks(store_, codes_, nodes_, options_, team, block).make();
+    link(team, block);
     if (team.is_leader())
-        insert_rest(inserter);
+        insert_equal(inserter);
 }
 
 // Finds the nodes of the rows: as add() does, if it gets them in the order of their tids.
@@ -453,13 +455,79 @@ void LeafBuild::rename(const Arranged& arranged, size_t slots, Arena& arena)
     arena.give_back(used);
 }
 
-void LeafBuild::insert_rest(Inserter<MemoryStore>& inserter)
+size_t LeafBuild::link_bytes(size_t slots, const LeafBuildOptions& options)
 {
-    store_.set_entry({0, 0, 0});
-    for (const Level& l : levels_) {
-        store_.poll();
-        inserter.raise(l.id, l.level);
+    return Arena::bytes_of<UpperLayers>(1) + LeafLinks::bytes(slots, options);
+}
+
+// Links layer 0, and makes the upper layers.
+void LeafBuild::link(Team& team, Arena& arena)
+{
+    UpperLayers& layers = *arena.take<UpperLayers>(1);
+    const auto link_slots = [&](SlotId first, SlotId end) {
+        const size_t used = arena.used();
+        LeafLinks(store_, codes_, first, end - first, options_, team, arena).make();
+        arena.give_back(used);
+    };
+    link_slots(0, static_cast<SlotId>(nodes_));
+    team.alone([&] { write_upper_slots(layers); });
+    if (!team.is_leader())
+        add_slots(layers.end() - store_.size());
+    for (int i = 0; i < max_level && layers.start[i] < layers.start[i + 1]; i++)
+        link_slots(layers.start[i], layers.start[i + 1]);
+}
+
+void LeafBuild::add_slots(SlotId count)
+{
+    store_.add_slots(count);
+    if (byte_codes_)
+        byte_codes_->store.add_slots(count);
+}
+
+// Writes the slots of upper layers, without links. On each layer, they have the order of layer 0.
+void LeafBuild::write_upper_slots(UpperLayers& layers)
+{
+    SlotId next = store_.size();
+    add_slots(static_cast<SlotId>(upper_slots_));
+    std::sort(levels_.begin(), levels_.end(),
+              [](const Level& x, const Level& y) { return x.id < y.id; });
+    Entry entry{0, 0, 0};
+    Vec<SlotId> top;   // of each of these nodes: its highest slot so far
+    for (const Level& l : levels_)
+        top.push_back(l.id);
+    for (int level = 1; level <= max_level; level++) {
+        layers.start[level - 1] = next;
+        for (size_t i = 0; i < levels_.size(); i++) {
+            if (levels_[i].level < level)
+                continue;
+            store_.poll();
+            copy_up(top[i], level, next);
+            if (entry.level < level)
+                entry = {next, level, levels_[i].id};
+            top[i] = next++;
+        }
     }
+    layers.start[max_level] = next;
+    store_.set_entry(entry);
+}
+
+// Writes slot `id` on layer `level`, above slot `below`.
+void LeafBuild::copy_up(SlotId below, int level, SlotId id)
+{
+    const MutableSlot slot = store_.slot(id);
+    std::memset(slot.data(), 0, l_.slot_bytes);
+    SlotHeader& h = slot.header();
+    h.state = SlotState::live;
+    h.level = static_cast<uint8_t>(level);
+    h.down = below;
+    put_code(code_in(store_.slot(below)), slot, no_slot);
+    if (byte_codes_)
+        std::memcpy(byte_codes_->store.slot(id).data(), byte_codes_->store.slot(below).data(),
+                    byte_codes_->encoding.layout().ids);
+}
+
+void LeafBuild::insert_equal(Inserter<MemoryStore>& inserter)
+{
     for (const SlotId id : equal_)
         inserter.insert_loaded(id);
 }

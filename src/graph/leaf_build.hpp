@@ -11,12 +11,13 @@
 //   4. coarse   does the same for samples of the nodes, and adds these links.
 //   5. reverse  adds links back, where there is room.
 //   6. sketch   writes the links with their sketches.
-//   7. insert   adds the slots of upper layers, and nodes that equal others, by inserts.
+//   7. upper    adds the slots of upper layers, and links those of each layer by steps 2 to 6.
+//   8. insert   adds nodes that equal others, by inserts.
 //
 // The links of 4 and those to nodes taken at random are long. Without them, searches do not get from
 // one cluster of nodes to the next: the nearest nodes that a node meets are all in its own cluster.
 //
-// Steps 2 to 6 (leaf_links.hpp) make no search, so they take a fraction of the time that inserts take.
+// Steps 2 to 7 (leaf_links.hpp) make no search, so they take a fraction of the time that inserts take.
 //
 // A process on its own collects the rows in slots. If several processes build the graph, or if the slots
 // do not fit into their memory, the rows are written to files first. Then their number is known, and
@@ -99,6 +100,12 @@ class LeafBuild {
         uint64_t tid;
         size_t row;
     };
+    // Where the slots of each upper layer begin, from layer 1 on.
+    struct UpperLayers {
+        SlotId start[max_level + 1];
+
+        SlotId end() const { return start[max_level]; }
+    };
     // Arrays with a place for each row. The first counts.slots places are for the slots, and the others
     // for the further rows of nodes.
     struct Arranged {
@@ -124,7 +131,12 @@ class LeafBuild {
     void join(const AllRows& rows, const Arranged& arranged);
     void find_order(Team& team, Arena& arena, size_t slots, SlotId* order);
     void rename(const Arranged& arranged, size_t slots, Arena& arena);
-    void insert_rest(Inserter<MemoryStore>& inserter);
+    void link(Team& team, Arena& arena);
+    void add_slots(SlotId count);
+    void write_upper_slots(UpperLayers& layers);
+    void copy_up(SlotId below, int level, SlotId id);
+    static size_t link_bytes(size_t slots, const LeafBuildOptions& options);
+    void insert_equal(Inserter<MemoryStore>& inserter);
 
     // Matrix products need 8-bit codes. If the slots of store_ do not begin with such codes, the build has
     // a slot for each in another store.

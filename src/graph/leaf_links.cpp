@@ -68,14 +68,14 @@ bool is_in_sample(SlotId id, size_t step) { return (id * 0x9e3779b1u >> 8) % ste
 
 }   // namespace
 
-LeafLinks::LeafLinks(MemoryStore& store, const MemoryStore& codes, size_t nodes,
+LeafLinks::LeafLinks(MemoryStore& store, const MemoryStore& codes, SlotId first, size_t nodes,
                      const LeafBuildOptions& options, Team& team, Arena& arena)
     : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), codes_(codes),
-      nodes_(nodes), options_(options), leaves_(limits_of(options.ef_construction)), team_(team),
-      arena_(arena), rng_(options.seed),
-      nearest_(store, 0, capacity_of_nearest(l_), arena.take<Reservoirs::Head>(nodes),
+      first_(first), nodes_(nodes), options_(options), leaves_(limits_of(options.ef_construction)),
+      team_(team), arena_(arena), rng_(options.seed),
+      nearest_(store, 0, capacity_of_nearest(l_), first, arena.take<Reservoirs::Head>(nodes),
                team.size() > 1),
-      at_random_(store, capacity_of_nearest(l_), capacity_at_random(l_),
+      at_random_(store, capacity_of_nearest(l_), capacity_at_random(l_), first,
                  arena.take<Reservoirs::Head>(nodes), team.size() > 1),
       packed_(codes), encoder_(store.encoding())
 {
@@ -103,7 +103,7 @@ void LeafLinks::make()
     const std::span<SlotId> all(arena_.take<SlotId>(nodes_), nodes_);
     team_.each(nodes_, at_once, [&](size_t from, size_t to) {
         for (size_t i = from; i < to; i++)
-            all[i] = static_cast<SlotId>(i);
+            all[i] = first_ + static_cast<SlotId>(i);
     });
     link(all,
          {.most = most_links(l_),
@@ -254,7 +254,7 @@ LeafLinks::Sample LeafLinks::link_sample(size_t step)
     SlotId* const links = arena_.take<SlotId>(most * coarse_links);
     team_.alone([&] {
         count = 0;
-        for (SlotId id = 0; id < nodes_; id++)
+        for (SlotId id = first_; id < first_ + nodes_; id++)
             if (is_in_sample(id, step))
                 ids[count++] = id;
     });
@@ -291,7 +291,7 @@ void LeafLinks::add_coarse(const Sample& sample, size_t i, uint8_t* added)
     const MutableSlot slot = store_.slot(sample.nodes[i]);
     SlotId* const ids = slot.ids();
     uint8_t& degree = slot.header().degree;
-    uint8_t& count = added[sample.nodes[i]];
+    uint8_t& count = added[sample.nodes[i] - first_];
     for (uint32_t j = 0; j < coarse_links && count < most_coarse(l_); j++) {
         const SlotId id = sample.links[i * coarse_links + j];
         if (id == no_slot || contains(ids, degree, id))
@@ -311,25 +311,25 @@ void LeafLinks::add_reverse()
     const size_t used = arena_.used();
     uint8_t* const selected = arena_.take<uint8_t>(nodes_);
     team_.each(nodes_, at_once, [&](size_t from, size_t to) {
-        for (size_t id = from; id < to; id++)
-            selected[id] = store_.slot(static_cast<SlotId>(id)).header().degree;
+        for (size_t i = from; i < to; i++)
+            selected[i] = store_.slot(first_ + static_cast<SlotId>(i)).header().degree;
     });
     const size_t parts = team_.size();
     team_.each(parts, 1, [&](size_t part, size_t) {
-        add_reverse(selected, static_cast<SlotId>(nodes_ * part / parts),
-                    static_cast<SlotId>(nodes_ * (part + 1) / parts));
+        add_reverse(selected, nodes_ * part / parts, nodes_ * (part + 1) / parts);
     });
     arena_.give_back(used);
 }
 
-// Adds links from the nodes `from` to `to` - 1.
-void LeafLinks::add_reverse(const uint8_t* selected, SlotId from, SlotId to)
+// Adds links from the nodes number `from` to `to` - 1.
+void LeafLinks::add_reverse(const uint8_t* selected, size_t from, size_t to)
 {
-    for (SlotId id = 0; id < nodes_; id++) {
+    for (size_t node = 0; node < nodes_; node++) {
         team_.poll();
+        const SlotId id = first_ + static_cast<SlotId>(node);
         const SlotId* const ids = store_.slot(id).ids();
-        for (uint32_t i = 0; i < selected[id]; i++) {
-            if (ids[i] < from || ids[i] >= to)
+        for (uint32_t i = 0; i < selected[node]; i++) {
+            if (ids[i] < first_ + from || ids[i] >= first_ + to)
                 continue;
             const MutableSlot slot = store_.slot(ids[i]);
             uint8_t& degree = slot.header().degree;
@@ -342,9 +342,9 @@ void LeafLinks::add_reverse(const uint8_t* selected, SlotId from, SlotId to)
 void LeafLinks::write_sketches()
 {
     team_.each(nodes_, at_once, [&](size_t from, size_t to) {
-        for (auto id = static_cast<SlotId>(from); id < to; id++) {
+        for (auto id = first_ + static_cast<SlotId>(from); id < first_ + to; id++) {
             team_.poll();
-            if (id + 1 < to)
+            if (id + 1 < first_ + to)
                 for (const SlotId n : links_of(store_.slot(id + 1)))
                     prefetch(store_.slot(n).data(), l_.ids);
             const MutableSlot slot = store_.slot(id);

@@ -1,5 +1,4 @@
-// The links of a build from leaves (leaf_build.hpp): from nodes that have codes and no links to nodes
-// whose layer 0 is linked.
+// The links of one layer in a build from leaves (leaf_build.hpp).
 #pragma once
 
 #include "graph/carve.hpp"
@@ -15,15 +14,15 @@ struct LeafBuildOptions {
 
 class LeafLinks {
   public:
-    // Links the slots 0 to nodes - 1 of `store`, no two of which have the same code. `codes` has their
-    // 8-bit codes. All participants of the team make such an object with the same arguments.
-    LeafLinks(MemoryStore& store, const MemoryStore& codes, size_t nodes,
+    // Links the slots `first` to first + nodes - 1 of `store`, no two of which have the same code, among
+    // each other. They have no links yet. `codes` has their 8-bit codes. All participants of the team
+    // make such an object with the same arguments.
+    LeafLinks(MemoryStore& store, const MemoryStore& codes, SlotId first, size_t nodes,
               const LeafBuildOptions& options, Team& team, Arena& arena);
     // The part of the arena that it uses.
     static size_t bytes(size_t nodes, const LeafBuildOptions& options);
 
-    // To be called once. Links from outside of these slots are not made, and neither are slots of upper
-    // layers.
+    // To be called once.
     void make();
 
   private:
@@ -49,13 +48,14 @@ class LeafLinks {
     void add_coarse(const Vec<Sample>& samples);
     void add_coarse(const Sample& sample, size_t i, uint8_t* added);
     void add_reverse();
-    void add_reverse(const uint8_t* selected, SlotId from, SlotId to);
+    void add_reverse(const uint8_t* selected, size_t from, size_t to);
     void write_sketches();
 
     MemoryStore& store_;
     const Layout& l_;
     const codec::Codec& codec_;
     const MemoryStore& codes_;
+    SlotId first_;
     size_t nodes_;
     LeafBuildOptions options_;
     CarveLimits leaves_;

@@ -38,6 +38,15 @@ class MemoryStore {
         size_ = count;
     }
 
+    // Adds slots, which the caller writes.
+    void add_slots(SlotId count)
+    {
+        QUIVER_ASSERT(!block_ || size_ + count <= capacity_);
+        for (const SlotId end = size_ + count; size_ < end;
+             size_ = std::min(end, (size_ / chunk_slots + 1) * chunk_slots))
+            add_chunk();
+    }
+
     const Encoding& encoding() const { return encoding_; }
     Entry entry() const { return entry_; }
     SlotId size() const { return size_; }
@@ -159,13 +168,18 @@ class MemoryStore {
 
     SlotId append()
     {
-        if (size_ % chunk_slots == 0)
-            chunks_.push_back(block_ ? block_ + size_t{size_} * l_.slot_bytes : new_chunk());
+        add_chunk();
         if (block_ && size_ == capacity_)
             throw Error(Errc::internal, "a graph has more slots than its block has room for");
         if (block_)
             std::memset(slot(size_).data(), 0, l_.slot_bytes);
         return size_++;
+    }
+    // If there is none for the next slot.
+    void add_chunk()
+    {
+        if (size_ % chunk_slots == 0)
+            chunks_.push_back(block_ ? block_ + size_t{size_} * l_.slot_bytes : new_chunk());
     }
     char* new_chunk() const
     {

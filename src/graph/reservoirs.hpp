@@ -25,9 +25,12 @@ class Reservoirs {
     static_assert(sizeof(Head) == 8);
 
     // Each has room for `capacity` nodes, which begin at entry `first` of the slot. `heads` has a
-    // place for each slot. shared: several processes offer nodes at the same time.
-    Reservoirs(MemoryStore& store, uint32_t first, uint32_t capacity, Head* heads, bool shared)
-        : store_(store), first_(first), capacity_(capacity), heads_(heads), shared_(shared)
+    // place for each slot from number `first_slot` on. shared: several processes offer nodes at the
+    // same time.
+    Reservoirs(MemoryStore& store, uint32_t first, uint32_t capacity, SlotId first_slot,
+               Head* heads, bool shared)
+        : store_(store), first_(first), capacity_(capacity), first_slot_(first_slot), heads_(heads),
+          shared_(shared)
     {
     }
 
@@ -37,11 +40,11 @@ class Reservoirs {
     {
         return (l.slot_bytes - l.ids) / static_cast<uint32_t>(sizeof(SlotId) + sizeof(float));
     }
-    void clear(SlotId id) { heads_[id] = Head{}; }
+    void clear(SlotId id) { head(id) = Head{}; }
 
     void offer(SlotId id, SlotId other, float distance)
     {
-        Head& head = heads_[id];
+        Head& head = this->head(id);
         // (`farthest` only becomes less. So it does no harm to read it before the lock.)
         if (!(distance <= std::atomic_ref(head.farthest).load(std::memory_order_relaxed)) ||
             distance == std::numeric_limits<float>::infinity())
@@ -56,7 +59,7 @@ class Reservoirs {
     void read(SlotId id, Vec<Candidate>& to) const
     {
         to.clear();
-        for (uint32_t i = 0; i < heads_[id].count; i++)
+        for (uint32_t i = 0; i < head(id).count; i++)
             to.push_back(Candidate(distances_of(id)[i], ids_of(id)[i]));
         std::sort(to.begin(), to.end());
     }
@@ -77,7 +80,7 @@ class Reservoirs {
     }
     void add(SlotId id, SlotId other, float distance)
     {
-        Head& head = heads_[id];
+        Head& head = this->head(id);
         SlotId* const ids = ids_of(id);
         float* const distances = distances_of(id);
         uint32_t at = capacity_;   // where it is already
@@ -99,6 +102,7 @@ class Reservoirs {
             find_farthest(id);
     }
 
+    Head& head(SlotId id) const { return heads_[id - first_slot_]; }
     SlotId* ids_of(SlotId id) const { return store_.slot(id).ids() + 2 * first_; }
     float* distances_of(SlotId id) const
     {
@@ -117,13 +121,14 @@ class Reservoirs {
         for (uint32_t i = at + 1; i < capacity_; i++)
             if (d[i] == most && ids[i] > ids[at])
                 at = i;
-        Head& head = heads_[id];
+        Head& head = this->head(id);
         std::atomic_ref(head.farthest).store(most, std::memory_order_relaxed);
         head.farthest_at = static_cast<uint8_t>(at);
     }
 
     MemoryStore& store_;
     uint32_t first_, capacity_;
+    SlotId first_slot_;
     Head* heads_;
     bool shared_;
 };

@@ -257,8 +257,8 @@ TEST(ReservoirsTest, KeepTheNearest)
     std::mt19937 rng(3);
     for (const uint32_t capacity : {1u, 4u, 16u}) {
         Reservoirs::Head heads[6];
-        Reservoirs first(g.store, 0, capacity, heads, false),
-            second(g.store, capacity, 4, heads + 3, true);
+        Reservoirs first(g.store, 0, capacity, 0, heads, false),
+            second(g.store, capacity, 4, 1, heads + 3, true);
         std::map<SlotId, float> offered;
         for (int i = 0; i < 400; i++) {
             const SlotId id = rng() % 60;
@@ -305,7 +305,7 @@ TEST(ReservoirsTest, TheOrderOfOffersDoesNotMatter)
         Vec<Candidate> want, got;
         for (int order = 0; order < 50; order++) {
             Reservoirs::Head head;
-            Reservoirs reservoir(g.store, 0, capacity, &head, order % 2 == 1);
+            Reservoirs reservoir(g.store, 0, capacity, 0, &head, order % 2 == 1);
             std::shuffle(offers.begin(), offers.end(), rng);
             for (const Offer& o : offers)
                 reservoir.offer(0, o.id, o.distance);
@@ -560,6 +560,55 @@ TEST(LeafBuildTest, SameSeedSameGraph)
         ASSERT_EQ(std::memcmp(a.store.slot(id).data(), b.store.slot(id).data(),
                               a.encoding.layout().slot_bytes),
                   0);
+}
+
+// How many slots of a layer a search from the entry's slot on this layer reaches.
+size_t reached_on(const MemoryStore& store, int level)
+{
+    SlotId from = store.entry().id;
+    for (int l = store.entry().level; l > level; l--)
+        from = store.slot(from).header().down;
+    std::set<SlotId> reached = {from};
+    for (Vec<SlotId> next = {from}; !next.empty();) {
+        const SlotId id = next.back();
+        next.pop_back();
+        for (const SlotId n : links_of(store.slot(id)))
+            if (reached.insert(n).second)
+                next.push_back(n);
+    }
+    return reached.size();
+}
+
+TEST(LeafBuildTest, UpperLayers)
+{
+    for (const int bits : {8, 4}) {
+        Graph g(16, {.m = 4, .bits = bits});
+        const Rows2 rows = normal(20000, 16, 1);
+        g.build(rows, true);
+        std::map<int, size_t> in_layer;
+        for (SlotId id = 0; id < g.store.size(); id++) {
+            const Slot slot = g.store.slot(id);
+            const SlotHeader& h = slot.header();
+            in_layer[h.level]++;
+            if (h.level == 0)
+                continue;
+            const Slot below = g.store.slot(h.down);
+            EXPECT_EQ(below.header().level, h.level - 1);
+            EXPECT_TRUE(g.encoding.codec().same(code_in(slot), code_in(below)));
+            for (const SlotId n : links_of(slot))
+                EXPECT_EQ(g.store.slot(n).header().level, h.level);
+        }
+        LevelDraw levels(3);
+        std::map<int, size_t> drawn;
+        for (size_t i = 0; i < rows.size(); i++)
+            for (int l = levels.draw(g.encoding.layout().level_base(), max_level); l >= 0; l--)
+                drawn[l]++;
+        EXPECT_EQ(in_layer, drawn);
+        ASSERT_GE(in_layer.size(), 4u);
+        EXPECT_EQ(g.store.entry().level, in_layer.rbegin()->first);
+        for (const auto& [level, slots] : in_layer)
+            EXPECT_GE(reached_on(g.store, level), slots * 99 / 100) << "layer " << level;
+    }
 }
 
 // ---- several participants, and rows in files ----
