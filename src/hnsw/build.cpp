@@ -37,14 +37,15 @@ extern "C" {
 namespace quiver::hnsw {
 
 // Writes the meta page, and after it the codec's learnt parameters.
-static void write_head(page::BulkWriter& writer, const MetaData& meta, const Vec<half>& parameters)
+static void write_head(page::BulkWriter& writer, const MetaData& meta,
+                       std::span<const half> parameters)
 {
     const Page page = writer.next();
     page::init(page, page::Kind::meta);
     *reinterpret_cast<MetaData*>(page::contents_of(page)) = meta;
     page::set_used(page, sizeof(MetaData));
     page::write_chain(writer, reinterpret_cast<const char*>(parameters.data()),
-                      parameters.size() * sizeof(half));
+                      parameters.size_bytes());
 }
 
 namespace {
@@ -52,17 +53,11 @@ namespace {
 struct BuildState {
     Relation index;
     MetaData meta;
+    std::span<const half> parameters;   // what the codec has learnt
     IndexEncoding encoding;
     LevelDraw levels;
     am::VectorReader reader;
-    BuildTeam* team;                   // null if there are no workers
-    Owned<codec::Training> training;   // set while the codec collects rows to learn from
-    struct Waiting {
-        ItemPointerData tid;
-        float* x;   // rotated, CodecTraits::padded
-    };
-    Vec<Waiting> waiting;
-    Vec<half> parameters;    // of the codec
+    BuildTeam* team;         // null if there are no workers
     MemoryContext context;   // of this state, and of the reader's scratch memory
 
     MemoryContext graph_context;   // of the memory graph
@@ -75,13 +70,14 @@ struct BuildState {
     IndexInserter* index_inserter = nullptr;   // set once the rows go into the index
     double tuples = 0;                         // of all participants
 
-    BuildState(Relation rel, const MetaData& m, BuildTeam* t)
-        : index(rel), meta(m), encoding(m), levels(m.rotation_seed),
+    BuildState(Relation rel, const MetaData& m, std::span<const half> p, BuildTeam* t)
+        : index(rel), meta(m), parameters(p), encoding(m), levels(m.rotation_seed),
           reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed), team(t),
-          training(encoding.codec().training()), context(CurrentMemoryContext)
+          context(CurrentMemoryContext)
     {
+        encoding.codec().set_parameters(parameters.data());
         begin_graph();
-        if (team && team->scans())
+        if (team)
             begin_file(team->create_row_file());
     }
     void begin_graph()
@@ -172,7 +168,6 @@ void leave_memory(BuildState& b)
 
 // ---- rows ----
 
-// A row that the codec encodes with what it has learnt.
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
     if (!b.has_file && b.memory && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024)
@@ -198,24 +193,6 @@ void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
     CHECK_FOR_INTERRUPTS();
 }
 
-// Lets the codec learn from the waiting rows, then inserts them.
-void train(BuildState& b)
-{
-    codec::Codec& codec = b.encoding.codec();
-    b.parameters.resize(codec.parameter_count());
-    b.training->finish(b.meta.rotation_seed, b.parameters.data(), pg::poll);
-    b.training.reset();
-    codec.set_parameters(b.parameters.data());
-    for (BuildState::Waiting& w : b.waiting) {
-        codec.prepare(w.x);
-        graph::Value x;
-        x.dense = w.x;
-        insert_row(b, &w.tid, x);
-        pfree(w.x);
-    }
-    b.waiting.clear();
-}
-
 void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg)
 {
     pg::guarded([&] {
@@ -224,17 +201,7 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
             return;
         const MemoryContext old = MemoryContextSwitchTo(b.context);
         graph::Value x;
-        if (!b.reader.read(values[0], &x))
-            ;
-        else if (b.training) {
-            b.training->add(x);
-            const uint32 n = b.encoding.codec().traits.padded;
-            auto* copy = static_cast<float*>(palloc(n * sizeof(float)));
-            std::copy(x.dense, x.dense + n, copy);
-            b.waiting.push_back({*tid, copy});
-            if (b.training->has_enough())
-                train(b);
-        } else
+        if (b.reader.read(values[0], &x))
             insert_row(b, tid, x);
         MemoryContextSwitchTo(old);
     });
@@ -303,35 +270,68 @@ void link_nodes(BuildState& b)
 // Scans this participant's part of the table.
 void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tuples)
 {
-    const bool is_leader = !IsParallelWorker();
-    if (!b.team || b.team->scans())
-        // From the first block on, also if others scan the table: rows count in the order of their tids.
-        *heap_tuples = table_index_build_scan(heap, b.index, info, false, is_leader, add_row, &b,
-                                              b.team ? b.team->begin_scan(heap) : nullptr);
-    if (b.training && is_leader)
-        train(b);
+    // From the first block on, also if others scan the table: rows count in the order of their tids.
+    *heap_tuples = table_index_build_scan(heap, b.index, info, false, !IsParallelWorker(), add_row,
+                                          &b, b.team ? b.team->begin_scan(heap) : nullptr);
     if (b.has_file)
         b.file.flush();
-    if (!b.team)
-        return;
-    if (is_leader)
-        std::copy(b.parameters.begin(), b.parameters.end(),
-                  reinterpret_cast<half*>(b.team->parameters()));
-    b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
-    if (b.training)
-        b.encoding.codec().set_parameters(reinterpret_cast<const half*>(b.team->parameters()));
+    if (b.team)
+        b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
 }
 
-BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta)
+struct LearnState {
+    am::VectorReader reader;
+    codec::Training& training;
+    MemoryContext context;
+};
+
+void learn_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg)
+{
+    pg::guarded([&] {
+        auto& s = *static_cast<LearnState*>(arg);
+        if (isnull[0] || s.training.has_enough())
+            return;
+        CHECK_FOR_INTERRUPTS();
+        const MemoryContext old = MemoryContextSwitchTo(s.context);
+        graph::Value x;
+        if (s.reader.read(values[0], &x))
+            s.training.add(x);
+        MemoryContextSwitchTo(old);
+    });
+}
+
+// What the codec learns from the first rows of the table, in the current memory context.
+std::span<const half> learn(Relation heap, Relation index, IndexInfo* info, const MetaData& meta)
+{
+    const IndexEncoding encoding(meta);
+    const codec::Codec& codec = encoding.codec();
+    const Owned<codec::Training> training = codec.training();
+    if (!training)
+        return {};
+    const std::span<half> parameters(
+        static_cast<half*>(palloc0(codec.parameter_count() * sizeof(half))),
+        codec.parameter_count());
+    LearnState state{
+        {am::opclass_of(index), codec, meta.rotation_seed}, *training, CurrentMemoryContext};
+    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+    for (BlockNumber from = 0, count = 64; from < blocks && !training->has_enough();
+         from += count) {
+        count = std::min(count, blocks - from);
+        table_index_build_range_scan(heap, index, info, false, false, false, from, count, learn_row,
+                                     &state, nullptr);
+    }
+    training->finish(meta.rotation_seed, parameters.data(), pg::poll);
+    return parameters;
+}
+
+BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta,
+                      std::span<const half> parameters)
 {
     const IndexEncoding encoding(meta);
     if (!graph::LeafBuild::fits(encoding))
         return nullptr;
     const int workers = workers_for_build(heap, index);
-    const codec::Codec& codec = encoding.codec();
-    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, workers, !codec.training(),
-                                          codec.parameter_count() * sizeof(half))
-                       : nullptr;
+    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, parameters, workers) : nullptr;
 }
 
 }   // namespace
@@ -341,7 +341,8 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), &team);
+    auto* b =
+        new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), team.parameters(), &team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     link_nodes(*b);
@@ -355,10 +356,10 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    BuildTeam* const team = begin_team(heap, index, info, meta);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, team);
-
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
+    const std::span<const half> parameters = learn(heap, index, info, meta);
+    BuildTeam* const team = begin_team(heap, index, info, meta, parameters);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, parameters, team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     if (b->memory) {

@@ -49,8 +49,8 @@ bool is_parallel_safe(Relation index)
 struct BuildTeam::Shared {
     Oid heap, index;
     MetaData meta;
-    bool concurrent, scans;
-    Size parameter_bytes;
+    bool concurrent;
+    Size parameter_count;
     SharedFileSet files;
     graph::Team::Shared steps;
     pg_atomic_uint64 tuples;
@@ -66,10 +66,14 @@ struct BuildTeam::Shared {
     bool block_is_file;
     dsm_handle block;
 
-    char* parameters() { return reinterpret_cast<char*>(this) + aligned(sizeof(Shared)); }
+    half* parameters()
+    {
+        return reinterpret_cast<half*>(reinterpret_cast<char*>(this) + aligned(sizeof(Shared)));
+    }
     ParallelTableScanDesc scan()
     {
-        return reinterpret_cast<ParallelTableScanDesc>(parameters() + aligned(parameter_bytes));
+        return reinterpret_cast<ParallelTableScanDesc>(reinterpret_cast<char*>(parameters()) +
+                                                       aligned(parameter_count * sizeof(half)));
     }
 };
 
@@ -95,14 +99,14 @@ int workers_for_build(Relation heap, Relation index)
 }
 
 BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, int workers, bool scans, Size parameter_bytes)
+                            const MetaData& meta, std::span<const half> parameters, int workers)
 {
     EnterParallelMode();
     ParallelContext* context = CreateParallelContext("quiver", "quiver_hnsw_build_worker", workers);
     const Snapshot snapshot =
         info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
-    const Size bytes = aligned(sizeof(Shared)) + aligned(parameter_bytes) +
-                       (scans ? table_parallelscan_estimate(heap, snapshot) : 0);
+    const Size bytes = aligned(sizeof(Shared)) + aligned(parameters.size_bytes()) +
+                       table_parallelscan_estimate(heap, snapshot);
     const Size query_bytes = debug_query_string ? std::strlen(debug_query_string) + 1 : 1;
     const auto usages = static_cast<Size>(workers);
     shm_toc_estimate_chunk(&context->estimator, bytes);
@@ -121,14 +125,13 @@ BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info
         shared->index = RelationGetRelid(index);
         shared->meta = meta;
         shared->concurrent = info->ii_Concurrent;
-        shared->scans = scans;
-        shared->parameter_bytes = parameter_bytes;
+        shared->parameter_count = parameters.size();
+        std::copy(parameters.begin(), parameters.end(), shared->parameters());
         SharedFileSetInit(&shared->files, context->seg);
         pg_atomic_init_u64(&shared->tuples, 0);
         ConditionVariableInit(&shared->began);
         SpinLockInit(&shared->mutex);
-        if (scans)
-            table_parallelscan_initialize(heap, shared->scan(), snapshot);
+        table_parallelscan_initialize(heap, shared->scan(), snapshot);
         shm_toc_insert(context->toc, key_shared, shared);
         auto* query = static_cast<char*>(shm_toc_allocate(context->toc, query_bytes));
         strlcpy(query, debug_query_string ? debug_query_string : "", query_bytes);
@@ -191,12 +194,14 @@ void BuildTeam::wait()
 
 const MetaData& BuildTeam::meta() const { return shared_->meta; }
 uint32 BuildTeam::size() const { return shared_->size; }
-char* BuildTeam::parameters() const { return shared_->parameters(); }
-bool BuildTeam::scans() const { return shared_->scans || number_ == 0; }
+std::span<const half> BuildTeam::parameters() const
+{
+    return {shared_->parameters(), shared_->parameter_count};
+}
 
 TableScanDesc BuildTeam::begin_scan(Relation heap) const
 {
-    return shared_->scans ? table_beginscan_parallel(heap, shared_->scan()) : nullptr;
+    return table_beginscan_parallel(heap, shared_->scan());
 }
 
 double BuildTeam::add_tuples(uint32 count)
@@ -236,8 +241,6 @@ pg::TempFile BuildTeam::create_row_file() const
 
 const char* BuildTeam::map_rows(uint32 number, MemoryContext context, Size* bytes) const
 {
-    if (!shared_->scans && number > 0)
-        return nullptr;
     pg::TempFile file = pg::TempFile::open(&shared_->files, row_file(number).text);
     *bytes = file.size();
     const char* rows = file.map(context);

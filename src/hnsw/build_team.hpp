@@ -24,10 +24,9 @@ int workers_for_build(Relation heap, Relation index);
 
 class BuildTeam {
   public:
-    // Starts workers. scans: they take part in the scan of the table. parameter_bytes: of what the
-    // codec learns from rows. Null if no worker could be started.
+    // Starts workers. parameters: what the codec has learnt. Null if no worker could be started.
     static BuildTeam* begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, int workers, bool scans, Size parameter_bytes);
+                            const MetaData& meta, std::span<const half> parameters, int workers);
     // To be called by the leader when all have taken part. The block can still be used.
     void end();
     // The main function of a worker.
@@ -38,9 +37,9 @@ class BuildTeam {
     graph::Team& team() { return *team_; }
     uint32 size() const;
     const MetaData& meta() const;
+    std::span<const half> parameters() const;
 
-    // Does this participant scan the table? Then begin_scan() has its part, or null for all of it.
-    bool scans() const;
+    // This participant's part of the scan.
     TableScanDesc begin_scan(Relation heap) const;
     pg::TempFile create_row_file() const;
     // Adds to the number of tuples that all have written. Returns the sum.
@@ -50,8 +49,6 @@ class BuildTeam {
     void finish_scan(double* heap_tuples, bool* broken_hot_chain);
     // The row file of a participant, as memory. Null if there are no rows.
     const char* map_rows(uint32 number, MemoryContext context, Size* bytes) const;
-    // What the codec has learnt: the leader writes it before finish_scan(), the others read it after.
-    char* parameters() const;
     // The leader makes a block of shared memory; the others wait for it. Its content is undefined.
     char* make_block(Size bytes, MemoryContext context);
 
