@@ -36,6 +36,9 @@ class Backlinks {
     }
     // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
     void mark_replaced(Marks* nodes) { replaced_ = nodes; }
+    // From now on, may the node adopt deleted nodes? Only a vacuum may do that, and must remove these
+    // links later.
+    void adopt_deleted(bool may) { adopts_deleted_ = may; }
     // The memory for what it remembers of slots.
     size_t bytes() const { return cache_.bytes(); }
 
@@ -116,15 +119,15 @@ class Backlinks {
             }
         return false;
     }
-    // The same for a node that has no room to adopt the target of a replaced link: it overwrites
-    // its own link to `unneeded`.
+    // The same, without loss, for a node that has no room to adopt the target of a replaced link: it
+    // overwrites its own link to `unneeded`.
     bool ensure_reachable_dropping(SlotId unneeded, SlotId id, const CodedCandidates& near)
     {
         for (size_t i = 0; i < near.size(); i++) {
             const Backlink backlink = plan(near.id(i), 0, true);
             if (!backlink.accepted || backlink.replaces == id)
                 continue;
-            if (backlink.replaces != no_slot && !adopt(id, backlink.replaces, 0, true) &&
+            if (backlink.replaces != no_slot && !adopt(id, backlink.replaces, 0, false) &&
                 !adopt_in_place_of(unneeded, id, backlink.replaces))
                 continue;
             if (write(near.id(i), backlink, 0, id, true))
@@ -270,9 +273,15 @@ class Backlinks {
         // (Losing a stale link, which only damage leaves behind, does no harm.)
         if (orphan == id || !node_.read(store_, orphan) || node_.header().level != level)
             return true;
-        if (node_.header().state != SlotState::live)
-            return may_lose_deleted;
-        return write_own_link(id, orphan, level, free_place);
+        if (can_adopt() && write_own_link(id, orphan, level, free_place))
+            return true;
+        return may_lose_deleted && node_.header().state != SlotState::live;
+    }
+    // May the node that node_ has get new links?
+    bool can_adopt() const
+    {
+        const SlotState state = node_.header().state;
+        return state == SlotState::live || (state == SlotState::deleted && adopts_deleted_);
     }
     // A neighbour's link to `orphan` was replaced. Notes it, and checks that the node still links to the orphan.
     // Another operation may have seen the neighbour's link, and replaced the node's at the same
@@ -289,7 +298,7 @@ class Backlinks {
     // Like adopt(), on layer 0, but overwrites the node's link to `unneeded`.
     bool adopt_in_place_of(SlotId unneeded, SlotId id, SlotId orphan)
     {
-        return node_.read_live(store_, orphan, 0) &&
+        return node_.read(store_, orphan) && node_.header().level == 0 && can_adopt() &&
                write_own_link(id, orphan, 0,
                               [&](const Slot& slot) { return place_of(unneeded, slot); });
     }
@@ -346,6 +355,7 @@ class Backlinks {
     Vec<uint64_t> sketches_;   // of the node, relative to the planned neighbours
     Vec<SlotId> links_, orphans_;
     Marks* replaced_ = nullptr;
+    bool adopts_deleted_ = false;
     // ---- of plan_by_codes() ----
     SelectionCache cache_;
     CodeCopy centre_;

@@ -84,6 +84,23 @@ class CodedCandidates {
             items_.resize(most);
     }
 
+    // The memory of the codes.
+    size_t bytes() const { return bytes_.size(); }
+    // Frees the memory of the codes of candidates that were removed.
+    void pack()
+    {
+        ByteBuffer packed;
+        for (Item& item : items_) {
+            if (item.offset == none)
+                continue;
+            const size_t offset = packed.size();
+            packed.append(bytes_.data() + item.offset, item.length);
+            item.offset = offset;
+        }
+        std::swap(bytes_, packed);
+        prepared_ = none;
+    }
+
     bool empty() const { return items_.empty(); }
     size_t size() const { return items_.size(); }
     SlotId id(size_t i) const { return items_[i].order.id(); }

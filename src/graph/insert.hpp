@@ -122,17 +122,18 @@ class Inserter {
         return true;
     }
     // Does a search for the node from `start` reach it without deleted nodes and slot `avoided`,
-    // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. A search may miss
-    // a node that can be reached. If `widen`, the next one is four times as wide, up to 16 times
-    // ef_construction and 2,048 at least. A search ends when it needs most_bytes.
+    // which may be no_slot? Calls on_visit(id) for each slot that the search reaches. A search ends when
+    // it needs most_bytes. It may miss a node that can be reached. If `widen`, and it has not needed
+    // most_bytes, the next one is four times as wide, up to 16 times ef_construction, or up to 2,048 if
+    // that is more.
     template <class OnVisit>
     bool is_reached(SlotId start, SlotId avoided, bool widen, size_t most_bytes, OnVisit&& on_visit)
     {
         const uint32_t widest = widen ? std::max(16 * ef_, 2048u) : ef_;
-        for (uint32_t ef = ef_;; ef *= 4) {
+        for (uint32_t ef = ef_;; ef = std::min(4 * ef, widest)) {
             backlinks_.forget();
-            search_.find_from(start, avoided, ef, most_bytes, on_visit);
-            if (search_.met_self() || ef >= widest)
+            const bool ended = search_.find_from(start, avoided, ef, most_bytes, on_visit);
+            if (search_.met_self() || !ended || ef >= widest)
                 return search_.met_self();
         }
     }
@@ -159,6 +160,8 @@ class Inserter {
 
     // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
     void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
+    // From now on, may nodes adopt deleted ones (Backlinks)?
+    void adopt_deleted(bool may) { backlinks_.adopt_deleted(may); }
 
     const Counters& counters() const { return search_.counters(); }
     // To be called when slots are freed: forgets what it remembers of others that linked to them.

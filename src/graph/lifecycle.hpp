@@ -91,13 +91,6 @@ class Removal {
         const uint64_t bytes = 16 * (store.encoding().layout().degree + 4);
         return std::clamp<uint64_t>(memory / 16 / bytes, 1, 4096);
     }
-    // After a flood, a search only looks for near nodes. (With more memory, it would walk through all
-    // nodes that equal each other.) Without one, a sixteenth is for a search.
-    size_t search_bytes(bool by_flood) const
-    {
-        constexpr size_t least = 1 << 16;
-        return by_flood ? least : std::max<size_t>(part_slots_ / 16, least);
-    }
     uint64_t slots() const { return uint64_t{store_.pages()} * store_.slots_per_page(); }
 
     // ---- the part that is being removed ----
@@ -420,23 +413,27 @@ class Removal {
         uint64_t suspects = 0;
         for_each_suspect([&](SlotId) { suspects++; });
         const bool by_flood = suspects * 100 > uint64_t{3} * store_.pages();
-        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_,
-                             search_bytes(by_flood));
+        Attacher<S> attacher(store_, inserter_, root, by_flood, 4 * part_slots_);
+        // First what has no price, for all of them: then fewer nodes need the links to deleted ones.
         Vec<SlotId> failed;
-        bool done = true;
-        const auto try_again = [&] {
-            for (const SlotId id : failed)
-                done &= attacher.attach_at_a_price(id);
-            failed.clear();
-        };
+        SlotId further =
+            no_slot;   // if there is no memory to remember all: the first of the others
         for_each_suspect([&](SlotId id) {
             if (attacher.attach(id))
                 return;
-            failed.push_back(id);
-            if (failed.size() > part_slots_ / 128)
-                try_again();
+            if (failed.size() <= part_slots_ / 128)
+                failed.push_back(id);
+            else
+                further = std::min(further, id);
         });
-        try_again();
+        bool done = true;
+        for (const SlotId id : failed)
+            done &= attacher.attach_at_a_price(id);
+        if (further != no_slot)
+            for_each_suspect([&](SlotId id) {
+                if (id >= further)
+                    done &= attacher.attach_at_a_price(id);
+            });
         return done;
     }
     template <class F>

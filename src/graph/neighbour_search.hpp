@@ -25,8 +25,8 @@ class NeighbourSearch {
   public:
     NeighbourSearch(S& store, const OwnNode& own, uint32_t m, uint32_t ef)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
-          m_(std::min(m, l_.degree - 1)), query_(store.encoding()), search_(store, query_, 0, ef),
-          near_(codec_)
+          m_(std::min(m, l_.degree - 1)), ef_(ef), query_(store.encoding()),
+          search_(store, query_, 0, ef), near_(codec_)
     {
         for (int l = 0; l <= max_level; l++)
             neighbours_.emplace_back(codec_);
@@ -69,20 +69,28 @@ class NeighbourSearch {
         });
     }
     // Searches layer 0 from `start`, without deleted nodes and slot `avoided`, which may be no_slot.
-    // Calls on_visit(id) for each slot that it reaches. Ends when the search needs most_bytes.
+    // Calls on_visit(id) for each slot that it reaches. Ends when the search needs most_bytes: then the
+    // result is false. near() has at least as many of the nearest nodes as an insert would search for,
+    // and as many of the `ef` as most_bytes have room for.
     template <class OnVisit>
-    void find_from(SlotId start, SlotId avoided, uint32_t ef, size_t most_bytes, OnVisit&& on_visit)
+    bool find_from(SlotId start, SlotId avoided, uint32_t ef, size_t most_bytes, OnVisit&& on_visit)
     {
         forget();
+        bool ended = true;
+        most_near_bytes_ = most_bytes;
         search_.avoid(true, avoided);
         search_.visit_all(true);
         search_layer(0, start, false, ef, [&](SlotId id) {
             on_visit(id);
-            if (search_.bytes() > most_bytes)
+            if (search_.bytes() > most_bytes) {
                 search_.stop();
+                ended = false;
+            }
         });
+        most_near_bytes_ = SIZE_MAX;
         search_.avoid(false, no_slot);
         search_.visit_all(false);
+        return ended;
     }
 
     // ---- what the last search found ----
@@ -137,13 +145,23 @@ class NeighbourSearch {
                             joinable_ = id;
                             search_.stop();
                         } else if (in_w)
-                            near_.add(id, distance, code);
+                            add_near(id, distance, code, ef);
                     });
         if (l == 0)
             landed_ = search_.landed();
         near_.sort();
         near_.truncate(ef);
         return down;
+    }
+    void add_near(SlotId id, float distance, const Code& code, uint32_t ef)
+    {
+        near_.add(id, distance, code);
+        // (A search for ef_ nodes is not disturbed: most of its candidates are among the nearest.)
+        if (near_.size() >= 4 * size_t{ef_} && near_.bytes() > most_near_bytes_) {
+            near_.sort();
+            near_.truncate(std::min<size_t>(near_.size() / 2, ef));
+            near_.pack();
+        }
     }
     bool can_join(const Slot& slot, const Code& code) const
     {
@@ -164,7 +182,8 @@ class NeighbourSearch {
     const Layout& l_;
     const codec::Codec& codec_;
     const OwnNode& own_;
-    uint32_t m_;
+    uint32_t m_, ef_;
+    size_t most_near_bytes_ = SIZE_MAX;   // for near_, if it has more than some nodes
     Query query_;
     LayerSearch<S> search_;
     CodedCandidates near_;              // of the layer that was searched last

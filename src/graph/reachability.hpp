@@ -138,17 +138,23 @@ class Attacher {
   public:
     // A search costs about a hundred visits, a flood two to four reads of each page. So by_flood is
     // faster if many nodes are to be checked. most_bits: the memory for the sets of slots. If a flood
-    // needs more, there are only searches. A search ends when it needs most_bytes.
+    // needs more, there are only searches. Each of these may take a 64th of most_bits, and at least
+    // least_bytes.
     Attacher(S& store, Inserter<S>& inserter, SlotId root, bool by_flood,
-             uint64_t most_bits = UINT64_MAX, size_t most_bytes = SIZE_MAX)
+             uint64_t most_bits = UINT64_MAX)
         : store_(store), inserter_(inserter), root_(root), most_bits_(most_bits),
-          most_bytes_(most_bytes), by_flood_(by_flood && can_flood())
+          by_flood_(by_flood && can_flood()),
+          most_bytes_(by_flood_ ? least_bytes : std::max(most_bits / 64, uint64_t{least_bytes}))
     {
+        inserter_.adopt_deleted(true);
         if (by_flood_)
             start_flood();
         else
             start_visited(0);
     }
+    ~Attacher() { inserter_.adopt_deleted(false); }
+    Attacher(const Attacher&) = delete;
+    Attacher& operator=(const Attacher&) = delete;
 
     // Makes the node reachable, if no link that may be needed is lost for it. Returns whether it is
     // reached now.
@@ -156,28 +162,25 @@ class Attacher {
     {
         return attach(id, [&] { return inserter_.ensure_reachable(false); });
     }
-    // For nodes for which attach() failed, after it was tried for all others. This may overwrite a
-    // link to a deleted node, because the nodes to which that one links can be reached otherwise by
-    // now, or one of the node's own links that nobody needs. If there is neither, it attaches the
-    // nodes to which this one links first: then this one need not link to them.
-    bool attach_at_a_price(SlotId id, int depth = 2)
+    // For nodes for which attach() failed, after it was tried for all others. This may overwrite one of
+    // the node's own links that nobody needs. If there is none, it attaches the nodes to which this one
+    // links first: then this one need not link to them. If that does not help either, it overwrites
+    // a link to a deleted node.
+    bool attach_at_a_price(SlotId id)
     {
-        const auto ensure = [&] {
-            if (inserter_.ensure_reachable(true))
-                return true;
-            const SlotId unneeded = unneeded_link(id);
-            return unneeded != no_slot && inserter_.ensure_reachable_dropping(unneeded);
-        };
-        if (attach(id, ensure))
-            return true;
-        if (depth > 0)
-            for (const SlotId n : links_from(id))
-                if (attach_at_a_price(n, depth - 1) && attach(id, ensure))
-                    return true;
-        return false;
+        return attach_dropping(id, 2) || attach(id, [&] {
+                   if (inserter_.ensure_reachable(true))
+                       return true;
+                   const SlotId deleted = deleted_link(id);
+                   return deleted != no_slot && inserter_.ensure_reachable_dropping(deleted);
+               });
     }
 
   private:
+    // After a flood, a search only looks for near nodes. (With more memory, it would walk through all
+    // nodes that equal each other.)
+    static constexpr size_t least_bytes = 1 << 16;
+
     bool can_flood() { return Flood<S>::bits(store_) <= most_bits_; }
     void start_flood()
     {
@@ -234,20 +237,43 @@ class Attacher {
         return true;
     }
 
+    // depth: of the links along which it attaches other nodes first.
+    bool attach_dropping(SlotId id, int depth)
+    {
+        const auto ensure = [&] {
+            if (inserter_.ensure_reachable(false))
+                return true;
+            const SlotId unneeded = unneeded_link(id);
+            return unneeded != no_slot && inserter_.ensure_reachable_dropping(unneeded);
+        };
+        if (attach(id, ensure))
+            return true;
+        if (depth > 0)
+            for (const SlotId n : links_from(id))
+                if (attach_dropping(n, depth - 1) && attach(id, ensure))
+                    return true;
+        return false;
+    }
+
     Vec<SlotId> links_from(SlotId id)
     {
         Vec<SlotId> links;
         read_links(store_, id, links);
         return links;
     }
+    // The target of a link of node `id` to a deleted node, or no_slot.
+    SlotId deleted_link(SlotId id)
+    {
+        for (const SlotId n : links_from(id))
+            if (is_deleted(store_, n))
+                return n;
+        return no_slot;
+    }
     // The target of a link of node `id` that nobody needs, or no_slot. While an insert may be
-    // changing the node, only links to deleted nodes count.
+    // changing the node, there is none.
     SlotId unneeded_link(SlotId id)
     {
         const Vec<SlotId> links = links_from(id);
-        for (const SlotId n : links)
-            if (is_deleted(store_, n))
-                return n;
         if (store_.insert_horizon() != store_.stamp())
             return no_slot;
         for (const SlotId n : links)
@@ -303,8 +329,8 @@ class Attacher {
     Inserter<S>& inserter_;
     SlotId root_;
     uint64_t most_bits_;
-    size_t most_bytes_;
     bool by_flood_;
+    size_t most_bytes_;       // for a search
     Owned<Flood<S>> flood_;   // if by_flood_
     // What searches visited, if not by_flood_: slots from visited_from_ on.
     Marks visited_;

@@ -29,16 +29,17 @@ constexpr uint32_t usable = 8160;
 Tid tid_of(size_t i) { return {static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1}; }
 size_t row_of(Tid t) { return static_cast<size_t>(t.block_high) << 16 | t.block_low; }
 
-struct Fixture : Rows {
+template <class S>
+struct BasicFixture : Rows {
     Encoding encoding;
     const Layout& layout = encoding.layout();
     const codec::CodecTraits& traits = encoding.codec().traits;
     const codec::CodecSpec& spec = encoding.codec().spec;
     uint32_t m, efc;
     codec::Rotation rotation;
-    MemoryStore store;
-    Inserter<MemoryStore> inserter;
-    Scan<MemoryStore> scan;
+    S store;
+    Inserter<S> inserter;
+    Scan<S> scan;
     std::vector<std::vector<float>> rows;
     std::vector<bool> certain;   // of the last search: is the row's place certain?
     LevelDraw levels{3};
@@ -47,8 +48,8 @@ struct Fixture : Rows {
     Vec<int32_t> indices;
     std::vector<float> asked;
 
-    Fixture(Metric metric, uint32_t dims, uint32_t m_ = 16, int fold = choose_fold,
-            uint32_t efc_ = 64, Form form = Form::dense, int vector_bits = 8)
+    BasicFixture(Metric metric, uint32_t dims, uint32_t m_ = 16, int fold = choose_fold,
+                 uint32_t efc_ = 64, Form form = Form::dense, int vector_bits = 8)
         : encoding(choose_encoding(form, metric, dims, {m_, fold, vector_bits}, usable)), m(m_),
           efc(efc_), rotation(dims, 1), store(encoding), inserter(store, m, efc), scan(store)
     {
@@ -156,7 +157,7 @@ struct Fixture : Rows {
     std::string check()
     {
         std::string first;
-        Checker<MemoryStore> checker(store, store.size());
+        Checker<S> checker(store, store.size());
         checker.run(
             [&](SlotId id, const char* problem) {
                 if (first.empty())
@@ -195,6 +196,7 @@ struct Fixture : Rows {
         return good / (10 * static_cast<double>(queries));
     }
 };
+using Fixture = BasicFixture<MemoryStore>;
 
 std::vector<float> gaussian(std::mt19937& rng, size_t dims, bool unit, float shift = 0)
 {
@@ -575,6 +577,27 @@ TEST(Graph, VacuumsStayWithinTheirMemory)
     check(50000, 6);    // searches
 }
 
+// Wide searches do not copy the codes of all nodes that they find.
+TEST(Graph, VacuumsOfLongVectorsStayWithinTheirMemory)
+{
+    Fixture f(Metric::l2, 1500, 2, choose_fold, 16);
+    std::mt19937 rng(4);
+    std::normal_distribution<float> normal;
+    for (int i = 0; i < 5000; i++) {
+        std::vector<float> x(1500);
+        for (float& v : x)
+            v = normal(rng);
+        f.add(x);
+    }
+    for (size_t round = 0; round < 3; round++) {
+        const CountedMemory counted;
+        Removal<MemoryStore> removal(f.store, f.m, f.efc, 1000000);
+        removal.run([&](Tid tid) { return row_of(tid) % 1700 == round; },
+                    [](uint64_t) { return true; });
+        EXPECT_LE(CountedMemory::peak, 1000000);
+    }
+}
+
 // Few links and narrow searches, which often miss nodes that can be reached. Without memory for a flood, a
 // vacuum must not take these for unreachable ones, for which there is no place in the end.
 TEST(Graph, VacuumsWithoutMemoryForAFloodFreeAll)
@@ -598,6 +621,87 @@ TEST(Graph, VacuumsWithoutMemoryForAFloodFreeAll)
             EXPECT_GT(result.parts, 5u);
         }
     }
+}
+
+// After each write, counts the live nodes that cannot be reached from the root.
+struct Watched : MemoryStore {
+    using MemoryStore::MemoryStore;
+    bool watching = false;
+    size_t hidden = 0;   // the most
+
+    template <class F>
+    bool write(SlotId id, F&& f)
+    {
+        const bool written = MemoryStore::write(id, f);
+        look();
+        return written;
+    }
+    template <class Look, class Change>
+    void write_page(uint32_t page, Look&& l, Change&& c)
+    {
+        MemoryStore::write_page(page, l, c);
+        look();
+    }
+    void look()
+    {
+        if (!watching)
+            return;
+        Marks reached;
+        Vec<SlotId> next;
+        const auto go = [&](SlotId id) {
+            if (reached.set(id))
+                next.push_back(id);
+        };
+        for (go(entry().root); !next.empty();) {
+            const Slot s = slot(next.back());
+            next.pop_back();
+            if (s.header().level == 0 &&
+                (s.header().state == SlotState::live || s.header().state == SlotState::deleted))
+                for (const SlotId id : links_of(s))
+                    go(id);
+        }
+        size_t count = 0;
+        for (SlotId id = 0; id < size(); id++)
+            count += is_live_node(slot(id), 0) && !reached.test(id);
+        hidden = std::max(hidden, count);
+    }
+};
+
+// Where nodes have few links, most of them needed, each one finds its place only in the right order.
+TEST(Graph, VacuumsHideNothing)
+{
+    for (const uint64_t memory : {uint64_t{300}, UINT64_MAX})
+        for (unsigned seed = 1; seed <= 15; seed++) {
+            BasicFixture<Watched> f(Metric::l2, 16, 2, choose_fold, 8);
+            std::mt19937 rng(seed);
+            std::normal_distribution<float> normal;
+            const auto add = [&](int count) {
+                for (int i = 0; i < count; i++) {
+                    std::vector<float> x(16);
+                    for (float& v : x)
+                        v = normal(rng);
+                    f.add(x);
+                }
+            };
+            add(600);
+            std::set<size_t> dead;
+            for (int round = 0; round < 4; round++) {
+                const size_t before = dead.size();
+                for (size_t i = 0; i < f.rows.size(); i++)
+                    if (rng() % 2)
+                        dead.insert(i);
+                f.store.watching = true;
+                Removal<Watched> removal(f.store, f.m, f.efc, memory);
+                const RemovalResult result =
+                    removal.run([&](Tid tid) { return dead.count(row_of(tid)) > 0; },
+                                [](uint64_t) { return true; });
+                f.store.watching = false;
+                EXPECT_EQ(result.deleted, 0u);
+                EXPECT_EQ(f.store.hidden, 0u)
+                    << "seed " << seed << ", round " << round << ", memory " << memory;
+                add(static_cast<int>(dead.size() - before));
+            }
+        }
 }
 
 // A vacuum has marked most nodes as deleted and was cancelled. New nodes find hardly any live ones
