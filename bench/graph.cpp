@@ -19,7 +19,7 @@
 #include "graph/lifecycle.hpp"
 #include "graph/check.hpp"
 #include "graph/choose_encoding.hpp"
-#include "graph/leaf_build.hpp"
+#include "graph/graph_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/scan.hpp"
 #include "codec/rotation.hpp"
@@ -77,9 +77,9 @@ int main(int argc, char** argv)
     Rng rng(1);
     LevelDraw levels(1);
     auto start = Clock::now();
-    Owned<LeafBuild> leaves;
-    if (!std::getenv("INSERTS") && LeafBuild::fits(encoding))
-        leaves = make_owned<LeafBuild>(store, LeafBuildOptions{m, efc, 1});
+    Owned<GraphBuild> leaves;
+    if (!std::getenv("INSERTS"))
+        leaves = make_owned<GraphBuild>(store, BuildOptions{m, efc, 1});
     for (int i = 0; i < n; i++) {
         rotation.apply(&base[static_cast<size_t>(i) * udim], rotated.data());
         const Tid tid{static_cast<uint16_t>(i >> 16), static_cast<uint16_t>(i), 1};

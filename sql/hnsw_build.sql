@@ -1,4 +1,5 @@
--- Builds by several processes, and with little memory, make the same graph as one process in memory.
+-- Builds by several processes, and with little memory, make the same graph as one process in memory, if they make
+-- it from leaves. If they make it by inserts, the graph of several processes is another one each time.
 CREATE VIEW problems AS SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw',
     LATERAL hnsw_check(c.oid, true) k WHERE c.relkind = 'i' ORDER BY 1, 2, 3;
 -- What the pages of an index hold, except for the meta page, page headers and page tails.
@@ -34,7 +35,9 @@ DECLARE
 BEGIN
     FOREACH options IN ARRAY ARRAY['(v vector_l2_ops)', '(v vector_cosine_ops) WITH (vector_bits = 12)',
         '(v vector_l2_ops) WITH (vector_bits = 4)', '(v vector_l2_ops) WITH (vector_bits = 32, m = 5)',
-        '(v vector_ip_ops)', '(v vector_l2_ops) WHERE tag < 5', '((v::halfvec(16)) halfvec_l2_ops)'] LOOP
+        '((l2_normalize(v)::vector(16)) vector_ip_ops)', '(v vector_l2_ops) WHERE tag < 5', '((v::halfvec(16)) halfvec_l2_ops)',
+        '(v vector_ip_ops)', '(v vector_l1_ops)', '((v::sparsevec(16)) sparsevec_l2_ops)',
+        '((binary_quantize(v)::bit(16)) bit_hamming_ops)'] LOOP
         FOREACH workers IN ARRAY ARRAY[0, 1, 3] LOOP
             FOREACH memory IN ARRAY ARRAY['64MB', '1MB'] LOOP
                 CALL build(options, workers, memory);
@@ -43,7 +46,9 @@ BEGIN
     END LOOP;
 END
 $$;
-SELECT options, count(*), count(DISTINCT graph) AS graphs FROM graphs GROUP BY options ORDER BY options COLLATE "C";
+SELECT options, count(*), count(DISTINCT graph) FILTER (WHERE workers = 0) AS of_one_process,
+    CASE WHEN options !~ '^.v vector_ip|l1|sparse|bit_' THEN count(DISTINCT graph) END AS from_leaves
+    FROM graphs GROUP BY options ORDER BY options COLLATE "C";
 RESET client_min_messages;
 RESET maintenance_work_mem;
 -- An option of the table that forbids workers, tables that cannot have any, and empty ones.

@@ -60,10 +60,11 @@ class Inserter {
         if (level > 0 && backlinks_.has_orphans()) {
             // They come first, in case that the rest is cancelled. Then the node's neighbours on the
             // upper layers must be searched for again.
-            const SlotId id = own_.slots.front();
+            const SlotId id = own_.slots.front(), overflow = overflow_;
             look_after_orphans();
             own_.code = codec_.encode(x, code_);
             own_.slots.assign(1, id);
+            overflow_ = overflow;
             search_.set_query(x);
             find(store_.entry(), level, false, ef_);
         }
@@ -71,7 +72,7 @@ class Inserter {
         look_after_orphans();
     }
 
-    // ---- for nodes that have no links yet, or none on upper layers (leaf_build.hpp) ----
+    // ---- for nodes that have no links yet, or none on upper layers (graph_build.hpp) ----
 
     // Links live node `id` of layer 0, which has no links and no row in common with another node.
     void insert_loaded(SlotId id)
@@ -102,6 +103,7 @@ class Inserter {
         code_.assign(code.bytes, code.bytes + code.length);
         own_.code = {code.params, code_.data(), code.length};
         own_.slots.assign(1, id);
+        overflow_ = l_.codes_vary ? node_.header().overflow() : no_slot;
         search_.set_query(codec_.decode(own_.code, decoded_));
         return true;
     }

@@ -69,7 +69,7 @@ bool is_in_sample(SlotId id, size_t step) { return (id * 0x9e3779b1u >> 8) % ste
 }   // namespace
 
 LeafLinks::LeafLinks(MemoryStore& store, const MemoryStore& codes, SlotId first, size_t nodes,
-                     const LeafBuildOptions& options, Team& team, Arena& arena)
+                     const BuildOptions& options, Team& team, Arena& arena)
     : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), codes_(codes),
       first_(first), nodes_(nodes), options_(options), leaves_(limits_of(options.ef_construction)),
       team_(team), arena_(arena), rng_(options.seed),
@@ -81,7 +81,7 @@ LeafLinks::LeafLinks(MemoryStore& store, const MemoryStore& codes, SlotId first,
 {
 }
 
-size_t LeafLinks::bytes(size_t nodes, const LeafBuildOptions& options)
+size_t LeafLinks::bytes(size_t nodes, const BuildOptions& options)
 {
     size_t samples = 0;
     for_each_sample(nodes, [&](size_t, size_t most) {

@@ -1,4 +1,4 @@
-// The links of one layer in a build from leaves (leaf_build.hpp).
+// The links of one layer in a build from leaves (graph_build.hpp).
 #pragma once
 
 #include "graph/carve.hpp"
@@ -7,7 +7,7 @@
 
 namespace quiver::graph {
 
-struct LeafBuildOptions {
+struct BuildOptions {
     uint32_t m, ef_construction;
     uint64_t seed;
 };
@@ -18,9 +18,9 @@ class LeafLinks {
     // each other. They have no links yet. `codes` has their 8-bit codes. All participants of the team
     // make such an object with the same arguments.
     LeafLinks(MemoryStore& store, const MemoryStore& codes, SlotId first, size_t nodes,
-              const LeafBuildOptions& options, Team& team, Arena& arena);
+              const BuildOptions& options, Team& team, Arena& arena);
     // The part of the arena that it uses.
-    static size_t bytes(size_t nodes, const LeafBuildOptions& options);
+    static size_t bytes(size_t nodes, const BuildOptions& options);
 
     // To be called once.
     void make();
@@ -57,7 +57,7 @@ class LeafLinks {
     const MemoryStore& codes_;
     SlotId first_;
     size_t nodes_;
-    LeafBuildOptions options_;
+    BuildOptions options_;
     CarveLimits leaves_;
     Team& team_;
     Arena& arena_;

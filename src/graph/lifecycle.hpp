@@ -85,11 +85,12 @@ class Removal {
 
   private:
     // Sets of slots take three quarters of the memory (src/graph/README.md, "Bounds"). A sixteenth is
-    // for what is remembered of slots, which may take 16 bytes for each of their links for a moment.
+    // for what is remembered of slots.
     static size_t remembered_slots(S& store, uint64_t memory)
     {
-        const uint64_t bytes = 16 * (store.encoding().layout().degree + 4);
-        return std::clamp<uint64_t>(memory / 16 / bytes, 1, 4096);
+        const size_t slots =
+            SelectionCache::slots_in(memory / 16, store.encoding().layout().degree);
+        return std::clamp<size_t>(slots, 1, 4096);
     }
     uint64_t slots() const { return uint64_t{store_.pages()} * store_.slots_per_page(); }
 

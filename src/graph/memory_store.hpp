@@ -1,6 +1,11 @@
 // A graph in memory, in chunks of slots. Chunks never move, so the graph can grow without a
-// capacity that is known in advance. Or all slots are in a block of the host's.
+// capacity that is known in advance. Or all slots are in a block of the host's, which several processes
+// can share. Then each has a store of its own on the block.
 #pragma once
+
+#include <sched.h>
+
+#include <atomic>
 
 #include "core/error.hpp"
 #include "core/memory.hpp"
@@ -38,6 +43,32 @@ class MemoryStore {
         size_ = count;
     }
 
+    // What processes share, besides the block, while they change the graph at the same time.
+    struct Shared {
+        SlotId size;
+        uint8_t lock;   // of the entry
+        Entry entry;
+    };
+    SlotId capacity() const { return capacity_; }
+    // From now on, other processes use the block as well, and each slot is locked while it is used.
+    // `locks` has a zero for each slot of the block's capacity. Before, one of the processes sets
+    // `shared` to the number of slots and the entry.
+    void share(Shared& shared, uint8_t* locks)
+    {
+        QUIVER_ASSERT(block_);
+        while (chunks_.size() * chunk_slots < capacity_)
+            chunks_.push_back(block_ + chunks_.size() * chunk_slots * l_.slot_bytes);
+        shared_ = &shared;
+        locks_ = locks;
+    }
+    // The others do not use the block any more.
+    void end_sharing()
+    {
+        size_ = shared_->size;
+        entry_ = shared_->entry;
+        shared_ = nullptr;
+    }
+
     // Adds slots, which the caller writes.
     void add_slots(SlotId count)
     {
@@ -48,7 +79,13 @@ class MemoryStore {
     }
 
     const Encoding& encoding() const { return encoding_; }
-    Entry entry() const { return entry_; }
+    Entry entry() const
+    {
+        if (!shared_)
+            return entry_;
+        const Lock lock(*this, shared_->lock);
+        return shared_->entry;
+    }
     SlotId size() const { return size_; }
     // The memory of its chunks.
     size_t bytes() const { return block_ ? 0 : chunks_.size() * chunk_slots * l_.slot_bytes; }
@@ -61,20 +98,32 @@ class MemoryStore {
     template <class F>
     bool read(SlotId id, F&& f)
     {
-        if (id >= size_)
+        if (id >= end())
             return false;
+        if (!shared_) {
+            f(Slot(slot(id)));
+            return true;
+        }
+        const Lock lock(*this, locks_[id]);
         f(Slot(slot(id)));
         return true;
     }
     template <class F>
     bool write(SlotId id, F&& f)
     {
-        return id < size_ && f(slot(id));
+        if (id >= end())
+            return false;
+        if (!shared_)
+            return f(slot(id));
+        const Lock lock(*this, locks_[id]);
+        return f(slot(id));
     }
     // Uses a freed slot, or adds one.
     template <class F>
     SlotId create(F&& f)
     {
+        if (shared_)
+            return create_shared(f);
         SlotId id = no_slot;
         while (id == no_slot && !free_.empty()) {
             const SlotHeader& h = slot(free_.back()).header();
@@ -117,16 +166,16 @@ class MemoryStore {
 
     Entry replace_entry(Entry expected, Entry by)
     {
-        const Entry was = entry_;
-        if (was == expected)
-            entry_ = by;
-        return was;
+        if (!shared_)
+            return replace(entry_, expected, by);
+        const Lock lock(*this, shared_->lock);
+        return replace(shared_->entry, expected, by);
     }
     void set_entry(Entry e) { entry_ = e; }
 
     void prefetch(SlotId id)
     {
-        if (id < size_)
+        if (id < end())
             quiver::prefetch(slot(id).data(), l_.slot_bytes);
     }
     void release() {}
@@ -166,11 +215,55 @@ class MemoryStore {
   private:
     static constexpr SlotId chunk_slots = 512;
 
+    // It is held for the time of one call of a function of the graph's, which does not wait.
+    class Lock {
+      public:
+        Lock(const MemoryStore& store, uint8_t& lock) : lock_(lock)
+        {
+            for (int tries = 0; lock_.exchange(true, std::memory_order_acquire);)
+                do
+                    if (++tries % 1000 == 0) {
+                        sched_yield();
+                        store.poll();   // the process that holds it may have ended by an error
+                    }
+                while (lock_.load(std::memory_order_relaxed));
+        }
+        ~Lock() { lock_.store(false, std::memory_order_release); }
+        Lock(const Lock&) = delete;
+        Lock& operator=(const Lock&) = delete;
+
+      private:
+        std::atomic_ref<uint8_t> lock_;
+    };
+
+    SlotId end() const
+    {
+        return shared_ ? std::atomic_ref(shared_->size).load(std::memory_order_relaxed) : size_;
+    }
+    static Entry replace(Entry& entry, Entry expected, Entry by)
+    {
+        const Entry was = entry;
+        if (was == expected)
+            entry = by;
+        return was;
+    }
+    template <class F>
+    SlotId create_shared(F&& f)
+    {
+        const SlotId id = std::atomic_ref(shared_->size).fetch_add(1, std::memory_order_relaxed);
+        if (id >= capacity_)
+            throw Error(Errc::internal, block_is_full);
+        const Lock lock(*this, locks_[id]);
+        std::memset(slot(id).data(), 0, l_.slot_bytes);
+        f(slot(id));
+        return id;
+    }
+
     SlotId append()
     {
         add_chunk();
         if (block_ && size_ == capacity_)
-            throw Error(Errc::internal, "a graph has more slots than its block has room for");
+            throw Error(Errc::internal, block_is_full);
         if (block_)
             std::memset(slot(size_).data(), 0, l_.slot_bytes);
         return size_++;
@@ -198,12 +291,16 @@ class MemoryStore {
         return {l_, slot(first).data(), first, std::min(per_page_, size_ - first)};
     }
 
+    static constexpr char block_is_full[] = "a graph has more slots than its block has room for";
+
     const Encoding& encoding_;
     const Layout& l_;
     uint32_t per_page_;
     void (*poll_)();
     char* block_ = nullptr;
     SlotId capacity_ = 0;   // of the block
+    Shared* shared_ = nullptr;
+    uint8_t* locks_ = nullptr;   // by slot
     Vec<char*> chunks_;
     SlotId size_ = 0;
     Entry entry_;

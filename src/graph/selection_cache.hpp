@@ -25,6 +25,9 @@ class SelectionCache {
         bool equal, selected;
     };
 
+    // How many slots this memory has room for. (For a moment, a growing array takes twice its size.)
+    static size_t slots_in(size_t bytes, uint32_t degree) { return bytes / (16 * (degree + 4)); }
+
     // If `most` slots are remembered, a further one makes the cache forget all.
     SelectionCache(uint32_t degree, size_t most) : degree_(degree), most_(most) {}
 

@@ -1,25 +1,20 @@
 // CREATE INDEX. The build scans the table once and makes the graph in memory, in slots with the
-// same bytes as on disk: from leaves if it can (graph/leaf_build.hpp), otherwise by one insert after
-// another. Then it writes and logs the pages in one pass.
+// same bytes as on disk (graph/graph_build.hpp). Then it writes and logs the pages in one pass.
 //
-// From leaves, workers help (build_team.hpp): all participants write the encoded rows to files, and
-// make the links in a block of memory that they share. If the graph outgrows maintenance_work_mem, a
-// process on its own does the same, with a block that is a temporary file.
-//
-// If a graph that is made by inserts outgrows maintenance_work_mem, the build writes the pages early,
-// inserts the rest of the rows into them, and logs all pages at the end.
+// If workers help (build_team.hpp), all participants write the encoded rows to files, and make the links
+// in a block of memory that they share. If the graph outgrows maintenance_work_mem, a process on its own
+// does the same, with a block that is a temporary file.
 #include "pg/pg.hpp"
 
 #include "am/operator_class.hpp"
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "graph/leaf_build.hpp"
+#include "graph/graph_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
 #include "hnsw/build_team.hpp"
 #include "hnsw/handler.hpp"
-#include "hnsw/insert.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
 #include "pg/temp_file.hpp"
@@ -60,15 +55,12 @@ struct BuildState {
     BuildTeam* team;         // null if there are no workers
     MemoryContext context;   // of this state, and of the reader's scratch memory
 
-    MemoryContext graph_context;   // of the memory graph
-    graph::MemoryStore* memory;    // null once it is written
-    graph::Inserter<graph::MemoryStore>* memory_inserter;
-    graph::LeafBuild* leaf_build = nullptr;   // null if memory_inserter inserts all rows
-    bool has_file = false;                    // the rows are written to `file`
+    MemoryContext graph_context;   // of the graph
+    graph::MemoryStore* store;
+    graph::GraphBuild* graph;
+    bool has_file = false;   // the rows are written to `file`
     pg::TempFile file, block_file;
-    char* row = nullptr;                       // for `file`
-    IndexInserter* index_inserter = nullptr;   // set once the rows go into the index
-    double tuples = 0;                         // of all participants
+    double tuples = 0;   // of all participants
 
     BuildState(Relation rel, const MetaData& m, std::span<const half> p, BuildTeam* t)
         : index(rel), meta(m), parameters(p), encoding(m), levels(m.rotation_seed),
@@ -84,36 +76,29 @@ struct BuildState {
     {
         graph_context = AllocSetContextCreate(context, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
-        memory = new (palloc(sizeof *memory)) graph::MemoryStore(encoding, 8, pg::poll);
-        memory_inserter = new (palloc(sizeof *memory_inserter))
-            graph::Inserter<graph::MemoryStore>(*memory, meta.m, meta.ef_construction, SIZE_MAX);
-        if (graph::LeafBuild::fits(encoding))
-            leaf_build = new (palloc(sizeof *leaf_build))
-                graph::LeafBuild(*memory, {meta.m, meta.ef_construction, meta.rotation_seed});
+        store = new (palloc(sizeof *store)) graph::MemoryStore(encoding, 8, pg::poll);
+        graph = new (palloc(sizeof *graph))
+            graph::GraphBuild(*store, {meta.m, meta.ef_construction, meta.rotation_seed});
         MemoryContextSwitchTo(old);
     }
     void begin_file(pg::TempFile f)
     {
         has_file = true;
         file = f;
-        row = static_cast<char*>(MemoryContextAllocZero(context, leaf_build->row_bytes()));
     }
-    Size memory_used() const
-    {
-        return memory->bytes() + memory_inserter->bytes() + (leaf_build ? leaf_build->bytes() : 0);
-    }
+    Size memory_used() const { return store->bytes() + graph->bytes(); }
 };
 
 // Writes the index with the graph in memory, in the order of the ids.
-void write_graph(BuildState& b, bool log)
+void write_graph(BuildState& b)
 {
-    const graph::MemoryStore& store = *b.memory;
+    graph::MemoryStore& store = *b.store;
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_write);
     const graph::Entry entry = store.entry();
     b.meta.entry = entry.id;
     b.meta.entry_level = entry.level;
     b.meta.root = entry.root;
-    page::BulkWriter writer(b.index, MAIN_FORKNUM, log);
+    page::BulkWriter writer(b.index, MAIN_FORKNUM, true);
     write_head(writer, b.meta, b.parameters);
     for (graph::SlotId id = 0; id < store.size();) {
         const Page page = writer.next();
@@ -126,66 +111,42 @@ void write_graph(BuildState& b, bool log)
         page::set_used(page, used);
     }
     writer.finish();
-    b.memory = nullptr;
     b.block_file.close();
-    MemoryContextDelete(b.graph_context);
-}
-
-// ---- memory that is used up ----
-
-// The rows go to a file from now on, those that are in memory first.
-void move_to_file(BuildState& b)
-{
-    b.begin_file(pg::TempFile::create(nullptr, nullptr));
-    for (graph::SlotId id = 0; id < b.memory->size(); id++)
-        for (uint32 i = 0; i < b.memory->slot(id).tid_count(); i++) {
-            b.leaf_build->copy_added(id, i, b.row);
-            b.file.write(b.row, b.leaf_build->row_bytes());
-        }
-    MemoryContextDelete(b.graph_context);
-    b.begin_graph();
-}
-// The rows go into the index from now on.
-void move_to_index(BuildState& b)
-{
-    write_graph(b, false);
-    b.index_inserter =
-        new (palloc(sizeof *b.index_inserter)) IndexInserter(b.index, b.meta, b.encoding, true);
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-}
-void leave_memory(BuildState& b)
-{
-    ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
-                            b.tuples),
-                     b.leaf_build ? errdetail("It is built in a temporary file.")
-                                  : errdetail("Building will take significantly more time."),
-                     errhint("Increase maintenance_work_mem to speed up builds.")));
-    if (b.leaf_build)
-        move_to_file(b);
-    else
-        move_to_index(b);
 }
 
 // ---- rows ----
 
+void write_row(BuildState& b, std::span<const char> row) { b.file.write(row.data(), row.size()); }
+
+// The memory is used up: the rows go to a file from now on, those that are in memory first.
+void move_to_file(BuildState& b)
+{
+    ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f tuples",
+                            b.tuples),
+                     errdetail("It is built in a temporary file."),
+                     errhint("Increase maintenance_work_mem to speed up builds.")));
+    b.begin_file(pg::TempFile::create(nullptr, nullptr));
+    for (graph::SlotId id = 0; id < b.store->size(); id++) {
+        const graph::Slot slot = b.store->slot(id);
+        if (slot.header().state == graph::SlotState::live)
+            for (uint32_t i = 0; i < slot.tid_count(); i++)
+                write_row(b, b.graph->copy_added(id, i));
+    }
+    MemoryContextDelete(b.graph_context);
+    b.begin_graph();
+}
+
 void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
 {
-    if (!b.has_file && b.memory && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024)
-        leave_memory(b);
-    if (b.has_file) {
-        b.leaf_build->encode(x, am::to_tid(tid), b.row);
-        b.file.write(b.row, b.leaf_build->row_bytes());
-    } else {
+    if (!b.has_file && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024)
+        move_to_file(b);
+    if (b.has_file)
+        write_row(b, b.graph->encode(x, am::to_tid(tid)));
+    else {
         const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
-        if (b.memory) {
-            const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-            if (b.leaf_build)
-                b.leaf_build->add(x, am::to_tid(tid), level);
-            else
-                b.memory_inserter->insert(x, am::to_tid(tid), level);
-            MemoryContextSwitchTo(old);
-        } else
-            b.index_inserter->insert(x, am::to_tid(tid), level);
+        const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
+        b.graph->add(x, am::to_tid(tid), level);
+        MemoryContextSwitchTo(old);
     }
     b.tuples = b.team ? b.team->add_tuples(1) : b.tuples + 1;
     if (!IsParallelWorker())
@@ -207,64 +168,76 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
     });
 }
 
-// ---- a graph from files of rows ----
+// ---- the graph ----
 
-// The block in which the graph is built.
-char* make_block(BuildState& b, Size bytes)
+// The block in which the graph is built. Only the leader says how many bytes it must have.
+std::span<char> make_block(BuildState& b, Size bytes)
 {
     if (b.team)
         return b.team->make_block(bytes, b.graph_context);
     b.block_file = pg::TempFile::create(nullptr, nullptr);
     b.block_file.write_zeros(bytes);
-    return b.block_file.map(b.graph_context);
+    return {b.block_file.map(b.graph_context), bytes};
 }
 
 // The files of all participants.
-Vec<graph::LeafBuild::Rows> map_files(BuildState& b)
+Vec<graph::GraphBuild::File> map_files(BuildState& b)
 {
-    const Size row_bytes = b.leaf_build->row_bytes();
-    Vec<graph::LeafBuild::Rows> files;
+    Vec<graph::GraphBuild::File> files;
     if (b.team)
-        for (uint32 i = 0; i < b.team->size(); i++) {
-            Size bytes = 0;
-            if (const char* rows = b.team->map_rows(i, b.graph_context, &bytes))
-                files.push_back({rows, bytes / row_bytes});
-        }
-    else if (const char* rows = b.file.map(b.graph_context))
-        files.push_back({rows, b.file.size() / row_bytes});
+        for (uint32_t i = 0; i < b.team->size(); i++)
+            files.push_back(b.team->map_rows(i, b.graph_context));
+    else
+        files.push_back({b.file.map(b.graph_context), b.file.size()});
     return files;
 }
 
-// Links the rows of the files. All participants call this after finish_scan().
-void link_files(BuildState& b)
+Size block_bytes(const BuildState& b, std::span<const graph::GraphBuild::File> files)
 {
-    const Vec<graph::LeafBuild::Rows> files = map_files(b);
-    Size rows = 0;
-    for (const graph::LeafBuild::Rows& f : files)
-        rows += f.count;
-    if (rows == 0)
-        return;
-    if (rows > graph::no_slot / 2)
+    const graph::GraphBuild::Measure measure = b.graph->measure(files);
+    if (measure.rows + measure.overflow_slots > graph::no_slot / 2)
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many rows for an hnsw index"),
-                 errdetail("It can have %u rows.", graph::no_slot / 2)));
-    const Size bytes = b.leaf_build->block_bytes(rows);
-    graph::Arena block(make_block(b, bytes), bytes);
-    graph::Team alone(pg::poll);
-    b.leaf_build->build(b.team ? b.team->team() : alone, block, files,
-                        LevelDraw(b.meta.rotation_seed), *b.memory_inserter);
+                 errdetail("It can have %u slots.", graph::no_slot / 2)));
+    return b.graph->block_bytes(measure);
 }
 
-// Links the nodes that are not linked yet.
-void link_nodes(BuildState& b)
+using MemoryInserter = graph::Inserter<graph::MemoryStore>;
+
+// used: the memory that the graph takes. What the inserter remembers of slots (SelectionCache) takes the rest,
+// or this participant's part of it, but has at least 4,096 slots.
+MemoryInserter& make_inserter(BuildState& b, Size used)
+{
+    const Size memory = static_cast<Size>(maintenance_work_mem) * 1024,
+               left = (memory - std::min(memory, used)) / (b.team ? b.team->size() : 1);
+    const Size slots = graph::SelectionCache::slots_in(left, b.encoding.layout().degree);
+    return *new (palloc(sizeof(MemoryInserter)))
+        MemoryInserter(*b.store, b.meta.m, b.meta.ef_construction, std::max<Size>(slots, 4096));
+}
+
+// Links the rows of the files. All participants call this after finish_scan().
+MemoryInserter& link_files(BuildState& b)
+{
+    const Vec<graph::GraphBuild::File> files = map_files(b);
+    const std::span<char> memory = make_block(b, IsParallelWorker() ? 0 : block_bytes(b, files));
+    graph::Arena block(memory.data(), memory.size());
+    graph::Team alone(pg::poll);
+    MemoryInserter& inserter = make_inserter(b, memory.size());
+    b.graph->build(b.team ? b.team->team() : alone, block, files, LevelDraw(b.meta.rotation_seed),
+                   inserter);
+    b.file.close();
+    return inserter;
+}
+
+// Links the nodes, and returns the inserter that knows them.
+MemoryInserter& link_nodes(BuildState& b)
 {
     const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-    if (b.has_file || b.team)
-        link_files(b);
-    else if (b.leaf_build)
-        b.leaf_build->finish(*b.memory_inserter);
+    MemoryInserter& inserter = b.has_file ? link_files(b) : make_inserter(b, b.memory_used());
+    if (!b.has_file)
+        b.graph->finish(inserter);
     MemoryContextSwitchTo(old);
-    b.file.close();
+    return inserter;
 }
 
 // Scans this participant's part of the table.
@@ -327,9 +300,6 @@ std::span<const half> learn(Relation heap, Relation index, IndexInfo* info, cons
 BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta,
                       std::span<const half> parameters)
 {
-    const IndexEncoding encoding(meta);
-    if (!graph::LeafBuild::fits(encoding))
-        return nullptr;
     const int workers = workers_for_build(heap, index);
     return workers > 0 ? BuildTeam::begin(heap, index, info, meta, parameters, workers) : nullptr;
 }
@@ -362,20 +332,14 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, parameters, team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
-    if (b->memory) {
-        pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
-        link_nodes(*b);
-        if (team)
-            team->end();
-        const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
-        graph::ensure_all(*b->memory, *b->memory_inserter);
-        MemoryContextSwitchTo(before);
-        write_graph(*b, true);
-    } else {
-        b->index_inserter->ensure_all();
-        if (RelationNeedsWAL(index))
-            log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
-    }
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
+    MemoryInserter& inserter = link_nodes(*b);
+    if (team)
+        team->end();
+    const MemoryContext before = MemoryContextSwitchTo(b->graph_context);
+    graph::ensure_all(*b->store, inserter);
+    MemoryContextSwitchTo(before);
+    write_graph(*b);
 
     const double tuples = team ? team->tuples() : b->tuples;
     MemoryContextSwitchTo(old);

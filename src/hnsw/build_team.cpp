@@ -239,11 +239,10 @@ pg::TempFile BuildTeam::create_row_file() const
     return pg::TempFile::create(&shared_->files, row_file(number_).text);
 }
 
-const char* BuildTeam::map_rows(uint32 number, MemoryContext context, Size* bytes) const
+std::span<const char> BuildTeam::map_rows(uint32 number, MemoryContext context) const
 {
     pg::TempFile file = pg::TempFile::open(&shared_->files, row_file(number).text);
-    *bytes = file.size();
-    const char* rows = file.map(context);
+    const std::span<const char> rows(file.map(context), file.size());
     file.close();
     return rows;
 }
@@ -264,7 +263,7 @@ char* keep(dsm_segment* segment, MemoryContext context)
 
 }   // namespace
 
-char* BuildTeam::make_block(Size bytes, MemoryContext context)
+std::span<char> BuildTeam::make_block(Size bytes, MemoryContext context)
 {
     constexpr Size spare = 16 << 20;   // for others, of the shared memory
     constexpr Size mb = 1 << 20;
@@ -272,6 +271,7 @@ char* BuildTeam::make_block(Size bytes, MemoryContext context)
     if (number_ == 0) {
         const Size work_mem = static_cast<Size>(maintenance_work_mem) * 1024,
                    free = pg::free_shared_memory();
+        shared_->block_bytes = bytes;
         shared_->block_is_file = bytes > work_mem || free < spare || bytes > free - spare;
         if (!shared_->block_is_file) {
             dsm_segment* segment = dsm_create(bytes, 0);
@@ -309,7 +309,7 @@ char* BuildTeam::make_block(Size bytes, MemoryContext context)
             block = keep(segment, context);
         }
     }
-    return block;
+    return {block, shared_->block_bytes};
 }
 
 // ---- workers ----

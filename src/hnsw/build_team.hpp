@@ -1,6 +1,6 @@
 // The parallel workers of a build. Each participant, the leader too, scans a part of the table and
 // writes the encoded rows to a file. Then the leader makes a block of shared memory, and all of them
-// make the links in it (graph/leaf_build.hpp).
+// make the links in it (graph/graph_build.hpp).
 //
 // A participant waits for the others at a barrier between two steps. There it notices interrupts, and
 // the leader also notices errors of workers: PostgreSQL passes these on as the leader's own, and its
@@ -47,10 +47,11 @@ class BuildTeam {
     double tuples() const { return tuples_; }   // of all, after end()
     // To be called when the row file is written. Waits for all, and puts their results together.
     void finish_scan(double* heap_tuples, bool* broken_hot_chain);
-    // The row file of a participant, as memory. Null if there are no rows.
-    const char* map_rows(uint32 number, MemoryContext context, Size* bytes) const;
-    // The leader makes a block of shared memory; the others wait for it. Its content is undefined.
-    char* make_block(Size bytes, MemoryContext context);
+    // The row file of a participant, as memory.
+    std::span<const char> map_rows(uint32 number, MemoryContext context) const;
+    // The leader makes a block of shared memory of `bytes`; the others wait for it. Its content is
+    // undefined.
+    std::span<char> make_block(Size bytes, MemoryContext context);
 
   private:
     struct Shared;   // in the dynamic shared memory of the parallel context

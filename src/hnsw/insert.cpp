@@ -22,21 +22,6 @@ template class Attacher<hnsw::SlotStore>;
 
 namespace quiver::hnsw {
 
-IndexInserter::IndexInserter(Relation index, const MetaData& meta, const graph::Encoding& encoding,
-                             bool building)
-    : store_(index, meta, encoding, building), inserter_(store_, meta.m, meta.ef_construction)
-{
-}
-void IndexInserter::insert(const graph::Value& x, graph::Tid tid, int level)
-{
-    inserter_.insert(x, tid, level);
-}
-void IndexInserter::ensure_all()
-{
-    store_.count_pages();
-    graph::ensure_all(store_, inserter_);
-}
-
 namespace {
 
 // The state that a statement keeps between the rows that it inserts.
@@ -45,13 +30,14 @@ struct InsertState {
     MetaData meta;
     IndexEncoding encoding;
     am::VectorReader reader;
-    IndexInserter inserter;
+    SlotStore store;
+    graph::Inserter<SlotStore> inserter;
     LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
           reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
-          inserter(index, meta, encoding),
+          store(index, meta, encoding), inserter(store, meta.m, meta.ef_construction),
           levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }
@@ -73,7 +59,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
             info->ii_AmCache = s;
             MemoryContextSwitchTo(old);
         }
-        s->inserter.store().refresh(index);
+        s->store.refresh(index);
         const MemoryContext old = MemoryContextSwitchTo(s->context);
         graph::Value x;
         if (s->reader.read(values[0], &x))

@@ -1,4 +1,4 @@
-// Inserts into the graph of an index: for INSERT, and for a build that has outgrown its memory.
+// Inserts into the graph of an index.
 #pragma once
 
 #include "graph/reachability.hpp"
@@ -12,25 +12,3 @@ extern template class Inserter<hnsw::SlotStore>;
 extern template class Flood<hnsw::SlotStore>;
 extern template class Attacher<hnsw::SlotStore>;
 }   // namespace quiver::graph
-
-namespace quiver::hnsw {
-
-// The inserter and its store.
-class IndexInserter {
-  public:
-    // building: as for SlotStore.
-    IndexInserter(Relation index, const MetaData& meta, const graph::Encoding& encoding,
-                  bool building = false);
-
-    SlotStore& store() { return store_; }
-    // See graph::Inserter.
-    void insert(const graph::Value& x, graph::Tid tid, int level);
-    // To be called once at the end of a build: see graph::ensure_all().
-    void ensure_all();
-
-  private:
-    SlotStore store_;
-    graph::Inserter<SlotStore> inserter_;
-};
-
-}   // namespace quiver::hnsw

@@ -11,12 +11,9 @@ namespace quiver::hnsw {
 
 class SlotStore {
   public:
-    // building: the relation is new, nobody else sees it, and its pages are logged when the build
-    // is done.
-    SlotStore(Relation index, const MetaData& meta, const graph::Encoding& encoding,
-              bool building = false)
+    SlotStore(Relation index, const MetaData& meta, const graph::Encoding& encoding)
         : encoding_(encoding), l_(encoding.layout()),
-          pages_(index, meta.first_slot_block, meta.slot_bytes, building)
+          pages_(index, meta.first_slot_block, meta.slot_bytes)
     {
     }
 

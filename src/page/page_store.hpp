@@ -49,12 +49,9 @@ class SequentialReadAhead {
 
 class PageStore {
   public:
-    // building: the relation is new, nobody else sees it, and its pages are logged when the build
-    // is done.
-    PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes, bool building)
+    PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes)
         : rel_(rel), hints_(rel), first_block_(first_block), record_bytes_(record_bytes),
-          per_page_(usable_bytes / record_bytes), building_(building),
-          blocks_(RelationGetNumberOfBlocks(rel))
+          per_page_(usable_bytes / record_bytes), blocks_(RelationGetNumberOfBlocks(rel))
     {
     }
 
@@ -209,18 +206,16 @@ class PageStore {
         BlockNumber block = RelationGetTargetBlock(rel_);
         if (block != InvalidBlockNumber && use(block, room_of, fill, &id))
             return id;
-        for (int tries = 0; !building_ && tries < 16; tries++) {
+        for (int tries = 0; tries < 16; tries++) {
             block = GetPageWithFreeSpace(rel_, asked(Room::usable));
             if (block == InvalidBlockNumber)
                 break;
             if (use(block, room_of, fill, &id))
                 return id;
         }
-        if (!building_) {
-            block = GetPageWithFreeSpace(rel_, asked(Room::later));
-            if (block != InvalidBlockNumber && use(block, room_of, fill, &id))
-                return id;
-        }
+        block = GetPageWithFreeSpace(rel_, asked(Room::later));
+        if (block != InvalidBlockNumber && use(block, room_of, fill, &id))
+            return id;
         while (id == no_record)
             if (use(extend(), room_of, fill, &id))
                 break;
@@ -238,12 +233,6 @@ class PageStore {
     template <class F>
     bool change(Buffer buffer, F&& f)
     {
-        if (building_) {
-            if (!f(BufferGetPage(buffer)))
-                return false;
-            MarkBufferDirty(buffer);
-            return true;
-        }
         const bool fresh = PageIsNew(BufferGetPage(buffer));
         GenericXLogState* state = GenericXLogStart(rel_);
         const Page page =
@@ -348,8 +337,7 @@ class PageStore {
         UnlockReleaseBuffer(buffer);
         const bool target = RelationGetTargetBlock(rel_) == block;
         if (found == per_page_ || room != Room::usable) {
-            if (!building_)
-                note_room(block, room);
+            note_room(block, room);
             if (target)
                 RelationSetTargetBlock(rel_, InvalidBlockNumber);
         } else if (!target)
@@ -364,7 +352,7 @@ class PageStore {
     // one waited.
     BlockNumber extend()
     {
-        const bool shared = !building_ && !RELATION_IS_LOCAL(rel_);
+        const bool shared = !RELATION_IS_LOCAL(rel_);
         uint32 wanted = 1;
         if (shared && !ConditionalLockRelationForExtension(rel_, ExclusiveLock)) {
             LockRelationForExtension(rel_, ExclusiveLock);
@@ -385,13 +373,11 @@ class PageStore {
         }
         uint32 added = 0;
         const BlockNumber first = pg::extend_relation(rel_, wanted, &added);
-        if (!building_)
-            for (uint32 i = 0; i < added; i++)
-                note_room(first + i, Room::usable);
+        for (uint32 i = 0; i < added; i++)
+            note_room(first + i, Room::usable);
         if (shared)
             UnlockRelationForExtension(rel_, ExclusiveLock);
-        if (!building_)
-            FreeSpaceMapVacuumRange(rel_, first, first + added);
+        FreeSpaceMapVacuumRange(rel_, first, first + added);
         blocks_ = std::max(blocks_, first + added);
         return first;
     }
@@ -400,7 +386,6 @@ class PageStore {
     BufferHints hints_;
     BlockNumber first_block_;
     uint32 record_bytes_, per_page_;
-    bool building_;
     BlockNumber blocks_;   // a lower bound of the current number
     // The pages that prefetch() pinned last.
     struct Ahead {

@@ -1,5 +1,5 @@
 // Builds from leaves: each part, and graphs of all kinds of data compared with those of inserts.
-#include "graph/leaf_build.hpp"
+#include "graph/graph_build.hpp"
 
 #include <gtest/gtest.h>
 
@@ -35,6 +35,7 @@ struct Options {
     int bits = 8;
     uint32_t ef_construction = 64;
     int fold = choose_fold;
+    Form form = Form::dense;
 };
 
 // A graph of some rows.
@@ -45,14 +46,16 @@ struct Graph {
     MemoryStore store;
     Inserter<MemoryStore> inserter;
     Vec<float> rotated;
+    Vec<uint8_t> bits;
+    Vec<int32_t> index;
     size_t bytes_besides_slots = 0;
 
     Graph(uint32_t dims, const Options& o)
         : options(o),
-          encoding(choose_encoding(Form::dense, o.metric, dims, {o.m, o.fold, o.bits}, 8160)),
+          encoding(choose_encoding(o.form, o.metric, dims, {o.m, o.fold, o.bits}, 8160)),
           rotation(dims, 1), store(encoding), inserter(store, o.m, o.ef_construction)
     {
-        rotated.resize(encoding.codec().traits.padded);
+        rotated.resize(std::max(encoding.codec().traits.padded, dims));
         if (const auto training = encoding.codec().training()) {
             std::vector<half> parameters(encoding.codec().parameter_count());
             training->finish(1, parameters.data(), [] {});
@@ -66,24 +69,55 @@ struct Graph {
             change(x.data(), x.size(), to.data());
         return to;
     }
+    // Of bit strings, and of sparse vectors, as numbers.
+    std::vector<float> numbers(std::vector<float> x) const
+    {
+        for (float& v : x)
+            v = options.form == Form::dense  ? v
+                : options.form == Form::bits ? v > 0
+                : std::fabs(v) > 0.5f        ? v
+                                             : 0;
+        return x;
+    }
     Value value(const std::vector<float>& x)
     {
-        rotation.apply(prepare(x).data(), rotated.data());
+        if (options.form == Form::bits) {
+            bits.assign(encoding.codec().traits.code_bytes, 0);
+            for (size_t i = 0; i < x.size(); i++)
+                bits[i / 8] |= static_cast<uint8_t>((x[i] > 0) << (7 - i % 8));
+            return {.bits = bits.data()};
+        }
+        if (options.form == Form::sparse) {
+            index.clear();
+            rotated.clear();
+            const std::vector<float> y = numbers(x);
+            for (size_t i = 0; i < x.size(); i++)
+                if (y[i] != 0) {
+                    index.push_back(static_cast<int32_t>(i));
+                    rotated.push_back(x[i]);
+                }
+            return {.sparse = {index.data(), rotated.data(), index.size()}};
+        }
+        if (encoding.codec().traits.rotated)
+            rotation.apply(prepare(x).data(), rotated.data());
+        else
+            std::copy(x.begin(), x.end(), rotated.begin());
         return {.dense = rotated.data()};
     }
     double distance(const std::vector<float>& x, const std::vector<float>& y) const
     {
-        double l2 = 0, ip = 0;
+        double l1 = 0, l2 = 0, ip = 0;
         for (size_t i = 0; i < x.size(); i++) {
+            l1 += std::fabs(static_cast<double>(x[i]) - y[i]);
             l2 += std::pow(static_cast<double>(x[i]) - y[i], 2);
             ip += static_cast<double>(x[i]) * y[i];
         }
-        return options.metric == Metric::ip ? -ip : l2;
+        return options.metric == Metric::ip ? -ip : options.metric == Metric::l1 ? l1 : l2;
     }
     void build(const Rows2& rows, bool from_leaves)
     {
         LevelDraw levels(3);
-        LeafBuild leaves(store, {options.m, options.ef_construction, 1});
+        GraphBuild leaves(store, {options.m, options.ef_construction, 1});
         for (size_t i = 0; i < rows.size(); i++) {
             const int level = levels.draw(encoding.layout().level_base(), max_level);
             if (from_leaves)
@@ -97,7 +131,8 @@ struct Graph {
         ensure_all(store, inserter);
     }
     // Every row is there once, and the verifier finds nothing.
-    void check(size_t rows)
+    void check(size_t rows) { check(store, rows); }
+    static void check(MemoryStore& store, size_t rows)
     {
         std::vector<int> seen(rows);
         Checker<MemoryStore> checker(store, store.size());
@@ -124,12 +159,16 @@ struct Graph {
     // The share of the 10 nearest rows that searches find.
     double recall(const Rows2& rows, const Rows2& queries, size_t ef)
     {
+        return recall(store, rows, queries, ef);
+    }
+    double recall(MemoryStore& store, const Rows2& rows, const Rows2& queries, size_t ef)
+    {
         Scan<MemoryStore> scan(store);
         size_t good = 0, all = 0;
         for (const std::vector<float>& q : queries) {
             std::vector<double> distances;
             for (const std::vector<float>& x : rows)
-                distances.push_back(distance(prepare(q), prepare(x)));
+                distances.push_back(distance(numbers(prepare(q)), numbers(prepare(x))));
             std::vector<double> sorted = distances;
             const size_t k = std::min<size_t>(10, rows.size());
             std::nth_element(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(k) - 1,
@@ -180,7 +219,7 @@ TEST(Carve, LeavesCoverAllNodes)
 {
     for (const size_t count : {1, 2, 63, 64, 65, 1000, 5000}) {
         Graph g(16, {});
-        LeafBuild leaves(g.store, {16, 64, 1});
+        GraphBuild leaves(g.store, {16, 64, 1});
         const Rows2 rows = normal(count, 16, 5);
         for (size_t i = 0; i < count; i++)
             leaves.add(g.value(rows[i]), tid_of(i), 0);
@@ -222,7 +261,7 @@ TEST(Carve, NearNodesAreTogether)
 {
     // Ten far clusters of 50: hardly any leaf should mix nodes of two of them.
     Graph g(16, {});
-    LeafBuild leaves(g.store, {16, 64, 1});
+    GraphBuild leaves(g.store, {16, 64, 1});
     const Rows2 centres = normal(10, 16, 3, 100);
     for (size_t i = 0; i < 500; i++) {
         std::vector<float> x = centres[i % 10];
@@ -354,7 +393,7 @@ TEST_P(LeafBuilds, AsGoodAsInserts)
     const auto [rows, queries] = GetParam().make();
     const auto dims = static_cast<uint32_t>(rows[0].size());
     Graph leaves(dims, GetParam().options), inserts(dims, GetParam().options);
-    ASSERT_TRUE(LeafBuild::fits(leaves.encoding));
+    ASSERT_TRUE(GraphBuild::has_leaves(leaves.encoding));
     leaves.build(rows, true);
     leaves.check(rows.size());
     inserts.build(rows, false);
@@ -529,7 +568,7 @@ TEST(LeafBuildTest, MultiplesOfOneVector)
 {
     // All codes have the same bytes. If the hash did not differ, this would take minutes.
     Graph g(1, {});
-    LeafBuild leaves(g.store, {16, 64, 1});
+    GraphBuild leaves(g.store, {16, 64, 1});
     for (size_t i = 0; i < 60000; i++)
         leaves.add(g.value({1 + static_cast<float>(i)}), tid_of(i), 0);
     EXPECT_EQ(g.store.size(), 60000u);
@@ -613,36 +652,43 @@ TEST(LeafBuildTest, UpperLayers)
 
 // ---- several participants, and rows in files ----
 
-// Rows i, i + step, ... as a file.
-std::vector<uint64_t> file_of(Graph& g, LeafBuild& leaves, const Rows2& rows, size_t i, size_t step)
+void append(std::vector<uint64_t>& file, std::span<const char> row)
 {
-    const size_t bytes = leaves.row_bytes();
+    EXPECT_EQ(row.size() % 8, 0u);
+    file.resize(file.size() + row.size() / 8);
+    std::memcpy(reinterpret_cast<char*>(file.data() + file.size()) - row.size(), row.data(),
+                row.size());
+}
+// Rows i, i + step, ... as a file.
+std::vector<uint64_t> file_of(Graph& g, GraphBuild& leaves, const Rows2& rows, size_t i,
+                              size_t step)
+{
     std::vector<uint64_t> file;
-    for (size_t row = i; row < rows.size(); row += step) {
-        file.resize(file.size() + bytes / 8);
-        leaves.encode(g.value(rows[row]), tid_of(row),
-                      reinterpret_cast<char*>(file.data() + file.size()) - bytes);
-    }
+    for (size_t row = i; row < rows.size(); row += step)
+        append(file, leaves.encode(g.value(rows[row]), tid_of(row)));
     return file;
+}
+GraphBuild::File bytes_of(const std::vector<uint64_t>& file)
+{
+    return {reinterpret_cast<const char*>(file.data()), file.size() * 8};
 }
 
 // Builds the graph by so many threads, from as many files, and calls f(store) with the result.
 template <class F>
 void build_together(Graph& g, const Rows2& rows, uint32_t participants, F&& f)
 {
-    const LeafBuildOptions options{g.options.m, g.options.ef_construction, 1};
+    const BuildOptions options{g.options.m, g.options.ef_construction, 1};
     std::vector<std::vector<uint64_t>> files;
-    std::vector<LeafBuild::Rows> list;
+    std::vector<GraphBuild::File> list;
     size_t bytes;
     {
         MemoryStore store(g.encoding);
-        LeafBuild leaves(store, options);
+        GraphBuild leaves(store, options);
         for (uint32_t i = 0; i < participants; i++) {
             files.push_back(file_of(g, leaves, rows, i, participants));
-            list.push_back({reinterpret_cast<const char*>(files.back().data()),
-                            files.back().size() * 8 / leaves.row_bytes()});
+            list.push_back(bytes_of(files.back()));
         }
-        bytes = leaves.block_bytes(rows.size());
+        bytes = leaves.block_bytes(leaves.measure(list));
     }
     std::vector<char> memory(bytes + 64, 'x');   // its content must not matter
     char* const block = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
@@ -654,7 +700,7 @@ void build_together(Graph& g, const Rows2& rows, uint32_t participants, F&& f)
         Arena arena(block, bytes);
         MemoryStore store(g.encoding);
         Inserter<MemoryStore> inserter(store, g.options.m, g.options.ef_construction);
-        LeafBuild leaves(store, options);
+        GraphBuild leaves(store, options);
         leaves.build(team, arena, list, LevelDraw(3), inserter);
         if (number == 0) {
             ensure_all(store, inserter);
@@ -743,11 +789,6 @@ INSTANTIATE_TEST_SUITE_P(
                          {.metric = Metric::ip},
                          [] {
                              return std::pair{of_equal_length(normal(3000, 24, 1)), Rows2()};
-                         }},
-                    Case{"inner_product_by_inserts",
-                         {.metric = Metric::ip},
-                         [] {
-                             return std::pair{some_equal(600), Rows2()};
                          }}),
     [](const auto& info) { return info.param.name; });
 
@@ -757,23 +798,75 @@ TEST(LeafBuildTest, NoRowsTogether)
     build_together(g, {}, 3, [](const MemoryStore& store) { EXPECT_EQ(store.size(), 0u); });
 }
 
+class TogetherByInserts : public testing::TestWithParam<Case> {};
+
+// Several participants insert side by side, so the graph differs, but is as good.
+TEST_P(TogetherByInserts, TheGraphIsAsGood)
+{
+    const auto [rows, queries] = GetParam().make();
+    const auto dims = static_cast<uint32_t>(rows[0].size());
+    Graph alone(dims, GetParam().options);
+    alone.build(rows, true);
+    alone.check(rows.size());
+    const double recall = alone.recall(rows, queries, 20);
+    EXPECT_GE(recall, 0.6);
+    for (const uint32_t participants : {1u, 2u, 5u})
+        build_together(alone, rows, participants, [&](MemoryStore& store) {
+            Graph::check(store, rows.size());
+            EXPECT_GE(alone.recall(store, rows, queries, 20), recall - 0.03) << participants;
+            if (participants > 1)
+                return;
+            ASSERT_EQ(store.size(), alone.store.size());
+            EXPECT_EQ(store.entry(), alone.store.entry());
+            const uint32_t bytes = alone.encoding.layout().slot_bytes;
+            for (SlotId id = 0; id < store.size(); id++)
+                ASSERT_EQ(std::memcmp(store.slot(id).data(), alone.store.slot(id).data(), bytes), 0)
+                    << id;
+        });
+}
+
+std::pair<Rows2, Rows2> with_equal(size_t dims)
+{
+    Rows2 rows = normal(2000, dims, 1);
+    for (size_t i = 0; i < rows.size(); i += 5)
+        rows[i] = rows[i % 35];
+    return {rows, normal(50, dims, 2)};
+}
+INSTANTIATE_TEST_SUITE_P(
+    , TogetherByInserts,
+    testing::Values(
+        Case{"taxicab", {.metric = Metric::l1}, [] { return with_equal(12); }},
+        Case{"without_sketches", {.fold = -1}, [] { return with_equal(12); }},
+        Case{"inner_product", {.metric = Metric::ip}, [] { return with_equal(12); }},
+        Case{
+            "bits", {.metric = Metric::hamming, .form = Form::bits}, [] { return with_equal(60); }},
+        Case{"few_bits",
+             {.metric = Metric::hamming, .form = Form::bits},
+             [] { return with_equal(9); }},
+        Case{"sparse", {.form = Form::sparse}, [] { return with_equal(12); }},
+        Case{"long_sparse", {.m = 8, .form = Form::sparse}, [] { return with_equal(90); }}),
+    [](const auto& info) { return info.param.name; });
+
 // What a build that runs out of memory writes to its file is what it would have written at first.
 TEST(LeafBuildTest, CopiesAddedRows)
 {
     const Rows2 rows = some_equal(500);
-    for (const int bits : {8, 4}) {
-        Graph g(24, {.bits = bits});
-        LeafBuild leaves(g.store, {16, 64, 1});
+    for (const Options& options :
+         {Options{}, Options{.bits = 4}, Options{.metric = Metric::l1},
+          Options{.form = Form::sparse}, Options{.metric = Metric::hamming, .form = Form::bits}}) {
+        Graph g(24, options);
+        GraphBuild leaves(g.store, {16, 64, 1});
         for (size_t i = 0; i < rows.size(); i++)
             leaves.add(g.value(rows[i]), tid_of(i), 0);
-        const size_t bytes = leaves.row_bytes();
-        std::vector<uint64_t> copied(bytes / 8), encoded(bytes / 8);
         size_t count = 0;
         for (SlotId id = 0; id < g.store.size(); id++)
-            for (uint32_t i = 0; i < g.store.slot(id).tid_count(); i++, count++) {
-                leaves.copy_added(id, i, reinterpret_cast<char*>(copied.data()));
-                leaves.encode(g.value(rows[row_of(g.store.slot(id).tids()[i])]),
-                              g.store.slot(id).tids()[i], reinterpret_cast<char*>(encoded.data()));
+            for (uint32_t i = 0;
+                 i < g.store.slot(id).tid_count() && is_live_node(g.store.slot(id), 0);
+                 i++, count++) {
+                std::vector<uint64_t> copied, encoded;
+                append(copied, leaves.copy_added(id, i));
+                const Tid tid = g.store.slot(id).tids()[i];
+                append(encoded, leaves.encode(g.value(rows[row_of(tid)]), tid));
                 ASSERT_EQ(copied, encoded);
             }
         EXPECT_EQ(count, rows.size());
@@ -783,7 +876,8 @@ TEST(LeafBuildTest, CopiesAddedRows)
 TEST(LeafBuildTest, DoesNotFitEveryEncoding)
 {
     const auto fits = [](Form form, Metric metric, int bits, int fold) {
-        return LeafBuild::fits(Encoding(choose_encoding(form, metric, 64, {16, fold, bits}, 8160)));
+        return GraphBuild::has_leaves(
+            Encoding(choose_encoding(form, metric, 64, {16, fold, bits}, 8160)));
     };
     EXPECT_TRUE(fits(Form::dense, Metric::l2, 8, choose_fold));
     EXPECT_TRUE(fits(Form::dense, Metric::cosine, 16, 2));
@@ -826,7 +920,7 @@ TEST(LeafBuildTest, UsesTheMemoryThatItSays)
         const Rows2 rows = normal(150000, 8, 1);
         Graph g(8, {.m = 4});
         LevelDraw levels(3);
-        Owned<LeafBuild> leaves = make_owned<LeafBuild>(g.store, LeafBuildOptions{4, 64, 1});
+        Owned<GraphBuild> leaves = make_owned<GraphBuild>(g.store, BuildOptions{4, 64, 1});
         for (size_t i = 0; i < rows.size(); i++)
             leaves->add(g.value(rows[i]), tid_of(i),
                         levels.draw(g.encoding.layout().level_base(), max_level));

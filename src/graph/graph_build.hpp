@@ -1,6 +1,7 @@
-// Builds a graph from leaves instead of by one insert after another (PiPNN, arXiv 2602.21247).
+// Builds a whole graph from rows: CREATE INDEX.
 //
-// The rows are encoded, and then linked all together:
+// The rows are encoded, and then linked all together. Where the codes allow it, that is done from leaves
+// instead of by one insert after another (PiPNN, arXiv 2602.21247):
 //   1. order    puts slots of near nodes near each other.
 //   2. meet     divides the nodes into overlapping leaves (carve.hpp), and computes all distances in a
 //               leaf as a matrix product (code_products.hpp). Each node meets its nearest nodes in the
@@ -19,13 +20,15 @@
 //
 // Steps 2 to 7 (leaf_links.hpp) make no search, so they take a fraction of the time that inserts take.
 //
+// Leaves need codes that can be multiplied: those of rotated vectors. They have Euclidean distances. If
+// all vectors have about the same length, the nearest by these are also the nearest by inner product.
+// Other graphs are built by inserts of all nodes.
+//
 // A process on its own collects the rows in slots. If several processes build the graph, or if the slots
 // do not fit into their memory, the rows are written to files first. Then their number is known, and
-// the slots are in one block that all processes share. The graph is the same in both cases, if add() gets
-// the rows in the order of their tids.
-//
-// Leaves have Euclidean distances. If all vectors have about the same length, the nearest by these are
-// also the nearest by inner product. If not, an index of inner products is built by inserts.
+// the slots are in one block that all processes share. From leaves, the graph is the same in both cases,
+// if add() gets the rows in the order of their tids. Inserts of several processes run side by side, as
+// those into an index do, so their graph is another one each time.
 #pragma once
 
 #include "core/rng.hpp"
@@ -35,18 +38,18 @@
 
 namespace quiver::graph {
 
-// The compiler takes long for these, so leaf_build.cpp has them for others, too.
+// The compiler takes long for these, so graph_build.cpp has them for others, too.
 extern template class NeighbourSearch<MemoryStore>;
 extern template class Backlinks<MemoryStore>;
 extern template class Inserter<MemoryStore>;
 
-class LeafBuild {
+class GraphBuild {
   public:
     // Can a graph of this encoding be built from leaves? Those of rotated vectors with sketches can.
-    static bool fits(const Encoding& encoding);
+    static bool has_leaves(const Encoding& encoding);
 
     // `store` must be empty.
-    LeafBuild(MemoryStore& store, const LeafBuildOptions& options);
+    GraphBuild(MemoryStore& store, const BuildOptions& options);
 
     // ---- rows in memory ----
 
@@ -55,28 +58,28 @@ class LeafBuild {
     // Links all nodes. To be called once. Afterwards the graph can be searched, but ensure_all()
     // (reachability.hpp) must still make sure that each node is found.
     void finish(Inserter<MemoryStore>& inserter);
-    // The most memory that this needs until finish() ends, besides the slots.
+    // The most memory that this needs until finish() ends, besides the slots and the inserter.
     size_t bytes() const;
 
     // ---- rows in files ----
 
-    // The encoded rows of one file, as they lie in memory.
-    struct Rows {
-        const char* rows;   // of row_bytes() each, aligned to 8 bytes
-        size_t count;
-    };
-    // The bytes of an encoded row, a multiple of 8.
-    size_t row_bytes() const;
-    void encode(const Value& x, Tid tid, char* row);
+    // An encoded row as it lies in a file, valid until the next call. Its size is a multiple of 8.
+    std::span<const char> encode(const Value& x, Tid tid);
     // Encodes row `i` of node `id`, which add() has added.
-    void copy_added(SlotId id, uint32_t i, char* row) const;
-    // The bytes of the block that the participants share, for this number of rows.
-    size_t block_bytes(size_t rows) const;
+    std::span<const char> copy_added(SlotId id, uint32_t i);
+    // The rows of a file, aligned to 8 bytes.
+    using File = std::span<const char>;
+    struct Measure {
+        size_t rows, overflow_slots;
+    };
+    Measure measure(std::span<const File> files) const;
+    // The bytes of the block that the participants share.
+    size_t block_bytes(const Measure& m) const;
     // Builds the graph of the rows, like add() and finish(). They count in the order of their tids, and
     // have levels from `levels`. All participants call it with the same arguments, each with its own
     // empty store. `block` has block_bytes(). The leader returns with the complete graph. The others
     // return when they are not needed any more, with nothing.
-    void build(Team& team, Arena& block, std::span<const Rows> files, LevelDraw levels,
+    void build(Team& team, Arena& block, std::span<const File> files, LevelDraw levels,
                Inserter<MemoryStore>& inserter);
 
   private:
@@ -93,12 +96,9 @@ class LeafBuild {
     class AllRows;
     // What the leader tells the others about the rows.
     struct Counts {
+        Measure measure;
         size_t slots, nodes;
         bool are_distances_euclidean;
-    };
-    struct TidOrder {
-        uint64_t tid;
-        size_t row;
     };
     // Where the slots of each upper layer begin, from layer 1 on.
     struct UpperLayers {
@@ -106,19 +106,29 @@ class LeafBuild {
 
         SlotId end() const { return start[max_level]; }
     };
-    // Arrays with a place for each row. The first counts.slots places are for the slots, and the others
-    // for the further rows of nodes.
+    struct TidOrder {
+        uint64_t tid;
+        size_t row;
+    };
+    // Arrays with a place for each row and each overflow slot. The first counts.slots places are for
+    // the slots, and the last ones for the further rows of nodes.
     struct Arranged {
-        SlotId* row;    // of the slot; or the further row
-        SlotId* slot;   // after find_order(), the old id of the slot; or the further row's slot
+        SlotId* row;      // of the slot, no_slot if it is an overflow slot; or the further row
+        SlotId* slot;     // after find_order(), the old id of the slot; or the further row's slot
+        uint8_t* level;   // of the node
         size_t count;
     };
 
-    static void write_row(const Code& code, Tid tid, const MutableSlot& to);
+    void write_row(const Code& code, Tid tid, char* to) const;
+    static void write_node(const Code& code, Tid tid, const MutableSlot& to);
     static void add_tid(const MutableSlot& slot, Tid tid, float error);
+    uint32_t overflow_slots(uint32_t length) const;
+    void write_overflow(const Code& code, SlotId id);
     void add_node(SlotId id, bool is_equal, int level);
+    Code code_of(SlotId id);
     bool are_distances_euclidean() const;
-    void insert_all(Inserter<MemoryStore>& inserter);
+    void insert_all(Team& team, Arena& arena, size_t slots, const uint8_t* levels,
+                    Inserter<MemoryStore>& inserter);
     template <class CodeOf>
     Place& find_equal(Place* table, size_t places, const Code& code, uint32_t hash,
                       CodeOf&& code_of) const;
@@ -135,7 +145,7 @@ class LeafBuild {
     void add_slots(SlotId count);
     void write_upper_slots(UpperLayers& layers);
     void copy_up(SlotId below, int level, SlotId id);
-    static size_t link_bytes(size_t slots, const LeafBuildOptions& options);
+    static size_t link_bytes(size_t slots, const BuildOptions& options);
     void insert_equal(Inserter<MemoryStore>& inserter);
 
     // Matrix products need 8-bit codes. If the slots of store_ do not begin with such codes, the build has
@@ -150,11 +160,14 @@ class LeafBuild {
     MemoryStore& store_;
     const Layout& l_;
     const codec::Codec& codec_;
-    LeafBuildOptions options_;
+    BuildOptions options_;
+    const bool has_leaves_;
 
-    Owned<ByteCodes> byte_codes_;   // null if store_ has them
+    Owned<ByteCodes> byte_codes_;   // null if store_ has them, or if there are no leaves
     const MemoryStore& codes_;      // where they are
     Vec<uint8_t> code_;
+    Vec<char> row_;
+    Node node_;
     Vec<Place> table_;   // finds equal codes; its size is a power of two
     size_t upper_slots_ = 0;
     Vec<Level> levels_;   // of the nodes above layer 0
