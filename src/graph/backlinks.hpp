@@ -36,11 +36,20 @@ class Backlinks {
     }
     // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
     void mark_replaced(Marks* nodes) { replaced_ = nodes; }
-    // From now on, may the node adopt deleted nodes? Only a vacuum may do that, and must remove these
-    // links later.
-    void adopt_deleted(bool may) { adopts_deleted_ = may; }
+    // From now on, nodes with ids below this one may adopt deleted nodes. Only a vacuum may do that, and
+    // must remove these links later.
+    void adopt_deleted(SlotId end) { adopts_deleted_ = end; }
+    // Has the node's slot `id` link to deleted node `to`.
+    bool adopt_deleted(SlotId id, SlotId to)
+    {
+        return node_.read(store_, to) && node_.header().level == 0 &&
+               write_own_link(id, to, 0, free_place);
+    }
     // The memory for what it remembers of slots.
     size_t bytes() const { return cache_.bytes(); }
+
+    // See SelectionCache.
+    void share_cache(char* memory, void (*poll)()) { cache_.share(memory, poll); }
 
     // Backlinks that were planned before become invalid.
     void forget() { sketches_.clear(); }
@@ -223,19 +232,20 @@ class Backlinks {
     void remember_around(SlotId neighbour, SlotId replaces)
     {
         const uint32_t open_place = replaces == the_node ? l_.degree : place_in_links(replaces);
-        SelectionCache::Link* links = cache_.remember(neighbour, links_, open_place);
-        const auto remember = [&](uint32_t i, bool selected) {
-            const SlotId id = around_.id(i);
-            if (id == replaces)
-                return;
-            const Proximity p = around_.proximity(i);
-            links[id == the_node ? open_place : place_in_links(id)] = {p.distance, p.equal,
-                                                                       selected};
-        };
-        for (const uint32_t i : selection_.selected)
-            remember(i, true);
-        for (const uint32_t i : selection_.discarded)
-            remember(i, false);
+        cache_.remember(neighbour, links_, open_place, [&](SelectionCache::Link* links) {
+            const auto remember = [&](uint32_t i, bool selected) {
+                const SlotId id = around_.id(i);
+                if (id == replaces)
+                    return;
+                const Proximity p = around_.proximity(i);
+                links[id == the_node ? open_place : place_in_links(id)] = {p.distance, p.equal,
+                                                                           selected};
+            };
+            for (const uint32_t i : selection_.selected)
+                remember(i, true);
+            for (const uint32_t i : selection_.discarded)
+                remember(i, false);
+        });
     }
     uint32_t place_in_links(SlotId id) const
     {
@@ -273,15 +283,15 @@ class Backlinks {
         // (Losing a stale link, which only damage leaves behind, does no harm.)
         if (orphan == id || !node_.read(store_, orphan) || node_.header().level != level)
             return true;
-        if (can_adopt() && write_own_link(id, orphan, level, free_place))
+        if (can_adopt(id) && write_own_link(id, orphan, level, free_place))
             return true;
         return may_lose_deleted && node_.header().state != SlotState::live;
     }
-    // May the node that node_ has get new links?
-    bool can_adopt() const
+    // May slot `id` get a link to the node that node_ has?
+    bool can_adopt(SlotId id) const
     {
         const SlotState state = node_.header().state;
-        return state == SlotState::live || (state == SlotState::deleted && adopts_deleted_);
+        return state == SlotState::live || (state == SlotState::deleted && id < adopts_deleted_);
     }
     // A neighbour's link to `orphan` was replaced. Notes it, and checks that the node still links to the orphan.
     // Another operation may have seen the neighbour's link, and replaced the node's at the same
@@ -298,7 +308,7 @@ class Backlinks {
     // Like adopt(), on layer 0, but overwrites the node's link to `unneeded`.
     bool adopt_in_place_of(SlotId unneeded, SlotId id, SlotId orphan)
     {
-        return node_.read(store_, orphan) && node_.header().level == 0 && can_adopt() &&
+        return node_.read(store_, orphan) && node_.header().level == 0 && can_adopt(id) &&
                write_own_link(id, orphan, 0,
                               [&](const Slot& slot) { return place_of(unneeded, slot); });
     }
@@ -355,7 +365,7 @@ class Backlinks {
     Vec<uint64_t> sketches_;   // of the node, relative to the planned neighbours
     Vec<SlotId> links_, orphans_;
     Marks* replaced_ = nullptr;
-    bool adopts_deleted_ = false;
+    SlotId adopts_deleted_ = 0;   // the nodes below this one do
     // ---- of plan_by_codes() ----
     SelectionCache cache_;
     CodeCopy centre_;

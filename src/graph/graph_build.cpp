@@ -379,13 +379,16 @@ GraphBuild::Measure GraphBuild::measure(std::span<const File> files) const
     return m;
 }
 
-size_t GraphBuild::block_bytes(const Measure& m) const
+size_t GraphBuild::block_bytes(const Measure& m, bool together) const
 {
     const size_t places = m.rows + m.overflow_slots, slots = places + most_upper_slots(l_, m.rows);
     const size_t arranging = Arena::bytes_of<TidOrder>(m.rows) + Arena::bytes_of<uint8_t>(places) +
                              Arena::bytes_of<Place>(std::bit_ceil(2 * m.rows + 1));
     const size_t inserting =
-        Arena::bytes_of<MemoryStore::Shared>(1) + Arena::bytes_of<uint8_t>(slots);
+        Arena::bytes_of<MemoryStore::Shared>(1) + Arena::bytes_of<uint8_t>(slots) +
+        (l_.sketched() || !together
+             ? 0
+             : Arena::bytes_of<char>(SelectionCache::shared_bytes(slots, l_.degree)));
     const size_t linking =
         has_leaves_ ? std::max(order_bytes(m.rows), link_bytes(m.rows, options_)) : 0;
     return Arena::bytes_of<char>(slots * l_.slot_bytes) +
@@ -566,6 +569,14 @@ void GraphBuild::insert_all(Team& team, Arena& arena, size_t slots, const uint8_
             std::memset(locks, 0, capacity);
         });
         store_.share(shared, locks);
+        if (!l_.sketched()) {
+            const size_t bytes = SelectionCache::shared_bytes(capacity, l_.degree);
+            char* const remembered = arena.take<char>(bytes);
+            team.each(bytes, 1 << 20, [&](size_t from, size_t to) {
+                std::memset(remembered + from, 0, to - from);
+            });
+            inserter.share_cache(remembered, store_.poller());
+        }
     }
     team.each(slots, together ? inserts_at_once : slots, [&](size_t from, size_t to) {
         for (auto id = static_cast<SlotId>(from); id < to; id++) {

@@ -73,8 +73,8 @@ class GraphBuild {
         size_t rows, overflow_slots;
     };
     Measure measure(std::span<const File> files) const;
-    // The bytes of the block that the participants share.
-    size_t block_bytes(const Measure& m) const;
+    // The bytes of the block that the participants share. together: there are several.
+    size_t block_bytes(const Measure& m, bool together) const;
     // Builds the graph of the rows, like add() and finish(). They count in the order of their tids, and
     // have levels from `levels`. All participants call it with the same arguments, each with its own
     // empty store. `block` has block_bytes(). The leader returns with the complete graph. The others

@@ -162,12 +162,19 @@ class Inserter {
 
     // From now on, marks the nodes of layer 0 to which a link was replaced. May be null.
     void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
-    // From now on, may nodes adopt deleted ones (Backlinks)?
-    void adopt_deleted(bool may) { backlinks_.adopt_deleted(may); }
+    // From now on, nodes with ids below this one may adopt deleted nodes (Backlinks).
+    void adopt_deleted(SlotId end) { backlinks_.adopt_deleted(end); }
+    // Has live node `id` of layer 0 link to deleted node `to`. False if the node has no room.
+    bool adopt_deleted(SlotId id, SlotId to)
+    {
+        return load(id) && backlinks_.adopt_deleted(id, to);
+    }
 
     const Counters& counters() const { return search_.counters(); }
     // To be called when slots are freed: forgets what it remembers of others that linked to them.
     void forget_slots() { backlinks_.forget_slots(); }
+    // From now on, what it remembers of slots is in memory that several inserters share (SelectionCache).
+    void share_cache(char* memory, void (*poll)()) { backlinks_.share_cache(memory, poll); }
     // The memory for what it remembers of slots.
     size_t bytes() const { return backlinks_.bytes(); }
 

@@ -5,13 +5,13 @@
 //
 // Removal::run() takes the steps of a vacuum, in this order:
 //   1. mark     removes dead rows from their nodes. A node without rows is marked deleted, with its
-//               slots of upper layers. From then on no node gets a link to it, but searches still
-//               follow its links.
+//               slots of upper layers. From then on no insert gives a node a link to it, but searches
+//               still follow its links.
 //   2. horizon  finds out which inserts may have met the deleted nodes alive. Nodes that were
 //               marked before the oldest of these inserts began can be freed at the end, because
 //               no such insert will link to them.
 //   3. ensure   makes each node to which a deleted node links reachable from the root without
-//               deleted nodes.
+//               deleted nodes. A node may adopt deleted nodes meanwhile (backlinks.hpp).
 //   4. entry    moves the entry and the root, if they are deleted.
 //   5. repair   removes the links to deleted nodes, and adds others in their place.
 //   6. sweep    frees the nodes that step 2 allows. No node links to them now, not even the deleted
@@ -249,8 +249,10 @@ class Removal {
                         note_link_from_deleted(n);
             } else if (h.state == SlotState::live && h.level == 0) {
                 result_.rows += slot.tid_count();
-                if (is_complete(slot))
+                if (is_complete(slot) && !has_room_) {
                     live_node_ = slots.id(i);
+                    has_room_ = free_place(slot) != no_place;
+                }
             } else if (h.state == SlotState::live && h.level <= max_level) {
                 live_[h.level] = slots.id(i);
                 if (!is_above_live(h, slots.id(i)))
@@ -367,6 +369,12 @@ class Removal {
             if (now.empty())
                 return true;
             const Entry next = without_deleted(now);
+            if (next.root != now.root && next.root != no_slot &&
+                inserter_.adopt_deleted(next.root, now.root)) {
+                // What can be reached from the old root can be reached from the new one now, too.
+                store_.replace_entry(now, {now.id, now.level, next.root});
+                continue;
+            }
             if (next.root != ensured && next.root != no_slot) {
                 if (!ensure_reachable_from(next.root))
                     return false;
@@ -680,7 +688,9 @@ class Removal {
     // Deleted nodes also link to slots on pages that were added since they were counted. This is the
     // first of them.
     uint32_t first_new_page_ = UINT32_MAX;
-    SlotId live_node_ = no_slot;   // a live node's slot of layer 0
+    // A live node's slot of layer 0, if possible one that has room for another link.
+    SlotId live_node_ = no_slot;
+    bool has_room_ = false;
     // Slots of upper layers that were live, by layer, until those of deleted nodes were marked.
     SlotId live_[max_level + 1];
     SlotId highest_ = no_slot;   // a live slot of the highest layer

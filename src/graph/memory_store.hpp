@@ -3,13 +3,10 @@
 // can share. Then each has a store of its own on the block.
 #pragma once
 
-#include <sched.h>
-
-#include <atomic>
-
 #include "core/error.hpp"
 #include "core/memory.hpp"
 #include "core/prefetch.hpp"
+#include "core/spin_lock.hpp"
 #include "graph/store.hpp"
 
 namespace quiver::graph {
@@ -83,7 +80,7 @@ class MemoryStore {
     {
         if (!shared_)
             return entry_;
-        const Lock lock(*this, shared_->lock);
+        const SpinLock lock(shared_->lock, poll_);
         return shared_->entry;
     }
     SlotId size() const { return size_; }
@@ -104,7 +101,7 @@ class MemoryStore {
             f(Slot(slot(id)));
             return true;
         }
-        const Lock lock(*this, locks_[id]);
+        const SpinLock lock(locks_[id], poll_);
         f(Slot(slot(id)));
         return true;
     }
@@ -115,7 +112,7 @@ class MemoryStore {
             return false;
         if (!shared_)
             return f(slot(id));
-        const Lock lock(*this, locks_[id]);
+        const SpinLock lock(locks_[id], poll_);
         return f(slot(id));
     }
     // Uses a freed slot, or adds one.
@@ -168,7 +165,7 @@ class MemoryStore {
     {
         if (!shared_)
             return replace(entry_, expected, by);
-        const Lock lock(*this, shared_->lock);
+        const SpinLock lock(shared_->lock, poll_);
         return replace(shared_->entry, expected, by);
     }
     void set_entry(Entry e) { entry_ = e; }
@@ -215,27 +212,6 @@ class MemoryStore {
   private:
     static constexpr SlotId chunk_slots = 512;
 
-    // It is held for the time of one call of a function of the graph's, which does not wait.
-    class Lock {
-      public:
-        Lock(const MemoryStore& store, uint8_t& lock) : lock_(lock)
-        {
-            for (int tries = 0; lock_.exchange(true, std::memory_order_acquire);)
-                do
-                    if (++tries % 1000 == 0) {
-                        sched_yield();
-                        store.poll();   // the process that holds it may have ended by an error
-                    }
-                while (lock_.load(std::memory_order_relaxed));
-        }
-        ~Lock() { lock_.store(false, std::memory_order_release); }
-        Lock(const Lock&) = delete;
-        Lock& operator=(const Lock&) = delete;
-
-      private:
-        std::atomic_ref<uint8_t> lock_;
-    };
-
     SlotId end() const
     {
         return shared_ ? std::atomic_ref(shared_->size).load(std::memory_order_relaxed) : size_;
@@ -253,7 +229,7 @@ class MemoryStore {
         const SlotId id = std::atomic_ref(shared_->size).fetch_add(1, std::memory_order_relaxed);
         if (id >= capacity_)
             throw Error(Errc::internal, block_is_full);
-        const Lock lock(*this, locks_[id]);
+        const SpinLock lock(locks_[id], poll_);
         std::memset(slot(id).data(), 0, l_.slot_bytes);
         f(slot(id));
         return id;

@@ -146,13 +146,15 @@ class Attacher {
           by_flood_(by_flood && can_flood()),
           most_bytes_(by_flood_ ? least_bytes : std::max(most_bits / 64, uint64_t{least_bytes}))
     {
-        inserter_.adopt_deleted(true);
+        // Not the nodes on pages that nobody counts: a vacuum does not repair these.
+        inserter_.adopt_deleted(
+            static_cast<SlotId>(uint64_t{store_.pages()} * store_.slots_per_page()));
         if (by_flood_)
             start_flood();
         else
             start_visited(0);
     }
-    ~Attacher() { inserter_.adopt_deleted(false); }
+    ~Attacher() { inserter_.adopt_deleted(0); }
     Attacher(const Attacher&) = delete;
     Attacher& operator=(const Attacher&) = delete;
 
@@ -261,9 +263,12 @@ class Attacher {
         read_links(store_, id, links);
         return links;
     }
-    // The target of a link of node `id` to a deleted node, or no_slot.
+    // The target of a link of node `id` to a deleted node, or no_slot. While an insert may be changing the
+    // node, there is none.
     SlotId deleted_link(SlotId id)
     {
+        if (store_.insert_horizon() != store_.stamp())
+            return no_slot;
         for (const SlotId n : links_from(id))
             if (is_deleted(store_, n))
                 return n;

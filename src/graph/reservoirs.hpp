@@ -6,9 +6,8 @@
 // with several distances, which differ by rounding, the least of them counts.
 #pragma once
 
-#include <sched.h>
-
 #include "core/heap.hpp"
+#include "core/spin_lock.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/team.hpp"
 
@@ -51,9 +50,8 @@ class Reservoirs {
             return;
         if (!shared_)
             return add(id, other, distance);
-        lock(head);
+        const SpinLock lock(head.locked, store_.poller());
         add(id, other, distance);
-        std::atomic_ref(head.locked).store(false, std::memory_order_release);
     }
     // Copies what the reservoir has, nearest first.
     void read(SlotId id, Vec<Candidate>& to) const
@@ -70,14 +68,6 @@ class Reservoirs {
     }
 
   private:
-    // It is locked for the time of one add().
-    static void lock(Head& head)
-    {
-        const std::atomic_ref locked(head.locked);
-        for (int tries = 0; locked.exchange(true, std::memory_order_acquire); tries++)
-            if (tries > 1000)
-                sched_yield();
-    }
     void add(SlotId id, SlotId other, float distance)
     {
         Head& head = this->head(id);

@@ -13,6 +13,7 @@
 
 #include "core/id_table.hpp"
 #include "core/memory.hpp"
+#include "core/spin_lock.hpp"
 #include "graph/layout.hpp"
 
 namespace quiver::graph {
@@ -31,6 +32,18 @@ class SelectionCache {
     // If `most` slots are remembered, a further one makes the cache forget all.
     SelectionCache(uint32_t degree, size_t most) : degree_(degree), most_(most) {}
 
+    // Processes that insert side by side share what they remember. Otherwise each would find that the
+    // others have changed most slots. The memory for this many slots:
+    static size_t shared_bytes(size_t slots, uint32_t degree) { return slots * stride(degree); }
+    // From now on, remembers slots in `memory` of shared_bytes(), which was zeroed.
+    void share(char* memory, void (*poll)())
+    {
+        shared_ = memory;
+        poll_ = poll;
+        copy_.resize(degree_);
+    }
+
+    // Memory of its own.
     size_t bytes() const
     {
         return table_.bytes() + slots_.capacity() * sizeof(Remembered) +
@@ -46,42 +59,74 @@ class SelectionCache {
 
     // The links of slot `id`, by place. Null if the slot was not remembered, or has other links
     // now.
-    const Link* find(SlotId id, std::span<const SlotId> links) const
+    const Link* find(SlotId id, std::span<const SlotId> links)
     {
+        if (shared_) {
+            Remembered& slot = shared_slot(id);
+            const SpinLock lock(slot.lock, poll_);
+            if (slot.checksum != checksum(links))
+                return nullptr;
+            std::memcpy(copy_.data(), &slot + 1, degree_ * sizeof(Link));
+            return copy_.data();
+        }
         const uint32_t number = table_[place_of(id)];
         if (number == IdTable::none || slots_[number].checksum != checksum(links))
             return nullptr;
         return links_.data() + size_t{number} * degree_;
     }
-    // Remembers a slot, and returns its links for the caller to set. At `open_place` another link is
-    // about to be written: close() tells its target. (If there is no such place, it is the degree.)
-    Link* remember(SlotId id, std::span<const SlotId> links, uint32_t open_place)
+    // Remembers a slot. set(links) sets its links, by place. At `open_place` another link is about to be
+    // written: close() tells its target. (If there is no such place, it is the degree.)
+    template <class Set>
+    void remember(SlotId id, std::span<const SlotId> links, uint32_t open_place, Set&& set)
     {
-        Remembered& slot = find_or_add(id);
-        slot.open_place = open_place;
-        slot.checksum = checksum(links);
-        if (open_place < degree_)
-            slot.checksum -= term(open_place, links[open_place]);
-        return links_.data() + static_cast<size_t>(&slot - slots_.data()) * degree_;
+        const auto remember_in = [&](Remembered& slot, Link* to) {
+            slot.open_place = static_cast<uint16_t>(open_place);
+            slot.checksum = checksum(links);
+            if (open_place < degree_)
+                slot.checksum -= term(open_place, links[open_place]);
+            set(to);
+        };
+        if (shared_) {
+            Remembered& slot = shared_slot(id);
+            const SpinLock lock(slot.lock, poll_);
+            remember_in(slot, reinterpret_cast<Link*>(&slot + 1));
+        } else {
+            Remembered& slot = find_or_add(id);
+            remember_in(slot, links_.data() + static_cast<size_t>(&slot - slots_.data()) * degree_);
+        }
     }
     // The open place of slot `id` now has a link to `to`.
     void close(SlotId id, SlotId to)
     {
+        const auto close_in = [&](Remembered& slot) {
+            if (slot.open_place < degree_)
+                slot.checksum += term(slot.open_place, to);
+            slot.open_place = static_cast<uint16_t>(degree_);
+        };
+        if (shared_) {
+            // (Another process may have remembered the slot in between. Then no checksum agrees.)
+            Remembered& slot = shared_slot(id);
+            const SpinLock lock(slot.lock, poll_);
+            return close_in(slot);
+        }
         const uint32_t number = table_[place_of(id)];
-        if (number == IdTable::none)
-            return;
-        Remembered& slot = slots_[number];
-        if (slot.open_place < degree_)
-            slot.checksum += term(slot.open_place, to);
-        slot.open_place = degree_;
+        if (number != IdTable::none)
+            close_in(slots_[number]);
     }
 
   private:
     struct Remembered {
         uint64_t checksum;
         SlotId id;
-        uint32_t open_place;
+        uint16_t open_place;
+        uint8_t lock;   // if it is shared
     };
+
+    static size_t stride(uint32_t degree) { return sizeof(Remembered) + degree * sizeof(Link); }
+    Remembered& shared_slot(SlotId id)
+    {
+        return *reinterpret_cast<Remembered*>(shared_ + id * stride(degree_));
+    }
 
     static uint64_t term(uint32_t place, SlotId id)
     {
@@ -112,7 +157,7 @@ class SelectionCache {
         uint32_t& number = table_[place_of(id)];
         if (number == IdTable::none) {
             number = static_cast<uint32_t>(slots_.size());
-            slots_.push_back({0, id, degree_});
+            slots_.push_back({0, id, static_cast<uint16_t>(degree_), 0});
             links_.resize(slots_.size() * degree_);
         }
         return slots_[number];
@@ -123,6 +168,10 @@ class SelectionCache {
     IdTable table_{64};   // of numbers in slots_
     Vec<Remembered> slots_;
     Vec<Link> links_;   // degree_ for each slot
+
+    char* shared_ = nullptr;   // by id: a Remembered and its links
+    void (*poll_)() = nullptr;
+    Vec<Link> copy_;   // of a slot's links
 };
 
 }   // namespace quiver::graph

@@ -199,7 +199,7 @@ Size block_bytes(const BuildState& b, std::span<const graph::GraphBuild::File> f
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many rows for an hnsw index"),
                  errdetail("It can have %u slots.", graph::no_slot / 2)));
-    return b.graph->block_bytes(measure);
+    return b.graph->block_bytes(measure, b.team);
 }
 
 using MemoryInserter = graph::Inserter<graph::MemoryStore>;

@@ -688,7 +688,7 @@ void build_together(Graph& g, const Rows2& rows, uint32_t participants, F&& f)
             files.push_back(file_of(g, leaves, rows, i, participants));
             list.push_back(bytes_of(files.back()));
         }
-        bytes = leaves.block_bytes(leaves.measure(list));
+        bytes = leaves.block_bytes(leaves.measure(list), participants > 1);
     }
     std::vector<char> memory(bytes + 64, 'x');   // its content must not matter
     char* const block = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);

@@ -944,4 +944,65 @@ TEST(LifecycleCases, NodesOnNewPagesAreReached)
     }
 }
 
+// Nodes at chosen places, with room for four links.
+struct Placed : Crafted {
+    SlotId at(float x, float y, float z = 0) { return craft({x, y, z, 0, 0, 0}); }
+};
+
+// The deleted root leads to the next root by one way only: through a node that has no room, as all
+// have. That node must not give this link up for one that reaches others.
+TEST(LifecycleCases, TheOldRootLeadsToTheNextOne)
+{
+    Placed w;
+    const SlotId root = w.at(0, 3), x = w.at(0, 2), a = w.at(-5, 5), b = w.at(0, 8), c = w.at(5, 5),
+                 p = w.at(0, 0), q = w.at(1, 0), r = w.at(-1, 0), s = w.at(0, -1), t = w.at(1, -1),
+                 next = w.at(0, 1);
+    w.link(root, {x});
+    w.link(x, {next, a, b, c});
+    w.link(next, {p, q, r, s});
+    w.link(p, {q, r, s, t});
+    w.link(q, {p, r, s, t});
+    w.link(r, {p, q, s, t});
+    w.link(s, {p, q, r, t});
+    w.link(t, {p, q, r, s});
+    w.start_at(root);
+    w.vacuum_step_by_step(root);
+}
+
+// While a vacuum runs, a node comes on a new page, which the vacuum will not repair. It must not get a
+// link to a deleted node.
+TEST(LifecycleCases, NodesOnNewPagesAdoptNoDeletedOnes)
+{
+    for (uint64_t i = 1;; i++) {
+        Placed w;
+        const SlotId root = w.at(0, 0), p = w.at(1, 0), q = w.at(-1, 0), r = w.at(0, -1),
+                     s = w.at(1, -1), m = w.at(0, 1), deleted = w.at(0, 30), x = w.at(0, 5),
+                     a = w.at(8, 6), b = w.at(-9, 6), c = w.at(0, 12), d = w.at(1, 7, 8);
+        w.link(root, {p, q, r, m});
+        w.link(p, {root, q, r, s});
+        w.link(q, {root, p, r, s});
+        w.link(r, {root, p, q, s});
+        w.link(s, {root, p, q, r});
+        w.link(m, {root, p, q, deleted});
+        w.link(deleted, {x});
+        w.link(x, {a, b, c, d});
+        w.start_at(root);
+        w.graph.end(w.graph.begin(true));
+        const std::set<size_t> its = w.rows_of(deleted);
+        VacuumOperation vacuum(w, "vacuum", [&](World&) { return its; });
+        const bool more = vacuum.resume(i);
+        const SlotId late = w.at(0, 3);
+        w.link(late, {x, a});
+        w.unlink(x);
+        w.link(x, {late, b, c, d});
+        vacuum.resume(UINT64_MAX);
+        w.vacuum();
+        w.check_rows();
+        w.check_graph(true);
+        ASSERT_EQ(w.error, "") << i;
+        if (!more)
+            break;
+    }
+}
+
 }   // namespace

@@ -162,13 +162,16 @@ TEST(SelectionUpdate, SelectsTheSame)
     }
 }
 
-TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
+constexpr auto nothing = [](SelectionCache::Link*) {};
+
+void knows_whether_links_have_changed(SelectionCache& cache)
 {
-    SelectionCache cache(4, 1000);
     Vec<SlotId> links = {5, 6, 7, 8};
     EXPECT_FALSE(cache.find(1, links));
     for (SlotId id = 0; id < 500; id++)
-        cache.remember(id, links, 4)[3] = {static_cast<float>(id), false, true};
+        cache.remember(id, links, 4, [&](SelectionCache::Link* to) {
+            to[3] = {static_cast<float>(id), false, true};
+        });
     for (SlotId id = 0; id < 500; id++) {
         ASSERT_TRUE(cache.find(id, links));
         EXPECT_EQ(cache.find(id, links)[3].distance, static_cast<float>(id));
@@ -178,7 +181,7 @@ TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
     EXPECT_FALSE(cache.find(1, others));
 
     // The link at place 1 is about to be replaced.
-    cache.remember(1, links, 1);
+    cache.remember(1, links, 1, nothing);
     EXPECT_FALSE(cache.find(1, links));
     cache.close(1, 9);
     EXPECT_FALSE(cache.find(1, links));
@@ -186,11 +189,29 @@ TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
     EXPECT_TRUE(cache.find(1, links));
     cache.close(1, 10);
     EXPECT_TRUE(cache.find(1, links));
-    cache.close(500, 10);          // not remembered
-    cache.remember(1, links, 2);   // but then another link is replaced
+    cache.close(500, 10);                   // not remembered
+    cache.remember(1, links, 2, nothing);   // but then another link is replaced
     cache.close(1, 11);
     links[3] = 11;
     EXPECT_FALSE(cache.find(1, links));
+}
+
+TEST(SelectionCache, KnowsWhetherLinksHaveChanged)
+{
+    SelectionCache cache(4, 1000), shared(4, 0), other(4, 0);
+    knows_whether_links_have_changed(cache);
+    std::vector<uint64_t> memory(SelectionCache::shared_bytes(501, 4) / 8);
+    shared.share(reinterpret_cast<char*>(memory.data()), [] {});
+    knows_whether_links_have_changed(shared);
+    // What one remembers, the others know.
+    other.share(reinterpret_cast<char*>(memory.data()), [] {});
+    const Vec<SlotId> links = {5, 6, 7, 8};
+    ASSERT_TRUE(other.find(499, links));
+    EXPECT_EQ(other.find(499, links)[3].distance, 499);
+    other.remember(499, links, 0, nothing);
+    shared.close(499, 1);
+    EXPECT_TRUE(other.find(499, Vec<SlotId>{1, 6, 7, 8}));
+    EXPECT_EQ(shared.bytes(), SelectionCache(4, 0).bytes());
 }
 
 TEST(SelectionCache, IsBounded)
@@ -198,14 +219,14 @@ TEST(SelectionCache, IsBounded)
     SelectionCache cache(4, 10);
     const Vec<SlotId> links = {5, 6, 7, 8};
     for (SlotId id = 0; id < 10; id++)
-        cache.remember(id, links, 4);
+        cache.remember(id, links, 4, nothing);
     EXPECT_TRUE(cache.find(0, links));
-    cache.remember(10, links, 4);
+    cache.remember(10, links, 4, nothing);
     EXPECT_FALSE(cache.find(0, links));
     EXPECT_TRUE(cache.find(10, links));
     const size_t bytes = cache.bytes();
     for (SlotId id = 0; id < 1000; id++)
-        cache.remember(id, links, 4);
+        cache.remember(id, links, 4, nothing);
     EXPECT_EQ(cache.bytes(), bytes);
 }
 
