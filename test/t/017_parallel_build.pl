@@ -47,9 +47,10 @@ sub nothing_left
 
 sub build
 {
-	my ($what, $settings, $want) = @_;
+	my ($what, $settings, $want, $distance) = @_;
+	$distance //= 'l2';
 	my $place = log_size();
-	$node->safe_psql('postgres', "SET client_min_messages = warning; $settings; DROP INDEX IF EXISTS i; CREATE INDEX i ON t USING hnsw (v vector_l2_ops)");
+	$node->safe_psql('postgres', "SET client_min_messages = warning; $settings; DROP INDEX IF EXISTS i; CREATE INDEX i ON t USING hnsw (v vector_${distance}_ops)");
 	is(workers_since($place), $want, "$what: workers");
 	is(problems($node, 'i'), '', "$what: the verifier finds nothing");
 	nothing_left($what, $place);
@@ -59,6 +60,8 @@ build('two workers', 'SET max_parallel_maintenance_workers = 2', '2');
 finds_all($node, 'two workers', 't', 6000, limit => 300);
 build('little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2');
 finds_all($node, 'little memory', 't', 6000, limit => 300);
+build('inserts', 'SET max_parallel_maintenance_workers = 2', '2', 'l1');
+build('inserts, little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2', 'l1');
 my $notice = '';
 $node->psql('postgres', q{SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'; REINDEX INDEX i}, stderr => \$notice);
 like($notice, qr/hnsw graph does not fit into maintenance_work_mem.*It needs \d+ MB, so it is built in a temporary file/s, 'little memory: notice');
@@ -85,9 +88,10 @@ $node->safe_psql('postgres', q{CREATE FUNCTION slow(v vector) RETURNS vector IMM
 # Starts a build, and returns it when it is in this phase and a worker runs.
 sub begin_build
 {
-	my ($phase, $kind) = @_;
+	my ($phase, $kind, $distance) = @_;
+	$distance //= 'l2';
 	my ($out, $err) = ('', '');
-	my $on = $phase eq 'loading tuples' ? 't USING hnsw ((slow(v)::vector(48)) vector_l2_ops)' : 'large USING hnsw (v vector_l2_ops)';
+	my $on = $phase eq 'loading tuples' ? 't USING hnsw ((slow(v)::vector(48)) vector_l2_ops)' : "large USING hnsw (v vector_${distance}_ops)";
 	my $build = IPC::Run::start([ 'psql', '-X', '-q', '-v', 'VERBOSITY=terse', '-d', $node->connstr('postgres') . ' application_name=build',
 		'-c', 'SET max_parallel_maintenance_workers = 2', '-c', "CREATE INDEX $kind large_v ON $on" ],
 		'>', \$out, '2>', \$err);
@@ -98,16 +102,18 @@ sub begin_build
 }
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'parallel worker' ORDER BY pid LIMIT 1";
 my $leader = "SELECT pid FROM pg_stat_activity WHERE application_name = 'build' AND backend_type = 'client backend'";
-for my $phase ('loading tuples', 'linking nodes')
+# (Under l1, nodes are linked by inserts.)
+for my $links ([ 'loading tuples', 'l2' ], [ 'linking nodes', 'l2' ], [ 'linking nodes', 'l1' ])
 {
+	my ($phase, $distance) = @$links;
 	for my $case ([ 'pg_cancel_backend', $leader, qr/canceling statement due to user request/ ],
 		[ 'pg_terminate_backend', $leader, qr/terminating connection due to administrator command/ ],
 		[ 'pg_terminate_backend', $worker, qr/terminating (connection|background worker).* due to administrator command/ ])
 	{
 		my ($function, $pid, $want) = @$case;
-		my $what = "$function of the " . ($pid eq $worker ? 'worker' : 'leader') . ", $phase";
+		my $what = "$function of the " . ($pid eq $worker ? 'worker' : 'leader') . ", $phase, $distance";
 		my $place = log_size();
-		my ($build, $err) = begin_build($phase, '');
+		my ($build, $err) = begin_build($phase, '', $distance);
 		$node->safe_psql('postgres', "SELECT $function(pid) FROM ($pid) p");
 		$build->finish;
 		like($$err, $want, "$what: error");
