@@ -147,5 +147,36 @@ EXPLAIN (COSTS OFF) SELECT id FROM other WHERE b <~> 1000::bit(12) <= 1 ORDER BY
 SELECT count(*) FROM (SELECT id FROM other WHERE b <~> 1000::bit(12) <= 1 ORDER BY b <~> 1000::bit(12) LIMIT 20) x;
 SELECT visited < 500 AS ended_early FROM hnsw_last_scan();
 EXPLAIN (COSTS OFF) SELECT id FROM other WHERE b <%> 1000::bit(12) < 0.2 ORDER BY b <%> 1000::bit(12) LIMIT 20;
+
+-- without ORDER BY, if hnsw.range_scan allows it
+EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5;
+SET hnsw.range_scan = on;
+EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5;
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5$$);
+EXPLAIN (COSTS OFF) SELECT count(*) FROM t WHERE 1 - (v <=> '[100,3,5]') > 0.9998 AND id % 2 = 0;
+SELECT * FROM try($$SELECT id FROM t WHERE 1 - (v <=> '[100,3,5]') > 0.9998 AND id % 2 = 0$$);
+SELECT * FROM try($$SELECT id FROM t WHERE inner_product('[1,3,5]', v) > 2050 OR id = 5$$);   -- no threshold
+SELECT * FROM try($$SELECT id FROM t WHERE (v <#> '[1,3,5]') * -1 > 2050$$);
+SELECT * FROM try($$SELECT id FROM t WHERE l1_distance('[100.1,3.2,5.4]', v)::real < 6::real$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v::halfvec(3) <-> '[100,3,5]' < 4.5$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5 ORDER BY id LIMIT 3$$);
+SELECT * FROM try($$SELECT id FROM parts WHERE v <-> '[999,3,5]' < 6$$);
+SELECT * FROM try($$SELECT id FROM other WHERE s <-> '{1:100.2,2:3.3}/5' < 4.5$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> NULL < 4.5$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < NULL::float8$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> '[100,3,5]' < -1$$);
+SELECT * FROM try($$SELECT id FROM t WHERE v <-> (SELECT v FROM t WHERE id = 100) < (SELECT 4.5)$$);
+SELECT * FROM try($$SELECT id FROM t a WHERE EXISTS (SELECT FROM t b WHERE b.v <-> '[100,3,5]' < 4.5 AND b.id = a.id)$$);
+PREPARE rows_within(vector, float8) AS SELECT array_agg(id ORDER BY id) FROM t WHERE v <-> $1 < $2;
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE rows_within('[100,3,5]', 4.5);
+EXECUTE rows_within('[100,3,5]', 4.5);
+RESET plan_cache_mode;
+-- rows of another table as the query are not a constant
+EXPLAIN (COSTS OFF) SELECT count(*) FROM t a, t b WHERE a.v <-> b.v < 0.5 AND a.id < 3 AND b.id < 3;
+-- the planner takes what is cheaper
+RESET enable_seqscan;
+EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5 AND id = 100;
+RESET hnsw.range_scan;
 DROP TABLE t, parts, other CASCADE;
 DROP ROLE threshold_user;

@@ -17,6 +17,12 @@ inline void define_setting(const char* name, double* variable, double default_va
     DefineCustomRealVariable(name, summary, detail, variable, default_value, min, max, PGC_USERSET,
                              0, nullptr, nullptr, nullptr);
 }
+inline void define_setting(const char* name, bool* variable, bool default_value,
+                           const char* summary, const char* detail = nullptr)
+{
+    DefineCustomBoolVariable(name, summary, detail, variable, default_value, PGC_USERSET, 0,
+                             nullptr, nullptr, nullptr);
+}
 // A setting with named values.
 inline void define_setting(const char* name, int* variable, int default_value,
                            const config_enum_entry* values, const char* summary,

@@ -7,6 +7,10 @@
 // query stays as a filter. The planner matches only conditions on the column itself to an index, and
 // not those on a distance, so an access method cannot do this without a hook.
 //
+// Without ORDER BY, such a condition does not need the nearest rows first, but a scan that returns them so
+// finds all rows within c, as many as a search finds. If the setting says so, the hook offers this
+// scan to the planner, too.
+//
 // 1 - distance > c is also true for a distance of NaN, which is one that overflows. Such rows come
 // last, and are not found.
 #include "pg/pg.hpp"
@@ -24,6 +28,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/fmgroids.h"
@@ -36,6 +41,13 @@ namespace quiver::am {
 namespace {
 
 set_rel_pathlist_hook_type next_hook;
+
+// Is it a constant while the scan runs?
+bool is_fixed(Node* node)
+{
+    return !contain_var_clause(node) && !contain_volatile_functions(node) &&
+           !contain_subplans(node);
+}
 
 // How two expressions are compared.
 enum class Order : uint8 { other, less, greater };   // "or equal" makes no difference here
@@ -183,13 +195,14 @@ bool simplify(Comparison& c)
     return c.bound != nullptr;
 }
 
-// The distance as a float4: the scan allows for the rounding.
-bool is_rounded_distance(const Node* node, const OpExpr* ordered_by)
+// If this is a conversion to float4, its argument: the scan allows for the rounding.
+const Node* without_rounding(const Node* node)
 {
     Oid function;
     List* args;
-    return is_call(node, &function, &args) && function == pg::float8_to_float4 &&
-           is_distance(static_cast<Node*>(linitial(args)), ordered_by);
+    return is_call(node, &function, &args) && function == pg::float8_to_float4
+               ? static_cast<const Node*>(linitial(args))
+               : node;
 }
 
 Expr* to_float8(Node* bound)
@@ -202,8 +215,10 @@ Expr* to_float8(Node* bound)
                                                 InvalidOid, InvalidOid, COERCE_IMPLICIT_CAST));
 }
 
-// If the condition bounds the distance from above, returns the bound; otherwise null.
-Expr* upper_bound(const Expr* condition, const OpExpr* ordered_by)
+// If the condition bounds an expression for which is_distance(expression) is true from above, returns the
+// bound; otherwise null.
+template <class IsDistance>
+Expr* upper_bound(const Expr* condition, IsDistance&& is_distance)
 {
     if (!IsA(condition, OpExpr))
         return nullptr;
@@ -216,11 +231,10 @@ Expr* upper_bound(const Expr* condition, const OpExpr* ordered_by)
     for (const bool swapped : {false, true}) {
         const auto* side = static_cast<const Node*>(list_nth(op->args, swapped));
         auto* other = static_cast<Node*>(list_nth(op->args, !swapped));
-        if (contain_var_clause(other) || contain_volatile_functions(other) ||
-            contain_subplans(other))
+        if (!is_fixed(other))
             continue;
         for (Comparison c = {side, swapped ? reverse(order) : order, to_float8(other)};;) {
-            if (is_distance(c.side, ordered_by) || is_rounded_distance(c.side, ordered_by)) {
+            if (is_distance(without_rounding(c.side))) {
                 if (c.order == Order::less)
                     return c.bound;
                 break;
@@ -247,7 +261,8 @@ void for_each_threshold(const IndexPath* path, F&& f)
     ListCell* cell;
     foreach (cell, index->rel->baserestrictinfo) {
         auto* condition = static_cast<RestrictInfo*>(lfirst(cell));
-        if (Expr* bound = upper_bound(condition->clause, ordered_by))
+        if (Expr* bound = upper_bound(
+                condition->clause, [&](const Node* node) { return is_distance(node, ordered_by); }))
             f(condition, bound, op);
     }
 }
@@ -270,6 +285,64 @@ List* index_conditions(PlannerInfo* root, const IndexPath* path)
     return conditions;
 }
 
+// If the condition bounds the distance of the index's column to some value from above, returns that distance,
+// as a scan is ordered by it; otherwise null.
+Expr* bounded_distance(const Expr* condition, IndexOptInfo* index)
+{
+    const Oid op = get_opfamily_member(index->opfamily[0], index->opcintype[0], index->opcintype[0],
+                                       distance_strategy);
+    Expr* found = nullptr;
+    const auto is_distance = [&](const Node* node) {
+        Oid function;
+        List* args;
+        if (!is_call(node, &function, &args) || function != get_opcode(op) ||
+            list_length(args) != 2)
+            return false;
+        for (const bool swapped : {false, true}) {
+            auto* column = static_cast<Node*>(list_nth(args, swapped));
+            auto* value = static_cast<Node*>(list_nth(args, !swapped));
+            if (!match_index_to_operand(column, 0, index) || !is_fixed(value))
+                continue;
+            found = make_opclause(op, FLOAT8OID, false, reinterpret_cast<Expr*>(column),
+                                  reinterpret_cast<Expr*>(value), InvalidOid, InvalidOid);
+            set_opfuncid(reinterpret_cast<OpExpr*>(found));
+            return true;
+        }
+        return false;
+    };
+    return upper_bound(condition, is_distance) ? found : nullptr;
+}
+
+// A scan that returns the rows within the condition's threshold, or null.
+Path* range_scan(PlannerInfo* root, const RestrictInfo* condition, IndexOptInfo* index)
+{
+    Expr* distance = bounded_distance(condition->clause, index);
+    if (!distance)
+        return nullptr;
+    const Oid less = lookup_type_cache(FLOAT8OID, TYPECACHE_LT_OPR)->lt_opr;
+    IndexPath* path =
+        create_index_path(root, index, NIL, list_make1(distance), list_make1_int(0),
+                          pg::expression_pathkey(root, distance, less, index->rel->relids),
+                          ForwardScanDirection, false, index->rel->lateral_relids, 1.0, false);
+    path->indexclauses = index_conditions(root, path);
+    return &path->path;
+}
+
+void add_range_scans(PlannerInfo* root, RelOptInfo* table)
+{
+    ListCell *at, *cell;
+    foreach (at, table->indexlist) {
+        auto* index = static_cast<IndexOptInfo*>(lfirst(at));
+        if (!access_method_of(index) || (index->indpred != NIL && !index->predOK))
+            continue;
+        foreach (cell, table->baserestrictinfo)
+            if (Path* path = range_scan(root, static_cast<RestrictInfo*>(lfirst(cell)), index)) {
+                add_path(table, path);
+                break;
+            }
+    }
+}
+
 void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblEntry* entry)
 {
     if (next_hook)
@@ -282,10 +355,14 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
                 access_method_of(path->indexinfo))
                 path->indexclauses = index_conditions(root, path);
         }
+        if (range_scans)
+            add_range_scans(root, table);
     });
 }
 
 }   // namespace
+
+bool range_scans = false;
 
 bool has_threshold(const IndexPath* path)
 {

@@ -5,8 +5,11 @@
 
 namespace quiver::am {
 
-// The number of the operator `column <<= distance` in the operator families.
-constexpr StrategyNumber threshold_strategy = 2;
+// The numbers of the operators in the operator families: of the distance, and of `column <<= distance`.
+constexpr StrategyNumber distance_strategy = 1, threshold_strategy = 2;
+
+// A setting: may a scan by an index answer a query with a threshold, but without ORDER BY?
+extern bool range_scans;
 
 // Has the query a threshold at which this scan, which is ordered by a distance, will end?
 bool has_threshold(const IndexPath* path);

@@ -3,6 +3,7 @@
 #include "hnsw/settings.hpp"
 
 #include "am/setting.hpp"
+#include "am/thresholds.hpp"
 #include "graph/scan.hpp"
 #include "page/page_store.hpp"
 
@@ -35,6 +36,9 @@ void define_settings()
                    "Sets the maximum number of nodes to visit for iterative scans.");
     define_setting("hnsw.scan_mem_multiplier", &settings.scan_mem_multiplier, 1, 1, 1000,
                    "Sets the multiple of work_mem to use for iterative scans.");
+    define_setting("hnsw.range_scan", &am::range_scans, false,
+                   "Lets an index answer WHERE distance < c without ORDER BY.",
+                   "As with ORDER BY, a search may then miss some of the rows.");
 #ifdef QUIVER_FAILURE_POINTS
     DefineCustomIntVariable("hnsw.crash_after_writes",
                             "Crashes the server after this number of changes to index pages.",

@@ -19,6 +19,7 @@ extern "C" {
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
@@ -170,6 +171,16 @@ inline RestrictInfo* make_restriction([[maybe_unused]] PlannerInfo* root, Expr* 
     return make_simple_restrictinfo(root, condition);
 #else
     return make_simple_restrictinfo(condition);
+#endif
+}
+
+// The order by a float8 expression of the table.
+inline List* expression_pathkey(PlannerInfo* root, Expr* expr, Oid less, Relids table)
+{
+#if PG_VERSION_NUM >= 160000
+    return build_expression_pathkey(root, expr, less, table, true);
+#else
+    return build_expression_pathkey(root, expr, nullptr, less, table, true);
 #endif
 }
 
