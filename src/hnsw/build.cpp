@@ -127,6 +127,7 @@ void move_to_file(BuildState& b)
                      errhint("Increase maintenance_work_mem to speed up builds.")));
     b.begin_file(pg::TempFile::create(nullptr, nullptr));
     for (graph::SlotId id = 0; id < b.store->size(); id++) {
+        CHECK_FOR_INTERRUPTS();
         const graph::Slot slot = b.store->slot(id);
         if (slot.header().state == graph::SlotState::live)
             for (uint32_t i = 0; i < slot.tid_count(); i++)
