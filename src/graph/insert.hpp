@@ -164,10 +164,11 @@ class Inserter {
     void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
     // From now on, nodes with ids below this one may adopt deleted nodes (Backlinks).
     void adopt_deleted(SlotId end) { backlinks_.adopt_deleted(end); }
-    // Has live node `id` of layer 0 link to deleted node `to`. False if the node has no room.
-    bool adopt_deleted(SlotId id, SlotId to)
+    // Has live node `id` of layer 0 link to deleted node `to`. If `unneeded` is not null, and these are still the
+    // node's links, it overwrites one of them. If not, the result is false unless there is room.
+    bool adopt_deleted(SlotId id, SlotId to, const Vec<SlotId>* unneeded)
     {
-        return load(id) && backlinks_.adopt_deleted(id, to);
+        return load(id) && backlinks_.adopt_deleted(id, to, unneeded);
     }
 
     const Counters& counters() const { return search_.counters(); }

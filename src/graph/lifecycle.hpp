@@ -369,10 +369,9 @@ class Removal {
             if (now.empty())
                 return true;
             const Entry next = without_deleted(now);
-            if (next.root != now.root && next.root != no_slot &&
-                inserter_.adopt_deleted(next.root, now.root)) {
-                // What can be reached from the old root can be reached from the new one now, too.
-                store_.replace_entry(now, {now.id, now.level, next.root});
+            if (next.root != now.root && next.root != no_slot) {
+                if (!replace_root(now))
+                    return false;
                 continue;
             }
             if (next.root != ensured && next.root != no_slot) {
@@ -413,6 +412,58 @@ class Removal {
     {
         store_.count_pages();
         for_each_node(store_, [&](SlotId id) { live_node_ = id; });
+    }
+
+    // A live node adopts the deleted root, and takes its place. So what could be reached from the old root
+    // can be reached from the new one. False: no node can do that now.
+    bool replace_root(const Entry& now)
+    {
+        SlotId root = no_slot;
+        const auto adopt = [&](SlotId id) {
+            if (root == no_slot && inserter_.adopt_deleted(id, now.root, nullptr))
+                root = id;
+        };
+        adopt(live_node_);
+        if (root == no_slot)
+            for_each_node(store_, adopt);
+        if (root == no_slot)
+            root = adopt_without_room(now.root);
+        if (root == no_slot)
+            return false;
+        store_.replace_entry(now, {now.id, now.level, root});
+        return true;
+    }
+    // No live node has room. Has one adopt the deleted root in place of one of its links: one without
+    // which all others can be reached from the root. (In a tree of paths from the root, a live node below
+    // which there are only deleted ones is such a node.) Each try takes a flood, so only some of the newest
+    // nodes are tried. no_slot: there was none among these, there is no memory for a flood, or an insert
+    // is running, which may be changing the node.
+    SlotId adopt_without_room(SlotId root)
+    {
+        constexpr size_t tries = 8;
+        constexpr uint64_t least_bits = 1 << 19;   // as for a search (Attacher)
+        if (store_.insert_horizon() != store_.stamp())
+            return no_slot;
+        Vec<SlotId> newest, links;
+        for_each_node(store_, [&](SlotId id) {
+            if (newest.size() == tries)
+                newest.erase(newest.begin());
+            newest.push_back(id);
+        });
+        for (size_t i = newest.size(); i-- > 0;) {
+            // If an insert begins meanwhile, and changes no link of the node, it does not rely on them.
+            read_links(store_, newest[i], links);
+            store_.count_pages();
+            if (Flood<S>::bits(store_) > std::max(4 * part_slots_, least_bits))
+                return no_slot;
+            Flood<S> flood(store_, true, newest[i]);
+            flood.from(root);
+            bool all = true;
+            for_each_node(store_, [&](SlotId id) { all &= id == newest[i] || flood.reached(id); });
+            if (all && inserter_.adopt_deleted(newest[i], root, &links))
+                return newest[i];
+        }
+        return no_slot;
     }
 
     // A path through deleted nodes continues, after the last of them, at a node to which that one

@@ -573,8 +573,8 @@ TEST(Graph, VacuumsStayWithinTheirMemory)
         return most;
     };
     EXPECT_GT(check(300000, 1), nodes / 3);   // the sets are counted
-    check(140000, 2);   // enough for a flood
-    check(50000, 6);    // searches
+    check(140000, 2);                         // enough for a flood
+    check(50000, 6);                          // searches
 }
 
 // Wide searches do not copy the codes of all nodes that they find.

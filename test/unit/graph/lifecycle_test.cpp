@@ -969,6 +969,49 @@ TEST(LifecycleCases, TheOldRootLeadsToTheNextOne)
     w.vacuum_step_by_step(root);
 }
 
+// No node has room, and the deleted root leads to the rest through one node. A vacuum ends anywhere, a row
+// comes, and the next vacuum may choose another root.
+TEST(LifecycleCases, TheRootChangesWhenNoNodeHasRoom)
+{
+    for (uint64_t i = 0;; i++) {
+        Placed w;
+        const SlotId root = w.at(0, 3), x = w.at(0, 2);
+        std::vector<SlotId> a, k;
+        for (int n = 0; n < 4; n++)
+            a.push_back(w.at(static_cast<float>(n), 8));
+        for (int n = 0; n < 5; n++)
+            k.push_back(w.at(static_cast<float>(n), 0));
+        const SlotId last = w.at(0, 1);
+        w.link(root, {x});
+        w.link(x, {last, a[0], a[1], a[2]});
+        for (const SlotId from : a) {
+            for (const SlotId to : a)
+                if (to != from)
+                    w.link(from, {to});
+            w.link(from, {x});
+        }
+        w.link(last, {k[0], k[1], k[2], k[3]});
+        for (const SlotId from : k)
+            for (const SlotId to : k)
+                if (to != from)
+                    w.link(from, {to});
+        w.start_at(root);
+        const std::set<size_t> its = w.rows_of(root);
+        VacuumOperation vacuum(w, "vacuum", [&](World&) { return its; });
+        const bool more = vacuum.resume(i);
+        vacuum.kill();
+        w.check_rows(0);
+        w.insert(w.add_row({1, 9, 0, 0, 0, 0}, 0));
+        w.check_rows(0);
+        EXPECT_EQ(w.vacuum().deleted, 0u);
+        w.check_rows(0);
+        w.check_graph(true);
+        ASSERT_EQ(w.error, "") << i;
+        if (!more)
+            break;
+    }
+}
+
 // While a vacuum runs, a node comes on a new page, which the vacuum will not repair. It must not get a
 // link to a deleted node.
 TEST(LifecycleCases, NodesOnNewPagesAdoptNoDeletedOnes)
