@@ -21,7 +21,6 @@
 
 extern "C" {
 #include "access/tableam.h"
-#include "access/xloginsert.h"
 #include "commands/progress.h"
 #include "pgstat.h"
 #if __has_include("utils/backend_progress.h")
@@ -92,13 +91,13 @@ struct BuildState {
 // Writes the index with the graph in memory, in the order of the ids.
 void write_graph(BuildState& b)
 {
-    graph::MemoryStore& store = *b.store;
+    const graph::MemoryStore& store = *b.store;
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_write);
     const graph::Entry entry = store.entry();
     b.meta.entry = entry.id;
     b.meta.entry_level = entry.level;
     b.meta.root = entry.root;
-    page::BulkWriter writer(b.index, MAIN_FORKNUM, true);
+    page::BulkWriter writer(b.index, MAIN_FORKNUM);
     write_head(writer, b.meta, b.parameters);
     for (graph::SlotId id = 0; id < store.size();) {
         const Page page = writer.next();
@@ -359,7 +358,7 @@ void build_empty(Relation index)
     Vec<half> parameters(encoding.codec().parameter_count());
     if (const Owned<codec::Training> training = encoding.codec().training())
         training->finish(meta.rotation_seed, parameters.data(), pg::poll);
-    page::BulkWriter writer(index, INIT_FORKNUM, true);
+    page::BulkWriter writer(index, INIT_FORKNUM);
     write_head(writer, meta, parameters);
     writer.finish();
 }

@@ -4,7 +4,7 @@
 
 namespace quiver::page {
 
-BulkWriter::BulkWriter(Relation rel, ForkNumber fork, bool log) : state_(rel, fork, log) {}
+BulkWriter::BulkWriter(Relation rel, ForkNumber fork) : state_(rel, fork) {}
 
 Page BulkWriter::next()
 {

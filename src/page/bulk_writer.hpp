@@ -8,8 +8,8 @@ namespace quiver::page {
 
 class BulkWriter {
   public:
-    // log: log the pages, if the relation needs WAL. Without it, the caller logs all pages later.
-    BulkWriter(Relation rel, ForkNumber fork, bool log);
+    // It logs the pages if the relation needs WAL, and those of an init fork.
+    BulkWriter(Relation rel, ForkNumber fork);
     BulkWriter(const BulkWriter&) = delete;
 
     // The next page, zeroed. It is written when the following one is asked for, or at finish().

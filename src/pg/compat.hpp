@@ -398,8 +398,8 @@ inline ReturnSetInfo* materialize(FunctionCallInfo fcinfo)
 // Writes pages of a new relation, bypassing the shared buffers, and logs them whole.
 class BulkWrite {
   public:
-    BulkWrite(Relation rel, ForkNumber fork, bool log)
-        : rel_(rel), fork_(fork), log_(log && (RelationNeedsWAL(rel) || fork == INIT_FORKNUM))
+    BulkWrite(Relation rel, ForkNumber fork)
+        : rel_(rel), fork_(fork), log_(RelationNeedsWAL(rel) || fork == INIT_FORKNUM)
     {
 #if PG_VERSION_NUM >= 170000
         state_ = smgr_bulk_start_smgr(RelationGetSmgr(rel), fork, log_);
