@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/function_ref.hpp"
 #include "core/memory.hpp"
 
 namespace quiver {
@@ -63,14 +64,6 @@ class Marks {
                 return true;
         return false;
     }
-    // Calls f(i) for each slot i of the set. f may clear slot i.
-    template <class F>
-    void for_each(F&& f) const
-    {
-        for (size_t w = 0; w < v_.size(); w++)
-            for (uint64_t left = v_[w]; left != 0; left &= left - 1)
-                f(w * 64 + static_cast<size_t>(__builtin_ctzll(left)));
-    }
 
   private:
     Vec<uint64_t> v_;
@@ -100,8 +93,7 @@ class GroupMarks {
         shift_ = 0;
     }
     // Calls f(i) for each i of the set with from <= i < to.
-    template <class F>
-    void for_each(size_t from, size_t to, F&& f) const
+    void for_each(size_t from, size_t to, FunctionRef<void(size_t)> f) const
     {
         for (size_t g = marks_.next(from >> shift_); g != SIZE_MAX && g << shift_ < to;
              g = marks_.next(g + 1))

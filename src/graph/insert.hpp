@@ -128,8 +128,8 @@ class Inserter {
     // it needs most_bytes. It may miss a node that can be reached. If `widen`, and it has not needed
     // most_bytes, the next one is four times as wide, up to 16 times ef_construction, or up to 2,048 if
     // that is more.
-    template <class OnVisit>
-    bool is_reached(SlotId start, SlotId avoided, bool widen, size_t most_bytes, OnVisit&& on_visit)
+    [[gnu::noinline]] bool is_reached(SlotId start, SlotId avoided, bool widen, size_t most_bytes,
+                                      SlotCallback on_visit)
     {
         const uint32_t widest = widen ? std::max(16 * ef_, 2048u) : ef_;
         for (uint32_t ef = ef_;; ef = std::min(4 * ef, widest)) {

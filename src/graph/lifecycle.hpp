@@ -108,8 +108,7 @@ class Removal {
         deleted_ = Marks(std::min(part_slots_, slots() + slots() / 8));
     }
     // Calls f(page) for the pages of the part.
-    template <class F>
-    void for_each_page(F&& f)
+    void for_each_page(FunctionRef<void(uint32_t)> f)
     {
         const uint64_t per_page = store_.slots_per_page();
         const uint64_t end = (part_ + part_slots_ - 1) / per_page + 1;
@@ -143,8 +142,8 @@ class Removal {
         return any_link(slot, [&](SlotId n) { return is_deleted_here(n); });
     }
     // Does the page have a slot for which is(slot, id) is true?
-    template <class Is>
-    static bool any_slot(const Slots& slots, Is&& is)
+    using IsSlot = FunctionRef<bool(const Slot&, SlotId)>;
+    static bool any_slot(const Slots& slots, IsSlot is)
     {
         for (uint32_t i = 0; i < slots.count(); i++)
             if (is(slots[i], slots.id(i)))
@@ -496,8 +495,7 @@ class Removal {
             });
         return done;
     }
-    template <class F>
-    void for_each_suspect(F&& f)
+    void for_each_suspect(SlotCallback f)
     {
         linked_from_deleted_.for_each(0, slots(), [&](size_t id) {
             if (!is_deleted_here(static_cast<SlotId>(id)))
@@ -691,8 +689,7 @@ class Removal {
             });
     }
     // Frees the slots for which which(slot, id) is true. Returns how many.
-    template <class Which>
-    uint32_t sweep_page(uint32_t page, uint64_t stamp, Which&& which)
+    uint32_t sweep_page(uint32_t page, uint64_t stamp, IsSlot which)
     {
         uint32_t freed = 0;
         change_slots(page, which, [&](const MutableSlot& slot) {
@@ -715,8 +712,7 @@ class Removal {
     }
     // Calls change(slot) for each slot of the page for which which(slot, id) is true. If there is
     // none, the page is not written.
-    template <class Which, class Change>
-    void change_slots(uint32_t page, Which&& which, Change&& change)
+    void change_slots(uint32_t page, IsSlot which, FunctionRef<void(const MutableSlot&)> change)
     {
         store_.poll();
         store_.write_page(

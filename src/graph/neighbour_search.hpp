@@ -4,6 +4,7 @@
 // found.
 #pragma once
 
+#include "core/function_ref.hpp"
 #include "graph/candidates.hpp"
 #include "graph/search.hpp"
 
@@ -19,6 +20,9 @@ struct OwnNode {
         return std::find(slots.begin(), slots.end(), id) != slots.end();
     }
 };
+
+// Called for each slot that a search visits.
+using SlotCallback = FunctionRef<void(SlotId)>;
 
 template <Store S>
 class NeighbourSearch {
@@ -72,8 +76,8 @@ class NeighbourSearch {
     // Calls on_visit(id) for each slot that it reaches. Ends when the search needs most_bytes: then the
     // result is false. near() has at least as many of the nearest nodes as an insert would search for,
     // and as many of the `ef` as most_bytes have room for.
-    template <class OnVisit>
-    bool find_from(SlotId start, SlotId avoided, uint32_t ef, size_t most_bytes, OnVisit&& on_visit)
+    bool find_from(SlotId start, SlotId avoided, uint32_t ef, size_t most_bytes,
+                   SlotCallback on_visit)
     {
         forget();
         bool ended = true;
@@ -122,8 +126,7 @@ class NeighbourSearch {
 
     // Finds the `ef` nearest nodes of layer l, starting at slot `from`. Returns the slot one layer
     // below the nearest slot that it visited.
-    template <class OnVisit>
-    SlotId search_layer(int l, SlotId from, bool may_join, uint32_t ef, OnVisit&& on_visit)
+    SlotId search_layer(int l, SlotId from, bool may_join, uint32_t ef, SlotCallback on_visit)
     {
         near_.clear();
         SlotId down = no_slot;

@@ -113,8 +113,8 @@ inline bool is_complete(const Slot& slot)
 }
 
 // Calls f(id) for each live node of layer 0 that is completely written.
-template <PagedStore S, class F>
-void for_each_node(S& store, F&& f)
+template <PagedStore S>
+void for_each_node(S& store, SlotCallback f)
 {
     Vec<SlotId> ids;
     for (uint32_t page = 0; page < store.pages(); page++) {
@@ -213,8 +213,7 @@ class Attacher {
         visited_from_ = from;
     }
     // Calls ensure(), which adds a link from another node, if this node cannot be reached.
-    template <class Ensure>
-    bool attach(SlotId id, Ensure&& ensure)
+    bool attach(SlotId id, FunctionRef<bool()> ensure)
     {
         if (!by_flood_)
             forget_visited_before(id);

@@ -110,6 +110,26 @@ inline Floats<xsimd::sse2> load(const uint8_t* p, xsimd::sse2)
     return _mm_cvtepi32_ps(
         _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(four), zero), zero));
 }
+
+// CPUs without AVX2 may have no instruction for this. It converts as to_float() does.
+inline Floats<xsimd::sse2> load(const half* p, xsimd::sse2)
+{
+    const __m128i wide = _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)),
+                                            _mm_setzero_si128());
+    const __m128i magnitude = _mm_and_si128(wide, _mm_set1_epi32(0x7fff));
+    const __m128 scaled =
+        _mm_mul_ps(_mm_castsi128_ps(_mm_slli_epi32(magnitude, 13)), _mm_set1_ps(0x1p112f));
+    const __m128i special = _mm_and_si128(_mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7bff)),
+                                          _mm_set1_epi32(0x7f800000));   // infinity, NaN
+    const __m128i sign = _mm_slli_epi32(_mm_xor_si128(wide, magnitude), 16);
+    return _mm_or_ps(scaled, _mm_castsi128_ps(_mm_or_si128(special, sign)));
+}
+inline Floats<xsimd::sse2> load_partial(const half* p, size_t n, xsimd::sse2)
+{
+    alignas(8) half lanes[4] = {};
+    std::memcpy(lanes, p, n * sizeof(half));
+    return load(lanes, xsimd::sse2{});
+}
 #endif
 
 #if defined(__aarch64__)

@@ -282,6 +282,24 @@ TEST_P(Kernels, NormsAndConversions)
     EXPECT_NEAR(k.norm2_f32(large.data(), large.size()), 64 * square, 1e-12 * 64 * square);
 }
 
+// Each of the 65,536 values, also subnormals, infinity and NaN, in whole registers and in parts of one.
+TEST_P(Kernels, EveryHalf)
+{
+    for (size_t n : {1, 3, 4, 16, 33}) {
+        GuardedBuffer<float> a(n);
+        GuardedBuffer<half> h(n);
+        a[n - 1] = 1;
+        for (uint32_t bits = 0; bits <= 0xffff; bits++) {
+            h[n - 1] = half{static_cast<uint16_t>(bits)};
+            const float want = to_float(h[n - 1]), have = k.f32_f16.ip(a.data(), h.data(), n);
+            if (std::isnan(want))
+                ASSERT_TRUE(std::isnan(have)) << bits;
+            else
+                ASSERT_EQ(have, want) << bits;
+        }
+    }
+}
+
 TEST_P(Kernels, SketchScore)
 {
     std::mt19937_64 rng(17);
