@@ -39,18 +39,11 @@ class Backlinks {
     // From now on, nodes with ids below this one may adopt deleted nodes. Only a vacuum may do that, and
     // must remove these links later.
     void adopt_deleted(SlotId end) { adopts_deleted_ = end; }
-    // Has the node's slot `id` link to deleted node `to`. See Inserter.
-    bool adopt_deleted(SlotId id, SlotId to, const Vec<SlotId>* unneeded)
+    // Has the node's slot `id` link to deleted node `to`, if it has room.
+    bool adopt_deleted(SlotId id, SlotId to)
     {
-        const auto choose_place = [&](const Slot& slot) {
-            const std::span<const SlotId> links = links_of(slot);
-            return unneeded && std::equal(links.begin(), links.end(), unneeded->begin(),
-                                          unneeded->end())
-                       ? static_cast<uint32_t>(links.size()) - 1
-                       : free_place(slot);
-        };
         return node_.read(store_, to) && node_.header().level == 0 &&
-               write_own_link(id, to, 0, choose_place);
+               write_own_link(id, to, 0, free_place);
     }
     // The memory for what it remembers of slots.
     size_t bytes() const { return cache_.bytes(); }

@@ -33,6 +33,7 @@ class Checker {
     struct Kind {
         SlotState state;
         uint8_t level;
+        bool has_rows = false;
     };
     bool is_node(SlotId id) const
     {
@@ -67,7 +68,7 @@ class Checker {
                 report(id, text("unknown state %d", static_cast<int>(h.state)));
                 continue;
             }
-            kinds_[id] = {h.state, h.level};
+            kinds_[id] = {h.state, h.level, rows > 0};
             if (h.state == SlotState::overflow)
                 check_overflow(id, h, report);
             else if (h.state != SlotState::free) {
@@ -97,7 +98,7 @@ class Checker {
             report(id, text("slot has %d neighbours, but room for only %u", h.degree, l_.degree));
         if (h.tid_count > l_.tids)
             report(id, text("slot has %d rows, but room for only %u", h.tid_count, l_.tids));
-        else if (h.level > 0 ? h.tid_count > 0 : live != (h.tid_count > 0))
+        else if (h.tid_count > 0 && (h.level > 0 || !live))
             report(id, text("%s node on level %d has %d rows", live ? "live" : "deleted", h.level,
                             h.tid_count));
         if (l_.codes_vary ? h.length > codec::max_sparse_bytes || h.length % 8 != 0
@@ -199,8 +200,9 @@ class Checker {
         store_.count_pages();
         Flood<S> flood(store_, true);
         flood.from(e.root);
+        // (A node without rows is the root, or a vacuum has not come to make it that.)
         for (SlotId id = 0; id < count_; id++)
-            if (kinds_[id].state == SlotState::live && kinds_[id].level == 0 && !flood.reached(id))
+            if (kinds_[id].state == SlotState::live && kinds_[id].has_rows && !flood.reached(id))
                 report(id, "no path leads here from the root");
         // (An insert that did not finish leaves a node to which no other node links.)
         for (const SlotId id : incomplete_)

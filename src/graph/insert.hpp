@@ -164,11 +164,23 @@ class Inserter {
     void mark_replaced(Marks* nodes) { backlinks_.mark_replaced(nodes); }
     // From now on, nodes with ids below this one may adopt deleted nodes (Backlinks).
     void adopt_deleted(SlotId end) { backlinks_.adopt_deleted(end); }
-    // Has live node `id` of layer 0 link to deleted node `to`. If `unneeded` is not null, and these are still the
-    // node's links, it overwrites one of them. If not, the result is false unless there is room.
-    bool adopt_deleted(SlotId id, SlotId to, const Vec<SlotId>* unneeded)
+    // Has live node `id` of layer 0 link to deleted node `to`. False: it has no room.
+    bool adopt_deleted(SlotId id, SlotId to)
     {
-        return load(id) && backlinks_.adopt_deleted(id, to, unneeded);
+        return load(id) && backlinks_.adopt_deleted(id, to);
+    }
+    // Creates a node without rows that has the code of live node `id` and a link to deleted node `to`. No
+    // node links to it. no_slot: `id` is not a live node.
+    SlotId create_above(SlotId id, SlotId to)
+    {
+        if (!load(id))
+            return no_slot;
+        own_.slots.clear();
+        search_.neighbours(0).clear();
+        write_slot(0, {});
+        write_overflow();
+        const SlotId created = own_.slots.front();
+        return backlinks_.adopt_deleted(created, to) ? created : no_slot;
     }
 
     const Counters& counters() const { return search_.counters(); }
@@ -320,7 +332,7 @@ class Inserter {
         if (level > 0)
             raise_entry(store_, own_.slots.back(), level);
     }
-    // Writes the node's slot of layer l.
+    // Writes the node's slot of layer l. An invalid tid: it has no row.
     void write_slot(int l, Tid tid)
     {
         // The slot is made in memory first, so that the page is locked only while it is copied.
@@ -332,7 +344,7 @@ class Inserter {
         h.level = static_cast<uint8_t>(l);
         h.down = l > 0 ? own_.slots.back() : no_slot;
         put_code(own_.code, made, l > 0 ? overflow_ : no_slot);
-        if (l == 0) {
+        if (l == 0 && tid.offset != 0) {
             h.tid_count = 1;
             made.tids()[0] = tid;
         }

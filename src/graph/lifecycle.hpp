@@ -176,9 +176,16 @@ class Removal {
     template <class Dead>
     void mark(Dead&& dead)
     {
-        const auto has_dead_rows = [&](const Slot& slot, SlotId) {
-            return std::any_of(slot.tids(), slot.tids() + row_count(slot),
-                               [&](Tid tid) { return dead(tid); });
+        // A vacuum that ended before it made its new node the root (replace_root()) has left a node
+        // that nobody needs.
+        const SlotId root = store_.entry().root;
+        const auto is_unused = [&](const Slot& slot, SlotId id) {
+            const SlotHeader& h = slot.header();
+            return h.state == SlotState::live && h.level == 0 && h.tid_count == 0 && id != root;
+        };
+        const auto has_dead_rows = [&](const Slot& slot, SlotId id) {
+            return is_unused(slot, id) || std::any_of(slot.tids(), slot.tids() + row_count(slot),
+                                                      [&](Tid tid) { return dead(tid); });
         };
         for (uint32_t page = 0; page < store_.pages(); page++) {
             store_.poll();
@@ -196,7 +203,10 @@ class Removal {
                     page, [&](const Slots& slots) { return any_slot(slots, has_dead_rows); },
                     [&](const MutableSlots& slots) {
                         for (uint32_t i = 0; i < slots.count(); i++)
-                            remove_rows(slots[i], dead);
+                            if (is_unused(slots[i], slots.id(i)))
+                                mark_deleted(slots[i]);
+                            else
+                                remove_rows(slots[i], dead);
                         note(slots, page);
                     });
             if (page_has_room_)
@@ -413,56 +423,21 @@ class Removal {
         for_each_node(store_, [&](SlotId id) { live_node_ = id; });
     }
 
-    // A live node adopts the deleted root, and takes its place. So what could be reached from the old root
-    // can be reached from the new one. False: no node can do that now.
+    // A live node adopts the deleted root, and takes its place. So what could be reached from the old
+    // root can be reached from the new one. If the node has no room, a new node without rows does it. It
+    // stays the root, and is like any other: rows with the same code join it. False: there is no live
+    // node any more.
     bool replace_root(const Entry& now)
     {
-        SlotId root = no_slot;
-        const auto adopt = [&](SlotId id) {
-            if (root == no_slot && inserter_.adopt_deleted(id, now.root, nullptr))
-                root = id;
-        };
-        adopt(live_node_);
-        if (root == no_slot)
-            for_each_node(store_, adopt);
-        if (root == no_slot)
-            root = adopt_without_room(now.root);
+        SlotId root = live_node_;
+        if (!inserter_.adopt_deleted(root, now.root)) {
+            root = inserter_.create_above(live_node_, now.root);
+            store_.count_pages();   // the repair must come to its page
+        }
         if (root == no_slot)
             return false;
         store_.replace_entry(now, {now.id, now.level, root});
         return true;
-    }
-    // No live node has room. Has one adopt the deleted root in place of one of its links: one without
-    // which all others can be reached from the root. (In a tree of paths from the root, a live node below
-    // which there are only deleted ones is such a node.) Each try takes a flood, so only some of the newest
-    // nodes are tried. no_slot: there was none among these, there is no memory for a flood, or an insert
-    // is running, which may be changing the node.
-    SlotId adopt_without_room(SlotId root)
-    {
-        constexpr size_t tries = 8;
-        constexpr uint64_t least_bits = 1 << 19;   // as for a search (Attacher)
-        if (store_.insert_horizon() != store_.stamp())
-            return no_slot;
-        Vec<SlotId> newest, links;
-        for_each_node(store_, [&](SlotId id) {
-            if (newest.size() == tries)
-                newest.erase(newest.begin());
-            newest.push_back(id);
-        });
-        for (size_t i = newest.size(); i-- > 0;) {
-            // If an insert begins meanwhile, and changes no link of the node, it does not rely on them.
-            read_links(store_, newest[i], links);
-            store_.count_pages();
-            if (Flood<S>::bits(store_) > std::max(4 * part_slots_, least_bits))
-                return no_slot;
-            Flood<S> flood(store_, true, newest[i]);
-            flood.from(root);
-            bool all = true;
-            for_each_node(store_, [&](SlotId id) { all &= id == newest[i] || flood.reached(id); });
-            if (all && inserter_.adopt_deleted(newest[i], root, &links))
-                return newest[i];
-        }
-        return no_slot;
     }
 
     // A path through deleted nodes continues, after the last of them, at a node to which that one

@@ -173,8 +173,7 @@ class Attacher {
         return attach_dropping(id, 2) || attach(id, [&] {
                    if (inserter_.ensure_reachable(true))
                        return true;
-                   const SlotId deleted = deleted_link(id);
-                   return deleted != no_slot && inserter_.ensure_reachable_dropping(deleted);
+                   return ensure_dropping(deleted_link(id));
                });
     }
 
@@ -230,7 +229,7 @@ class Attacher {
         if (!inserter_.is_reached(root_, no_slot, !by_flood_, most_bytes_, on_visit)) {
             const bool ensured = ensure();
             inserter_.look_after_orphans();
-            if (!ensured)
+            if (!look_after_dropped() || !ensured)
                 return false;
         }
         if (by_flood_)
@@ -244,8 +243,7 @@ class Attacher {
         const auto ensure = [&] {
             if (inserter_.ensure_reachable(false))
                 return true;
-            const SlotId unneeded = unneeded_link(id);
-            return unneeded != no_slot && inserter_.ensure_reachable_dropping(unneeded);
+            return ensure_dropping(unneeded_link(id));
         };
         if (attach(id, ensure))
             return true;
@@ -254,6 +252,39 @@ class Attacher {
                 if (attach_dropping(n, depth - 1) && attach(id, ensure))
                     return true;
         return false;
+    }
+
+    // Makes the loaded node reachable, and overwrites its own link to `unneeded`. False if that is no_slot.
+    bool ensure_dropping(SlotId unneeded)
+    {
+        if (unneeded == no_slot || !inserter_.ensure_reachable_dropping(unneeded))
+            return false;
+        if (store_.stamp() != quiet_since_)
+            dropped_.push_back(unneeded);
+        return true;
+    }
+    // Is no insert running? One that is may be changing any node, or rely on its links.
+    bool is_quiet()
+    {
+        const uint64_t horizon = store_.insert_horizon();
+        quiet_since_ = store_.stamp();
+        return horizon == quiet_since_;
+    }
+    // An insert that began after is_quiet() may have replaced another link to a node because it relied on
+    // the one that was overwritten. False: such a node could not be made reachable.
+    bool look_after_dropped()
+    {
+        bool done = true;
+        while (!dropped_.empty()) {
+            const SlotId id = dropped_.back();
+            dropped_.pop_back();
+            if (!inserter_.load(id) ||
+                inserter_.is_reached(root_, no_slot, true, most_bytes_, [](SlotId) {}))
+                continue;
+            done &= inserter_.ensure_reachable(false);
+            inserter_.look_after_orphans();
+        }
+        return done;
     }
 
     Vec<SlotId> links_from(SlotId id)
@@ -266,7 +297,7 @@ class Attacher {
     // node, there is none.
     SlotId deleted_link(SlotId id)
     {
-        if (store_.insert_horizon() != store_.stamp())
+        if (!is_quiet())
             return no_slot;
         for (const SlotId n : links_from(id))
             if (is_deleted(store_, n))
@@ -278,7 +309,7 @@ class Attacher {
     SlotId unneeded_link(SlotId id)
     {
         const Vec<SlotId> links = links_from(id);
-        if (store_.insert_horizon() != store_.stamp())
+        if (!is_quiet())
             return no_slot;
         for (const SlotId n : links)
             if (is_reached(n))
@@ -336,6 +367,8 @@ class Attacher {
     bool by_flood_;
     size_t most_bytes_;       // for a search
     Owned<Flood<S>> flood_;   // if by_flood_
+    uint64_t quiet_since_ = 0;
+    Vec<SlotId> dropped_;   // targets of links that were overwritten while an insert may have begun
     // What searches visited, if not by_flood_: slots from visited_from_ on.
     Marks visited_;
     SlotId visited_from_ = 0;
