@@ -180,5 +180,22 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM t a, t b WHERE a.v <-> b.v < 0.5 AND a.
 RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[100,3,5]' < 4.5 AND id = 100;
 RESET hnsw.range_scan;
+-- Without ORDER BY, no row is dropped because it is found late. (In strict order, a third of these would be found.)
+CREATE TABLE clusters AS SELECT i AS id, (SELECT array_agg(40 * sin(i % 20 * j) + sin(i * j * j)) FROM generate_series(1, 16) j)::vector(16) AS v
+    FROM generate_series(1, 6000) i;
+CREATE INDEX ON clusters USING hnsw (v vector_l2_ops) WITH (vector_bits = 2);
+CREATE FUNCTION within(q vector, c float8) RETURNS bigint LANGUAGE plpgsql AS
+    'BEGIN RETURN (SELECT count(*) FROM clusters WHERE v <-> q < c); END';
+SET hnsw.range_scan = on;
+SET enable_seqscan = off;
+SELECT sum(within(v, 8)) > 0.9 * 20 * 300 AS found, sum(within(v, 8)) <= 20 * 300 AS exact FROM (SELECT * FROM clusters ORDER BY id LIMIT 20) x;
+DROP FUNCTION within;
+DROP TABLE clusters;
+RESET enable_seqscan;
+RESET hnsw.range_scan;
+-- A bound is not divided while the query runs: the quotient might be too small.
+SET enable_seqscan = off;
+SELECT count(*) FROM (SELECT id FROM t WHERE (v <-> '[1,2,3]') * 2 < (SELECT 5e-324::float8) ORDER BY v <-> '[1,2,3]' LIMIT 5) x;
+RESET enable_seqscan;
 DROP TABLE t, parts, other CASCADE;
 DROP ROLE threshold_user;

@@ -9,7 +9,9 @@
 //
 // Without ORDER BY, such a condition does not need the nearest rows first, but a scan that returns them so
 // finds all rows within c, as many as a search finds. If the setting says so, the hook offers this
-// scan to the planner, too.
+// scan to the planner, too. It does not drop the rows that strict order would drop.
+//
+// A bound that is only known when the query runs may not be divided: PostgreSQL reports an underflow.
 //
 // 1 - distance > c is also true for a distance of NaN, which is one that overflows. Such rows come
 // last, and are not found.
@@ -23,6 +25,7 @@
 
 extern "C" {
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -125,7 +128,7 @@ Expr* arithmetic(char op, Expr* x, Expr* y)
         const double result = op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : a / b;
         return std::isnan(result) ? nullptr : constant(result);
     }
-    if (op == '*' || (op == '/' && !(std::abs(b) >= 1)))
+    if (op == '*' || (op == '/' && std::abs(b) != 1))
         return nullptr;
     const char name[] = {op, '\0'};
     List* names = list_make2(makeString(pstrdup("pg_catalog")), makeString(pstrdup(name)));
@@ -285,6 +288,9 @@ List* index_conditions(PlannerInfo* root, const IndexPath* path)
     return conditions;
 }
 
+// The input collation of the distance of a range scan. (Distances have no collation otherwise.)
+constexpr Oid unordered = C_COLLATION_OID;
+
 // If the condition bounds the distance of the index's column to some value from above, returns that distance,
 // as a scan is ordered by it; otherwise null.
 Expr* bounded_distance(const Expr* condition, IndexOptInfo* index)
@@ -303,8 +309,10 @@ Expr* bounded_distance(const Expr* condition, IndexOptInfo* index)
             auto* value = static_cast<Node*>(list_nth(args, !swapped));
             if (!match_index_to_operand(column, 0, index) || !is_fixed(value))
                 continue;
+            // The collation tells the scan that nobody needs the order. With it, the expression differs
+            // from that of an ORDER BY, so the planner does not take it for that order.
             found = make_opclause(op, FLOAT8OID, false, reinterpret_cast<Expr*>(column),
-                                  reinterpret_cast<Expr*>(value), InvalidOid, InvalidOid);
+                                  reinterpret_cast<Expr*>(value), InvalidOid, unordered);
             set_opfuncid(reinterpret_cast<OpExpr*>(found));
             return true;
         }
@@ -370,6 +378,8 @@ bool has_threshold(const IndexPath* path)
     for_each_threshold(path, [&](RestrictInfo*, Expr*, Oid) { any = true; });
     return any;
 }
+
+bool is_unordered(IndexScanDesc scan) { return scan->orderByData->sk_collation == unordered; }
 
 bool read_threshold(IndexScanDesc scan, double* to)
 {

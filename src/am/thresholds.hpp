@@ -14,6 +14,9 @@ extern bool range_scans;
 // Has the query a threshold at which this scan, which is ordered by a distance, will end?
 bool has_threshold(const IndexPath* path);
 
+// Does nobody need the rows in order? Then no row may be dropped because it is found late.
+bool is_unordered(IndexScanDesc scan);
+
 // Reads a scan's conditions: `to` is the distance beyond which it need not return rows, with an
 // allowance for rounding; infinity if there is none. False: a threshold is NULL, so no row matches.
 bool read_threshold(IndexScanDesc scan, double* to);

@@ -115,8 +115,10 @@ void start(IndexScanDesc scan, ScanState& s)
                    !s.reader.read_query(scan->orderByData->sk_argument, &x);
     s.store.refresh(scan->indexRelation);
     const double memory = settings.scan_mem_multiplier * work_mem * 1024.0;
-    const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search),
-                                   static_cast<graph::Iterate>(settings.iterative_scan),
+    auto iterate = static_cast<graph::Iterate>(settings.iterative_scan);
+    if (iterate == graph::Iterate::strict && am::is_unordered(scan))
+        iterate = graph::Iterate::relaxed;
+    const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search), iterate,
                                    static_cast<size_t>(settings.max_scan_tuples),
                                    static_cast<size_t>(memory)};
     s.rows.start(scan);
