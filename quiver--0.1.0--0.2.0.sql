@@ -346,7 +346,7 @@ CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, 
     OUT vector_bits integer, OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_meta(regclass) IS
-    'shows the parameters with which an hnsw index was built, and the slot where searches start; only for the owner of the index';
+    'shows the parameters with which an hnsw index was built, and the slot where searches start. Only for the owner of the index';
 DROP FUNCTION hnsw_stats(regclass);
 CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, OUT upper_slots bigint,
     OUT rows bigint, OUT deleted_slots bigint, OUT free_slots bigint, OUT overflow_slots bigint, OUT mean_neighbours float8,
@@ -354,20 +354,20 @@ CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, O
     OUT page_fill float8, OUT row_bytes float8, OUT vector_bytes float8, OUT link_bytes float8, OUT sketch_bytes float8)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_stats(regclass) IS
-    'reads a whole hnsw index and counts its slots; full_nodes and page_fill are fractions; row_bytes is the size of the index per row, and vector_bytes, link_bytes and sketch_bytes are the parts of it that hold the vectors, the neighbours'' ids and the neighbours'' sketches; only for the owner of the index';
+    'reads a whole hnsw index and counts its pages, nodes, rows and slots (the records of fixed size in which nodes are stored). full_nodes and page_fill are fractions. row_bytes is the size of the index per row; vector_bytes, link_bytes and sketch_bytes are the parts of it that hold the vectors, the neighbours'' ids and the neighbours'' sketches. Only for the owner of the index';
 
 CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'measures the recall of an hnsw index for ef_search 10, 20, 40, ... up to 640, until nothing is missed: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table; the queries are sampled rows, each without itself; ms and visited are the means per query of the time in milliseconds and of the nodes visited; only for the owner of the index';
+    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10, 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. Only for the owner of the index';
 CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
-    'the same with your own queries, for example array_agg(embedding) over a table of queries';
+    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries';
 
 CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
     sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,
@@ -469,7 +469,7 @@ BEGIN
     DROP TABLE pg_temp.hnsw_advise_sample;
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
-    'builds hnsw indexes with several options on a random sample of a column; returns for each the estimated size and build time for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement';
+    'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement';
 
 -- thresholds
 
@@ -538,8 +538,61 @@ COMMENT ON FUNCTION jaccard_distance(bit, bit) IS
 COMMENT ON ACCESS METHOD hnsw IS
     'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229)';
 COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
-    'shows the slots of a raw page of an hnsw index, as returned by pageinspect''s get_raw_page; only for the owner of the index';
+    'shows the slots of a raw page of an hnsw index, as pageinspect''s get_raw_page returns it. Only for the owner of the index';
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'describes the last hnsw index scan of this session: number of nodes read, neighbours estimated from their sketches, and rows returned to the executor';
+    'describes the last hnsw index scan of this session: the number of nodes that it read, of neighbours whose distances it estimated from their sketches, and of rows that it returned to the executor';
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
-    'verifies an hnsw index and returns one row per problem: checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector; blocks writers; only for superusers and for owners of the index to whom EXECUTE is granted';
+    'verifies an hnsw index, and returns one row per problem. It checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector. It blocks writers. Only for superusers, and for owners of the index to whom EXECUTE is granted';
+
+-- comments on comparison operators and operator classes
+
+COMMENT ON OPERATOR < (vector, vector) IS 'less than';
+COMMENT ON OPERATOR <= (vector, vector) IS 'less than or equal';
+COMMENT ON OPERATOR = (vector, vector) IS 'equal';
+COMMENT ON OPERATOR <> (vector, vector) IS 'not equal';
+COMMENT ON OPERATOR >= (vector, vector) IS 'greater than or equal';
+COMMENT ON OPERATOR > (vector, vector) IS 'greater than';
+COMMENT ON OPERATOR < (halfvec, halfvec) IS 'less than';
+COMMENT ON OPERATOR <= (halfvec, halfvec) IS 'less than or equal';
+COMMENT ON OPERATOR = (halfvec, halfvec) IS 'equal';
+COMMENT ON OPERATOR <> (halfvec, halfvec) IS 'not equal';
+COMMENT ON OPERATOR >= (halfvec, halfvec) IS 'greater than or equal';
+COMMENT ON OPERATOR > (halfvec, halfvec) IS 'greater than';
+COMMENT ON OPERATOR < (sparsevec, sparsevec) IS 'less than';
+COMMENT ON OPERATOR <= (sparsevec, sparsevec) IS 'less than or equal';
+COMMENT ON OPERATOR = (sparsevec, sparsevec) IS 'equal';
+COMMENT ON OPERATOR <> (sparsevec, sparsevec) IS 'not equal';
+COMMENT ON OPERATOR >= (sparsevec, sparsevec) IS 'greater than or equal';
+COMMENT ON OPERATOR > (sparsevec, sparsevec) IS 'greater than';
+COMMENT ON OPERATOR < (quantized, quantized) IS 'less than';
+COMMENT ON OPERATOR <= (quantized, quantized) IS 'less than or equal';
+COMMENT ON OPERATOR = (quantized, quantized) IS 'equal';
+COMMENT ON OPERATOR <> (quantized, quantized) IS 'not equal';
+COMMENT ON OPERATOR >= (quantized, quantized) IS 'greater than or equal';
+COMMENT ON OPERATOR > (quantized, quantized) IS 'greater than';
+COMMENT ON OPERATOR CLASS vector_ops USING btree IS 'order of vector values: by the first element that differs, then by the number of dimensions';
+COMMENT ON OPERATOR CLASS halfvec_ops USING btree IS 'order of halfvec values: by the first element that differs, then by the number of dimensions';
+COMMENT ON OPERATOR CLASS sparsevec_ops USING btree IS 'order of sparsevec values: by the first element that differs, then by the number of dimensions';
+COMMENT ON OPERATOR CLASS quantized_ops USING btree IS 'order of quantized values: by bytes; for UNIQUE, GROUP BY and ORDER BY';
+COMMENT ON OPERATOR CLASS vector_l2_ops USING hnsw IS 'Euclidean distance; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS vector_ip_ops USING hnsw IS 'negative inner product; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS vector_cosine_ops USING hnsw IS 'cosine distance; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS vector_l1_ops USING hnsw IS 'taxicab distance; up to 6,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING hnsw IS 'Euclidean distance; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING hnsw IS 'negative inner product; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING hnsw IS 'cosine distance; up to 16,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_l1_ops USING hnsw IS 'taxicab distance; up to 6,000 dimensions';
+COMMENT ON OPERATOR CLASS sparsevec_l2_ops USING hnsw IS 'Euclidean distance; up to 1,000 non-zero elements';
+COMMENT ON OPERATOR CLASS sparsevec_ip_ops USING hnsw IS 'negative inner product; up to 1,000 non-zero elements';
+COMMENT ON OPERATOR CLASS sparsevec_cosine_ops USING hnsw IS 'cosine distance; up to 1,000 non-zero elements';
+COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING hnsw IS 'taxicab distance; up to 1,000 non-zero elements';
+COMMENT ON OPERATOR CLASS bit_hamming_ops USING hnsw IS 'Hamming distance; up to 64,000 bits';
+COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance; up to 64,000 bits';
+
+-- hybrid search
+
+CREATE FUNCTION rrf_score(rank bigint, k integer DEFAULT 60) RETURNS float8
+    AS 'SELECT coalesce(1.0::float8 / (k::float8 + rank::float8), 0.0)'
+    LANGUAGE SQL IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rrf_score(bigint, integer) IS
+    'score of a row in reciprocal rank fusion, which merges several ranked lists: 1 / (k + rank), where rank is the row''s place in one list, beginning with 1; 0 for NULL, a row that is not in that list; the sum of a row''s scores in all lists orders the result (Cormack, Clarke and Buettcher 2009, doi 10.1145/1571941.1572114)';
