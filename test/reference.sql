@@ -126,7 +126,8 @@ FROM member JOIN pg_opclass c ON c.oid = objid JOIN pg_am a ON a.oid = opcmethod
 \qecho '## Settings'
 \qecho
 \qecho 'Any user can change these settings: with `SET` for a session, `SET LOCAL` for a transaction, `ALTER ROLE` or `ALTER DATABASE` for'
-\qecho 'later sessions, or in `postgresql.conf`.'
+\qecho 'later sessions, or in `postgresql.conf`. `SHOW` and `pg_settings` know them once a session has loaded the library,'
+\qecho 'which it does when it first uses a type or an index of quiver.'
 \qecho
 \qecho '| setting | default | values | |'
 \qecho '|---|---|---|---|'
