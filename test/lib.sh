@@ -118,6 +118,9 @@ cluster_up() {
 
 cluster_down() {
     CLUSTER=$1
-    [ -d "$CLUSTER/data" ] && as_cluster_user "$PG_BIN/pg_ctl" -D "$CLUSTER/data" -m fast -w stop >/dev/null
+    # One that does not run, as after a restart of the machine, is no error.
+    if [ -d "$CLUSTER/data" ] && as_cluster_user "$PG_BIN/pg_ctl" -D "$CLUSTER/data" status >/dev/null; then
+        as_cluster_user "$PG_BIN/pg_ctl" -D "$CLUSTER/data" -m fast -w stop >/dev/null
+    fi
     return 0
 }
