@@ -109,7 +109,8 @@ exact_answers() {
                 FOR id, d IN EXECUTE query USING q.embedding LOOP RETURN NEXT; END LOOP;
             END LOOP;
         END \$\$;
-        CREATE TABLE measured (n serial, setup text PRIMARY KEY, recall numeric, one_client numeric, two_clients numeric);
+        CREATE TABLE measured (n serial, setup text PRIMARY KEY, recall numeric, one_client numeric, two_clients numeric,
+            coordinator numeric, shards numeric);
         SET enable_indexscan = off;
         CREATE TABLE exact AS SELECT * FROM answers('$(plain one_table | by_id | with '$1')')"
 }
@@ -123,9 +124,18 @@ compare() {
     say "Exact search (without an index) through the coordinator returns the rows of one table."
 }
 
-# measure SETUP QUERY: recall, and queries per second with one client and with two
+# cpu NODE...: the CPU time of sessions there that have ended, in ms
+cpu() {
+    local node pid
+    for node in "$@"; do
+        pid=$(head -n 1 "$CLUSTERS/$node/data/postmaster.pid")
+        sed 's/.*) //' "/proc/$pid/stat"   # fields 16 and 17, less the two that are cut off
+    done | awk -v ticks="$(getconf CLK_TCK)" '{ sum += $14 + $15 } END { printf "%.0f", sum * 1000 / ticks }'
+}
+
+# measure SETUP QUERY: recall, queries per second with one client and with two, and with two also the CPU time of a query
 measure() {
-    local setup=$1 query=$2 clients recall questions tps=()
+    local setup=$1 query=$2 clients recall questions log before figures=()
     recall=$(at coordinator -At -c "
         WITH farthest AS (SELECT question, max(d) AS d FROM exact GROUP BY 1)
         SELECT round(count(*)::numeric / (SELECT count(*) FROM exact), 3)
@@ -133,22 +143,30 @@ measure() {
     questions=$(at coordinator -At -c 'SELECT count(*) FROM questions')
     for clients in 1 2; do
         if [ "${SECONDS_EACH:-4}" = 0 ]; then
-            tps+=(NULL)
-            continue
+            figures=(NULL NULL NULL NULL)
+            break
         fi
-        tps+=("$({ echo "\set id random(1, $questions)" && question :id <<<"$query" | tr '\n' ' '; } |
-            "$PG_BIN/pgbench" -h "${socket[coordinator]}" -n -M prepared -T "${SECONDS_EACH:-4}" -c $clients -f - demo 2>&1 |
-            sed -n 's/^tps = \([0-9.]*\).*without initial.*/\1/p')")
+        sleep 0.5   # for sessions on the shards to end
+        before=($(cpu coordinator) $(cpu shard1 shard2 shard3))
+        log=$({ echo "\set id random(1, $questions)" && question :id <<<"$query" | tr '\n' ' '; } |
+            "$PG_BIN/pgbench" -h "${socket[coordinator]}" -n -M prepared -T "${SECONDS_EACH:-4}" -c $clients -f - demo 2>&1)
+        figures+=("$(sed -n 's/^tps = \([0-9.]*\).*without initial.*/\1/p' <<<"$log")")
     done
-    at coordinator -c "INSERT INTO measured (setup, recall, one_client, two_clients)
-        VALUES ('$setup', $recall, ${tps[0]}, ${tps[1]})"
+    if [ ${#figures[@]} = 2 ]; then
+        sleep 0.5
+        questions=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' <<<"$log")
+        figures+=("($(cpu coordinator) - ${before[0]}) / $questions.0" "($(cpu shard1 shard2 shard3) - ${before[1]}) / $questions.0")
+    fi
+    at coordinator -c "INSERT INTO measured (setup, recall, one_client, two_clients, coordinator, shards)
+        VALUES ('$setup', $recall, ${figures[0]}, ${figures[1]}, ${figures[2]}, ${figures[3]})"
 }
 report() {
     say
-    say "Recall of the ten nearest, and queries per second with one client and with two:"
+    say "Recall of the ten nearest; queries per second with one client and with two; CPU time of a query in ms:"
     at coordinator -P footer=off -c "
         SELECT setup, recall, round(one_client) AS \"1 client\", round(one_client / first_value(one_client) OVER w, 2) AS ratio,
-               round(two_clients) AS \"2 clients\", round(two_clients / first_value(two_clients) OVER w, 2) AS ratio
+               round(two_clients) AS \"2 clients\", round(two_clients / first_value(two_clients) OVER w, 2) AS ratio,
+               round(coordinator, 2) AS coordinator, round(shards, 2) AS \"all shards\"
         FROM measured WINDOW w AS (ORDER BY n) ORDER BY n"
     [ "$(at coordinator -At -c 'SELECT min(recall) >= 0.95 FROM measured')" = t ] || die "The recall is below 0.95."
     say "All clusters share this machine, so more shards cannot answer more queries per second here (docs/manual/scaling.md)."
