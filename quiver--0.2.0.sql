@@ -1248,6 +1248,9 @@ DECLARE
     layout text;
     seen text[] := '{}';
 BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE read_only_sql_transaction USING MESSAGE = 'hnsw_advise() cannot run during recovery', HINT = 'It builds indexes. Run it on the primary.';
+    END IF;
     SELECT a.atttypid INTO element FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
     IF element IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column %I of %s does not exist', col, rel);
