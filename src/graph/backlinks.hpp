@@ -113,18 +113,25 @@ class Backlinks {
     // Adds a link to the node's slot `id` from one of the nodes `near`, which a search found on
     // layer 0. All nodes that could be reached before can still be reached. may_lose_deleted: if
     // there is no other choice, a link to a deleted node may be replaced without being adopted.
-    bool ensure_reachable(SlotId id, const CodedCandidates& near, bool may_lose_deleted)
+    // donors: if not null, the nodes that have given up a link. Each of them gives up only one.
+    bool ensure_reachable(SlotId id, const CodedCandidates& near, bool may_lose_deleted,
+                          GroupMarks* donors = nullptr)
     {
-        if (link_where_nothing_is_lost(id, near))
+        if (link_where_nothing_is_lost(id, near, donors))
             return true;
         for (const bool lose_deleted : {false, true})
             for (size_t i = 0; i < near.size(); i++) {
                 if (lose_deleted && !may_lose_deleted)
                     return false;
+                if (donors && donors->test(near.id(i)))
+                    continue;
                 const Backlink backlink = plan(near.id(i), 0, true);
                 if (backlink.replaces != id &&
-                    write(near.id(i), backlink, 0, id, false, lose_deleted))
+                    write(near.id(i), backlink, 0, id, false, lose_deleted)) {
+                    if (donors)
+                        donors->set(near.id(i));
                     return true;
+                }
             }
         return false;
     }
@@ -323,7 +330,7 @@ class Backlinks {
 
     // Links to the node from the first of the nodes `near` that has a free place, or that has a
     // link whose target this node links to as well.
-    bool link_where_nothing_is_lost(SlotId id, const CodedCandidates& near)
+    bool link_where_nothing_is_lost(SlotId id, const CodedCandidates& near, GroupMarks* donors)
     {
         read_links(store_, id, links_);
         for (size_t i = 0; i < near.size(); i++) {
@@ -332,15 +339,18 @@ class Backlinks {
             SlotId replaced = no_slot;
             const LinkResult result =
                 write_link(store_, near.id(i), 0, id, sketch_of(backlink), [&](const Slot& s) {
-                    if (free_place(s) != no_place)
+                    if (free_place(s) != no_place || (donors && donors->test(near.id(i))))
                         return free_place(s);
                     const uint32_t place = last_shared_place(s);
                     if (place != no_place)
                         replaced = s.ids()[place];
                     return place;
                 });
-            if (result == LinkResult::written && replaced != no_slot)
+            if (result == LinkResult::written && replaced != no_slot) {
                 note_replaced(id, replaced);
+                if (donors)
+                    donors->set(near.id(i));
+            }
             if (is_linked(result))
                 return true;
         }

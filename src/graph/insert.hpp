@@ -108,13 +108,18 @@ class Inserter {
         return true;
     }
     // If a search for the node's own vector does not find the node, adds a link to it. Afterwards,
-    // look_after_orphans() must be called. Returns whether it added one.
-    [[gnu::noinline]] bool ensure_found()
+    // look_after_orphans() must be called. Returns whether it added one. donors: if not null, the node
+    // can be reached, and nodes that have given up a link already give up no other. (Where all distances
+    // are alike, as between many sparse vectors, a third of all nodes is not found, and all searches visit
+    // the same few nodes. Those must not lose their own neighbours.)
+    [[gnu::noinline]] bool ensure_found(GroupMarks* donors = nullptr)
     {
         backlinks_.forget();
         search_.find_self(store_.entry(), ef_);
         if (search_.found_self())
             return false;
+        if (donors)
+            return backlinks_.ensure_reachable(own_.slots.front(), search_.near(), false, donors);
         for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
             if (is_widest(ef))
                 return false;

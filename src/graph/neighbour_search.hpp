@@ -29,8 +29,9 @@ class NeighbourSearch {
   public:
     NeighbourSearch(S& store, const OwnNode& own, uint32_t m, uint32_t ef)
         : store_(store), l_(store.encoding().layout()), codec_(store.encoding().codec()), own_(own),
-          m_(std::min(m, l_.degree - 1)), ef_(ef), query_(store.encoding()),
-          search_(store, query_, 0, ef), near_(codec_)
+          m_(std::min(l_.codes_vary ? m + m / 2 : m, l_.degree - 1)),
+          least_(l_.codes_vary ? m_ : std::max(m_ / 2, std::min(m_, 4u))), ef_(ef),
+          query_(store.encoding()), search_(store, query_, 0, ef), near_(codec_)
     {
         for (int l = 0; l <= max_level; l++)
             neighbours_.emplace_back(codec_);
@@ -175,8 +176,7 @@ class NeighbourSearch {
     void select(int l)
     {
         near_.measure(own_.code);
-        select_neighbours(near_, {.least = std::max(m_ / 2, std::min(m_, 4u)), .most = m_},
-                          selection_);
+        select_neighbours(near_, {.least = least_, .most = m_}, selection_);
         for (const uint32_t i : selection_.selected)
             neighbours(l).add(near_.id(i), 0, near_.code(i));
     }
@@ -185,7 +185,13 @@ class NeighbourSearch {
     const Layout& l_;
     const codec::Codec& codec_;
     const OwnNode& own_;
-    uint32_t m_, ef_;
+    // The most and the least links of a new node on a layer. Most distances between sparse vectors are
+    // alike, and the heuristic discards nearly all candidates. With half as many links again, all of
+    // them used, searches of 10,000 random vectors have recall 0.94 instead of 0.83 for fewer distances
+    // computed; of others, the same recall for as many, except where L2 distances differ mostly by the
+    // vectors' lengths.
+    uint32_t m_, least_;
+    uint32_t ef_;
     size_t most_near_bytes_ = SIZE_MAX;   // for near_, if it has more than some nodes
     Query query_;
     LayerSearch<S> search_;

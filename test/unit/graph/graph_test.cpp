@@ -623,6 +623,39 @@ TEST(Graph, VacuumsWithoutMemoryForAFloodFreeAll)
     }
 }
 
+// Sparse vectors with few terms in common: searches visit the same few nodes, and find few of the rows for
+// their own vectors. What a build does for those must not cost the others (recall was 0.90).
+TEST(Graph, SparseVectorsWhoseDistancesAreAlike)
+{
+    Fixture f(Metric::l2, 4000, 16, choose_fold, 64, Form::sparse);
+    std::mt19937 rng(3);
+    std::uniform_real_distribution<float> uniform(0.51f, 1.5f);
+    const auto random = [&] {
+        std::vector<float> x(4000);
+        for (int j = 0; j < 100; j++)
+            x[rng() % 4000] = uniform(rng);
+        return x;
+    };
+    for (int i = 0; i < 2000; i++)
+        f.add(random());
+    ensure_all(f.store, f.inserter);
+    EXPECT_EQ(f.check(), "");
+    ptrdiff_t good = 0;
+    for (int n = 0; n < 40; n++) {
+        const std::vector<float> q = random();
+        std::vector<double> all;
+        for (size_t i = 0; i < f.rows.size(); i++)
+            all.push_back(f.exact(q, i));
+        std::nth_element(all.begin(), all.begin() + 9, all.end());
+        const auto found = f.search(q, 40, 40, Iterate::off);
+        good +=
+            std::min<ptrdiff_t>(10, std::count_if(found.begin(), found.end(), [&](const auto& row) {
+                                    return f.exact(q, row.first) <= all[9] + 1e-9;
+                                }));
+    }
+    EXPECT_GE(good, 0.97 * 10 * 40);
+}
+
 // After each write, counts the live nodes that cannot be reached from the root.
 struct Watched : MemoryStore {
     using MemoryStore::MemoryStore;
