@@ -63,6 +63,8 @@ class Removal {
         store_.count_pages();
         start_part(0);
         mark(dead);
+        if (result_.rows == 0)
+            mark_empty_root();
         mark_upper_slots();
         upper_pages_.clear();
         if (deleted_count_ > 0 && worth_while(deleted_count_)) {
@@ -232,6 +234,24 @@ class Removal {
         slot.header().tid_count = left;
         if (left == 0)
             mark_deleted(slot);
+    }
+    // The only live node may be a root without rows (replace_root()). Then nobody needs it.
+    void mark_empty_root()
+    {
+        const SlotId root = store_.entry().root;
+        const bool marked = root != no_slot && store_.write(root, [&](const MutableSlot& slot) {
+            const SlotHeader& h = slot.header();
+            if (h.state != SlotState::live || h.level > 0 || h.tid_count > 0)
+                return false;
+            mark_deleted(slot);
+            for (const SlotId n : links_of(slot))
+                note_link_from_deleted(n);
+            return true;
+        });
+        if (marked) {
+            note_deleted(root);
+            live_node_ = no_slot;
+        }
     }
     // Reads the stamp while the slot is locked. So every insert that met the node alive has an
     // older transaction id than the stamp.
@@ -433,6 +453,7 @@ class Removal {
         if (!inserter_.adopt_deleted(root, now.root)) {
             root = inserter_.create_above(live_node_, now.root);
             store_.count_pages();   // the repair must come to its page
+            live_node_ = root;      // if the entry has changed, the next try uses it
         }
         if (root == no_slot)
             return false;
@@ -588,13 +609,14 @@ class Removal {
     void ensure_found()
     {
         const uint64_t end = std::min(part_ + part_slots_, slots());
+        GroupMarks donors(part_slots_);
         linked_from_deleted_.for_each(part_, end, [&](size_t i) {
             const auto id = static_cast<SlotId>(i);
             if (is_deleted_here(id) || in_degree_[place(id)] >= enough_links)
                 return;
             store_.poll();
             if (inserter_.load(id)) {
-                inserter_.ensure_found();
+                inserter_.ensure_found(&donors);
                 inserter_.look_after_orphans();
             }
         });

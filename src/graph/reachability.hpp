@@ -257,11 +257,14 @@ class Attacher {
     // Makes the loaded node reachable, and overwrites its own link to `unneeded`. False if that is no_slot.
     bool ensure_dropping(SlotId unneeded)
     {
-        if (unneeded == no_slot || !inserter_.ensure_reachable_dropping(unneeded))
+        if (unneeded == no_slot)
             return false;
-        if (store_.stamp() != quiet_since_)
-            dropped_.push_back(unneeded);
-        return true;
+        const uint64_t since = quiet_since_;
+        const bool done = inserter_.ensure_reachable_dropping(unneeded);
+        if (!is_quiet() || quiet_since_ != since)
+            dropped_.push_back(
+                unneeded);   // also if it is not done: it may have overwritten the link
+        return done;
     }
     // Is no insert running? One that is may be changing any node, or rely on its links.
     bool is_quiet()
@@ -270,8 +273,8 @@ class Attacher {
         quiet_since_ = store_.stamp();
         return horizon == quiet_since_;
     }
-    // An insert that began after is_quiet() may have replaced another link to a node because it relied on
-    // the one that was overwritten. False: such a node could not be made reachable.
+    // An insert that began after the links were read may have replaced another link to a node because it
+    // relied on the one that was overwritten. False: such a node could not be made reachable.
     bool look_after_dropped()
     {
         bool done = true;
@@ -388,6 +391,7 @@ void ensure_all(S& store, Inserter<S>& inserter)
     // rounds. From the third on, they only check such nodes: that finds most of the others, too, and
     // all rounds for all nodes took half of the time of a build of random sparse vectors.
     Marks checked, replaced;
+    GroupMarks donors(SIZE_MAX);
     inserter.mark_replaced(&replaced);
     for (int round = 0; round < 5; round++) {
         SmallCounts in_degree;
@@ -403,7 +407,7 @@ void ensure_all(S& store, Inserter<S>& inserter)
         for_each_node(store, [&](SlotId id) {
             if (in_degree[id] < enough_links && (round < 2 || checked.test(id)) &&
                 inserter.load(id))
-                any |= inserter.ensure_found();
+                any |= inserter.ensure_found(&donors);
         });
         if (!any)
             break;

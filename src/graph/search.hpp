@@ -198,6 +198,9 @@ class LayerSearch {
         avoids_deleted_ = deleted_nodes;
         avoided_ = slot;
     }
+    // From now on, nodes of layer 0 without rows are followed, but are not among the nearest (lifecycle.hpp
+    // may have made one the root).
+    void find_only_rows() { only_rows_ = true; }
     // Whether all candidates that seem as near as the worst node of W are visited, however many. That
     // tells which of many equal nodes can be reached.
     void visit_all(bool all) { all_ = all; }
@@ -274,7 +277,8 @@ class LayerSearch {
             return false;
         landed_ |= state != SlotState::free;
         counters.visited++;
-        const bool in_w = state == SlotState::live && w_.wants(distance_);
+        const bool counts = !only_rows_ || level_ > 0 || slot.header().tid_count > 0;
+        const bool in_w = state == SlotState::live && counts && w_.wants(distance_);
         if (state == SlotState::live)
             in_vain_ = in_w ? 0 : in_vain_ + 1;
         if (in_w)
@@ -339,7 +343,7 @@ class LayerSearch {
     Far far_ = Far::drop;
     bool stopped_ = false, landed_ = false, rooted_ = false;
     bool dropped_ = false;   // some neighbours
-    bool all_ = false;
+    bool all_ = false, only_rows_ = false;
     size_t ties_ = 0;      // candidates of this run() that were as far as the worst node of W
     size_t in_vain_ = 0;   // visits of live nodes since one was found for W
     bool avoids_deleted_ = false;

@@ -42,7 +42,10 @@ template <ReadStore S>
 class Search {
   public:
     // The query must be set before start().
-    Search(S& store, Query& query) : store_(store), layer_(store, query, 0, 40) {}
+    Search(S& store, Query& query) : store_(store), layer_(store, query, 0, 40)
+    {
+        layer_.find_only_rows();
+    }
 
     // whole_batches: the distances are too uncertain to tell which half of a batch is nearer.
     void start(const ScanLimits& limits, bool whole_batches)

@@ -1081,7 +1081,7 @@ TEST(LifecycleCases, TheRootChangesWhileNodesAreHidden)
 }
 
 // Each full node is needed for another one, so none can give up a link for the deleted root. The node without
-// rows that takes its place goes away with the index's last row, and rows that equal it join it before.
+// rows that takes its place goes away with the index's last row. It takes no place in a scan's beam.
 TEST(LifecycleCases, TheNewRootHasNoRows)
 {
     Placed w;
@@ -1105,8 +1105,17 @@ TEST(LifecycleCases, TheNewRootHasNoRows)
     EXPECT_EQ(w.graph.slot(now).header().tid_count, 0);
     EXPECT_EQ(w.vacuum().deleted, 0u);
     EXPECT_EQ(w.graph.state().entry.root, now);
+    for (const size_t row : w.committed()) {
+        Scan<InterleavingStore> scan(w.quiet);
+        const Converted query(w.encoding.codec(), w.rotation, w.rows[row].x);
+        scan.start(query.value, {1, Iterate::off, 1000000, size_t{1} << 30});
+        BoundedRow found;
+        EXPECT_TRUE(scan.next_by_bound(&found)) << row;
+    }
     w.delete_rows(w.committed());
     w.vacuum();
+    EXPECT_TRUE(w.graph.state().entry.empty());
+    EXPECT_EQ(w.graph.slot(now).header().state, SlotState::free);
     w.insert(w.add_row({1, 9, 0, 0, 0, 0}, 0));
     w.check_rows();
     w.check_graph(true);
