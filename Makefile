@@ -1,6 +1,6 @@
 # Builds the extension with PGXS. `make help` lists the targets.
 EXTENSION   = quiver
-QUIVER_VERSION = 0.2.0
+QUIVER_VERSION = 0.3.0
 MODULE_big  = quiver
 DATA        = $(wildcard quiver--*.sql)
 # No source lists: every .cpp of every room.
@@ -16,7 +16,7 @@ EXTRA_CLEAN = $(OBJS:.o=.d) src/*/*.gch src/*/*.gch.d build results regression.d
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=quiver
-TAP_TESTS    = $(if $(wildcard test/t/*.pl),1)
+TAP_TESTS   ?= $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS  = $(wildcard test/t/*.pl)
 
 # JIT bitcode could not inline kernels that are called through a table.

@@ -5,6 +5,8 @@
 #ifndef QUIVER_PG_HPP
 #define QUIVER_PG_HPP
 
+#include "core/platform.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <charconv>

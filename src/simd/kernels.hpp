@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/half.hpp"
+#include "core/platform.hpp"
 
 namespace quiver::simd {
 

@@ -1,5 +1,5 @@
 # Every earlier version of the extension can be updated. Afterwards its objects are those of a new
-# installation.
+# installation. ./check installs an older version in its copy of the server (../update).
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;

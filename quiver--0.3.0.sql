@@ -1,4 +1,4 @@
-/* quiver--0.2.0.sql */
+/* quiver--0.3.0.sql */
 
 -- complain if script is sourced in psql rather than by CREATE EXTENSION
 \echo Use "CREATE EXTENSION quiver" to load this file. \quit
