@@ -64,10 +64,10 @@ IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stat
              IsParallelWorker()
                  ? errhint(
                        "Each worker has a share of maintenance_work_mem. A share of " UINT64_FORMAT
-                       " kB allows to repair it at once.",
+                       " kB is enough to repair it at once.",
                        enough)
                  : errhint("maintenance_work_mem of " UINT64_FORMAT
-                           " kB allows to repair it at once.",
+                           " kB is enough to repair it at once.",
                            enough)));
     const auto left = static_cast<uint32>(std::min<uint64>(result.deleted, PG_UINT32_MAX));
     if (left != meta.deleted)
