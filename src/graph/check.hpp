@@ -200,10 +200,16 @@ class Checker {
         store_.count_pages();
         Flood<S> flood(store_, true);
         flood.from(e.root);
-        // (A node without rows is the root, or a vacuum has not come to make it that.)
-        for (SlotId id = 0; id < count_; id++)
-            if (kinds_[id].state == SlotState::live && kinds_[id].has_rows && !flood.reached(id))
+        // A node without rows is the root, or a vacuum has ended before it made it that.
+        for (SlotId id = 0; id < count_; id++) {
+            const Kind& kind = kinds_[id];
+            if (kind.state != SlotState::live || kind.level > 0)
+                continue;
+            if (kind.has_rows && !flood.reached(id))
                 report(id, "no path leads here from the root");
+            else if (!kind.has_rows && flood.reached(id) && id != e.root)
+                report(id, "live node has no rows");
+        }
         // (An insert that did not finish leaves a node to which no other node links.)
         for (const SlotId id : incomplete_)
             if (kinds_[id].level > 0 || flood.reached(id))
