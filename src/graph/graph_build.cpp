@@ -580,6 +580,8 @@ void GraphBuild::insert_all(Team& team, Arena& arena, size_t slots, const uint8_
     }
     team.each(slots, together ? inserts_at_once : slots, [&](size_t from, size_t to) {
         for (auto id = static_cast<SlotId>(from); id < to; id++) {
+            if (options_.progress && team.is_leader() && id % inserts_at_once == 0)
+                options_.progress(id, slots);
             inserter.insert_loaded(id);
             if (levels[id] > 0)
                 inserter.raise(id, levels[id]);

@@ -10,6 +10,9 @@ namespace quiver::graph {
 struct BuildOptions {
     uint32_t m, ef_construction;
     uint64_t seed;
+    // Called by the leader while nodes are inserted: how many were handed out, and how many there are.
+    // May be null.
+    void (*progress)(size_t done, size_t count) = nullptr;
 };
 
 class LeafLinks {

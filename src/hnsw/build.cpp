@@ -44,6 +44,14 @@ static void write_head(page::BulkWriter& writer, const MetaData& meta,
 
 namespace {
 
+// While nodes are inserted, the columns for tuples count them. (Other ways to link them are short.)
+void report_inserted(size_t done, size_t count)
+{
+    constexpr int columns[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
+    const int64 values[] = {static_cast<int64>(count), static_cast<int64>(done)};
+    pgstat_progress_update_multi_param(2, columns, values);
+}
+
 struct BuildState {
     Relation index;
     MetaData meta;
@@ -76,8 +84,8 @@ struct BuildState {
         graph_context = AllocSetContextCreate(context, "hnsw build graph", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(graph_context);
         store = new (palloc(sizeof *store)) graph::MemoryStore(encoding, 8, pg::poll);
-        graph = new (palloc(sizeof *graph))
-            graph::GraphBuild(*store, {meta.m, meta.ef_construction, meta.rotation_seed});
+        graph = new (palloc(sizeof *graph)) graph::GraphBuild(
+            *store, {meta.m, meta.ef_construction, meta.rotation_seed, report_inserted});
         MemoryContextSwitchTo(old);
     }
     void begin_file(pg::TempFile f)

@@ -1,5 +1,5 @@
-// The cost of an index scan, in PostgreSQL's units. README.md ("What the planner thinks") explains
-// it to users.
+// The cost of an index scan, in PostgreSQL's units. docs/manual/querying.md explains it to
+// users.
 //
 // The figures were measured with all pages cached, on tables of 100 to 100,000 rows of 3 to 1,536
 // dimensions. There a sequential scan takes about 3 microseconds per unit of its cost.
