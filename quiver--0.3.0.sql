@@ -1217,7 +1217,7 @@ CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10, 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. Only for the owner of the index';
+    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10 (which acts as 20 unless hnsw.iterative_scan is off), 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. Only for the owner of the index';
 CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
     OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
