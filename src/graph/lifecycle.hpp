@@ -182,10 +182,9 @@ class Removal {
         // that nobody needs.
         const SlotId root = store_.entry().root;
         const auto is_unused = [&](const Slot& slot, SlotId id) {
-            const SlotHeader& h = slot.header();
-            return h.state == SlotState::live && h.level == 0 && h.tid_count == 0 && id != root;
+            return is_without_rows(slot) && id != root;
         };
-        const auto has_dead_rows = [&](const Slot& slot, SlotId id) {
+        const auto must_change = [&](const Slot& slot, SlotId id) {
             return is_unused(slot, id) || std::any_of(slot.tids(), slot.tids() + row_count(slot),
                                                       [&](Tid tid) { return dead(tid); });
         };
@@ -195,14 +194,14 @@ class Removal {
             page_has_room_ = false;
             // Most pages have no dead rows. A shared lock is enough to find that out.
             store_.read_page(page, [&](const Slots& slots) {
-                if (!any_slot(slots, has_dead_rows)) {
+                if (!any_slot(slots, must_change)) {
                     note(slots, page);
                     noted = true;
                 }
             });
             if (!noted)
                 store_.write_page(
-                    page, [&](const Slots& slots) { return any_slot(slots, has_dead_rows); },
+                    page, [&](const Slots& slots) { return any_slot(slots, must_change); },
                     [&](const MutableSlots& slots) {
                         for (uint32_t i = 0; i < slots.count(); i++)
                             if (is_unused(slots[i], slots.id(i)))
@@ -214,6 +213,11 @@ class Removal {
             if (page_has_room_)
                 store_.note_room(page, oldest_stamp_);
         }
+    }
+    // Is it a node that replace_root() has made, and that no row has joined?
+    static bool is_without_rows(const Slot& slot)
+    {
+        return is_live_node(slot, 0) && slot.header().tid_count == 0;
     }
     static uint32_t row_count(const Slot& slot)
     {
@@ -240,8 +244,7 @@ class Removal {
     {
         const SlotId root = store_.entry().root;
         const bool marked = root != no_slot && store_.write(root, [&](const MutableSlot& slot) {
-            const SlotHeader& h = slot.header();
-            if (h.state != SlotState::live || h.level > 0 || h.tid_count > 0)
+            if (!is_without_rows(slot))
                 return false;
             mark_deleted(slot);
             for (const SlotId n : links_of(slot))

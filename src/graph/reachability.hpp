@@ -261,12 +261,13 @@ class Attacher {
             return false;
         const uint64_t since = quiet_since_;
         const bool done = inserter_.ensure_reachable_dropping(unneeded);
+        // Also if it is not done: it may have overwritten the link.
         if (!is_quiet() || quiet_since_ != since)
-            dropped_.push_back(
-                unneeded);   // also if it is not done: it may have overwritten the link
+            dropped_.push_back(unneeded);
         return done;
     }
-    // Is no insert running? One that is may be changing any node, or rely on its links.
+    // Is no insert running? One that is may be changing any node, or rely on its links. Notes when that was
+    // asked, so that ensure_dropping() can tell whether one has begun since.
     bool is_quiet()
     {
         const uint64_t horizon = store_.insert_horizon();

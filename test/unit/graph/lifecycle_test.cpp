@@ -951,6 +951,15 @@ TEST(LifecycleCases, NodesOnNewPagesAreReached)
 // Nodes at chosen places, with room for four links.
 struct Placed : Crafted {
     SlotId at(float x, float y, float z = 0) { return craft({x, y, z, 0, 0, 0}); }
+    // `count` nodes beside each other that all link to each other.
+    std::vector<SlotId> linked(int count, float y)
+    {
+        std::vector<SlotId> ids;
+        for (int n = 0; n < count; n++)
+            ids.push_back(at(static_cast<float>(n), y));
+        link_all(ids);
+        return ids;
+    }
 };
 
 // The deleted root leads to the next root by one way only: through a node that has no room, as all
@@ -980,25 +989,13 @@ TEST(LifecycleCases, TheRootChangesWhenNoNodeHasRoom)
     for (uint64_t i = 0;; i++) {
         Placed w;
         const SlotId root = w.at(0, 3), x = w.at(0, 2);
-        std::vector<SlotId> a, k;
-        for (int n = 0; n < 4; n++)
-            a.push_back(w.at(static_cast<float>(n), 8));
-        for (int n = 0; n < 5; n++)
-            k.push_back(w.at(static_cast<float>(n), 0));
+        const std::vector<SlotId> a = w.linked(4, 8), k = w.linked(5, 0);
         const SlotId last = w.at(0, 1);
         w.link(root, {x});
         w.link(x, {last, a[0], a[1], a[2]});
-        for (const SlotId from : a) {
-            for (const SlotId to : a)
-                if (to != from)
-                    w.link(from, {to});
+        for (const SlotId from : a)
             w.link(from, {x});
-        }
         w.link(last, {k[0], k[1], k[2], k[3]});
-        for (const SlotId from : k)
-            for (const SlotId to : k)
-                if (to != from)
-                    w.link(from, {to});
         w.start_at(root);
         const std::set<size_t> its = w.rows_of(root);
         VacuumOperation vacuum(w, "vacuum", [&](World&) { return its; });
@@ -1020,10 +1017,7 @@ TEST(LifecycleCases, TheRootChangesWhenNoNodeHasRoom)
 TEST(LifecycleCases, TheRootChangesBesideAnInsert)
 {
     Placed start;
-    std::vector<SlotId> all;
-    for (int n = 0; n < 5; n++)
-        all.push_back(start.at(static_cast<float>(n), 0));
-    start.link_all(all);
+    const std::vector<SlotId> all = start.linked(5, 0);
     const SlotId root = start.at(0, 9), full = start.at(0, 4), only = start.at(0, -30);
     start.link(root, {all[0], full});
     start.link(full, {only, all[0], all[1], all[2]});
@@ -1054,10 +1048,7 @@ TEST(LifecycleCases, TheRootChangesBesideAnInsert)
 TEST(LifecycleCases, TheRootChangesWhileNodesAreHidden)
 {
     Placed w;
-    std::vector<SlotId> all;
-    for (int n = 0; n < 5; n++)
-        all.push_back(w.at(static_cast<float>(n), 0));
-    w.link_all(all);
+    const std::vector<SlotId> all = w.linked(5, 0);
     const SlotId root = w.at(0, 9), deleted = w.at(5, 5), full = w.at(1, 1),
                  hidden[] = {w.at(6, 5), w.at(5, 6)};
     w.link(root, {all[0], full});
@@ -1085,10 +1076,8 @@ TEST(LifecycleCases, TheRootChangesWhileNodesAreHidden)
 TEST(LifecycleCases, TheNewRootHasNoRows)
 {
     Placed w;
-    std::vector<SlotId> all, needed;
-    for (int n = 0; n < 5; n++)
-        all.push_back(w.at(static_cast<float>(n), 0));
-    w.link_all(all);
+    const std::vector<SlotId> all = w.linked(5, 0);
+    std::vector<SlotId> needed;
     const SlotId root = w.at(0, 9), last = w.at(0, 5);
     w.link(last, {all[0], all[1], all[2], all[3]});
     for (int n = 0; n < 8; n++)
