@@ -204,6 +204,9 @@ struct Products {
     size_t (*least)(const float* x, size_t count, size_t k, uint32_t* index, float* value);
 };
 
+// Kernels::least_two() takes a multiple of this number of keys.
+constexpr size_t least_two_block = 8;
+
 struct Kernels {
     const char* name;
 
@@ -240,6 +243,9 @@ struct Kernels {
     // be below 2^15. Returns the sum of to[i].
     int32_t (*to_i16)(const float* x, float factor, int16_t* to, size_t n);
 
+    // Finds the least two of `count` keys, least[0] <= least[1], and their places. (If they are
+    // equal, both places may be the same.) count is a multiple of least_two_block, and not 0.
+    void (*least_two)(const uint64_t* keys, size_t count, uint64_t least[2], size_t place[2]);
     // Walsh-Hadamard transform of n = 2^k floats in place, times `scale`.
     void (*hadamard)(float* x, size_t n, float scale);
 };

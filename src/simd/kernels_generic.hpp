@@ -1294,6 +1294,74 @@ size_t least_of(const float* x, size_t count, size_t k, uint32_t* index, float* 
     return have;
 }
 
+// The least two numbers so far, and where they are.
+struct LeastTwo {
+    uint64_t least[2] = {UINT64_MAX, UINT64_MAX};
+    size_t place[2] = {0, 0};
+
+    void add(uint64_t x, size_t at)
+    {
+        if (x >= least[1])
+            return;
+        const bool first = x < least[0];
+        least[1] = first ? least[0] : x;
+        place[1] = first ? place[0] : at;
+        least[0] = first ? x : least[0];
+        place[0] = first ? at : place[0];
+    }
+};
+
+template <class Arch>
+void least_two(const uint64_t* keys, size_t count, uint64_t least[2], size_t place[2])
+{
+    using W = Words<Arch>;
+    constexpr size_t lanes = W::size;
+    if constexpr (lanes < 4) {   // two lanes are no faster than one
+        LeastTwo two;
+        for (size_t i = 0; i < count; i++)
+            two.add(keys[i], i);
+        std::copy_n(two.least, 2, least);
+        std::copy_n(two.place, 2, place);
+    } else {
+        constexpr size_t registers = least_two_block / lanes;
+        W first[registers], second[registers];   // the least two of each lane
+        for (size_t r = 0; r < registers; r++)
+            first[r] = second[r] = W(UINT64_MAX);
+        for (size_t i = 0; i < count; i += least_two_block)
+            for (size_t r = 0; r < registers; r++) {
+                const W x = W::load_unaligned(keys + i + r * lanes);
+                second[r] = lesser<Arch>(second[r], greater<Arch>(first[r], x));
+                first[r] = lesser<Arch>(first[r], x);
+            }
+        uint64_t firsts[least_two_block], seconds[least_two_block];
+        for (size_t r = 0; r < registers; r++) {
+            first[r].store_unaligned(firsts + r * lanes);
+            second[r].store_unaligned(seconds + r * lanes);
+        }
+        uint64_t one = firsts[0], two = seconds[0];
+        for (size_t j = 1; j < least_two_block; j++) {
+            const uint64_t x = firsts[j], more = x < one ? one : x;
+            two = seconds[j] < two ? seconds[j] : two;
+            two = more < two ? more : two;
+            one = x < one ? x : one;
+        }
+        least[0] = one;
+        least[1] = two;
+        for (size_t i = 0; i < count; i += least_two_block) {
+            uint64_t is_one = 0, is_two = 0;
+            for (size_t r = 0; r < registers; r++) {
+                const W x = W::load_unaligned(keys + i + r * lanes);
+                is_one |= mask_of(x == W(one)) << r * lanes;
+                is_two |= mask_of(x == W(two)) << r * lanes;
+            }
+            if (is_one)
+                place[0] = i + static_cast<size_t>(std::countr_zero(is_one));
+            if (is_two)
+                place[1] = i + static_cast<size_t>(std::countr_zero(is_two));
+        }
+    }
+}
+
 template <class Arch>
 consteval Kernels make(const char* name)
 {
@@ -1326,6 +1394,7 @@ consteval Kernels make(const char* name)
     k.ip_fine = ip_fine<Arch>;
     k.scale = scale<Arch>;
     k.to_i16 = to_i16<Arch>;
+    k.least_two = least_two<Arch>;
     k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;
     k.norm2_f16 = norm2<Arch, half>;

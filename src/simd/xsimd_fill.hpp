@@ -1020,9 +1020,14 @@ inline uint64_t mask_of(xsimd::batch_bool<float, Avx2> m)
 {
     return static_cast<uint64_t>(_mm256_movemask_ps(m));
 }
+inline uint64_t mask_of(xsimd::batch_bool<uint64_t, Avx2> m)
+{
+    return static_cast<uint64_t>(_mm256_movemask_pd(_mm256_castsi256_pd(m)));
+}
 #endif
 #if defined(__AVX512BW__)
 inline uint64_t mask_of(xsimd::batch_bool<float, Avx512> m) { return static_cast<__mmask16>(m); }
+inline uint64_t mask_of(xsimd::batch_bool<uint64_t, Avx512> m) { return static_cast<__mmask8>(m); }
 #endif
 
 #if defined(__aarch64__)
@@ -1030,6 +1035,37 @@ inline uint64_t mask_of(xsimd::batch_bool<float, Neon> m)
 {
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, bit));
+}
+#endif
+
+// ---- the lesser and the greater of 64-bit numbers, in each lane ----
+
+template <class Arch>
+Words<Arch> lesser(Words<Arch> x, Words<Arch> y)
+{
+    return xsimd::min(x, y);
+}
+template <class Arch>
+Words<Arch> greater(Words<Arch> x, Words<Arch> y)
+{
+    return xsimd::max(x, y);
+}
+#if defined(__AVX2__)
+// AVX2 compares signed numbers only. (xsimd 8 does that in halves of a register.)
+inline __m256i is_above(__m256i x, __m256i y)
+{
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
+    return _mm256_cmpgt_epi64(_mm256_xor_si256(x, sign), _mm256_xor_si256(y, sign));
+}
+template <class Arch>
+requires std::is_same_v<Arch, Avx2> Words<Arch> lesser(Words<Arch> x, Words<Arch> y)
+{
+    return _mm256_blendv_epi8(x, y, is_above(x, y));
+}
+template <class Arch>
+requires std::is_same_v<Arch, Avx2> Words<Arch> greater(Words<Arch> x, Words<Arch> y)
+{
+    return _mm256_blendv_epi8(y, x, is_above(x, y));
 }
 #endif
 

@@ -665,6 +665,29 @@ TEST_P(Kernels, Least)
     }
 }
 
+TEST_P(Kernels, LeastTwo)
+{
+    std::mt19937_64 rng(44);
+    for (size_t round = 0; round < 600; round++) {
+        const size_t count = (1 + rng() % 40) * simd::least_two_block;
+        GuardedBuffer<uint64_t> keys(count);
+        for (size_t i = 0; i < count; i++)
+            keys[i] = round % 4 == 0   ? rng() % 100
+                      : round % 4 == 1 ? UINT64_MAX - rng() % 9
+                                       : rng();
+        std::vector<uint64_t> want(keys.data(), keys.data() + count);
+        std::sort(want.begin(), want.end());
+        uint64_t least[2];
+        size_t place[2];
+        k.least_two(keys.data(), count, least, place);
+        for (size_t i = 0; i < 2; i++) {
+            ASSERT_EQ(least[i], want[i]) << "count " << count;
+            ASSERT_LT(place[i], count);
+            ASSERT_EQ(keys[place[i]], want[i]);
+        }
+    }
+}
+
 TEST_P(Kernels, Codebooks)
 {
     std::mt19937 rng(31);
