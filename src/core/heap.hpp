@@ -18,6 +18,12 @@ struct Candidate {
     Candidate() = default;
     Candidate(float distance, uint32_t id) : key(uint64_t{order(distance)} << 32 | id) {}
 
+    static Candidate of(uint64_t key)
+    {
+        Candidate c;
+        c.key = key;
+        return c;
+    }
     float distance() const
     {
         const auto o = static_cast<uint32_t>(key >> 32);
@@ -61,15 +67,7 @@ class MinHeap {
             sink(0, last);
         return top;
     }
-    // Adds an element. heapify() must be called before the next use.
-    void append(Candidate c) { v_.push_back(c); }
-    void heapify()
-    {
-        for (size_t i = v_.size() < 2 ? 0 : (v_.size() - 2) / 4 + 1; i-- > 0;)
-            sink(i, v_[i]);
-    }
     void clear() { v_.clear(); }
-    size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
   private:
     // Sifts `c` down from position i.
@@ -182,6 +180,8 @@ class IdSet {
     explicit IdSet(size_t expected = 256) : table_(expected * 2) {}
 
     bool contains(uint32_t id) const { return place_of(id).is_taken; }
+    // Looks at one place only, so it is false for a few ids that are in the set.
+    bool contains_at_once(uint32_t id) const { return table_[table_.home_of(id)] == id; }
     // Returns false if the id is in the set already.
     [[gnu::always_inline]] bool insert(uint32_t id)
     {

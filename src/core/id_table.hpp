@@ -26,6 +26,9 @@ class IdTable {
     size_t size() const { return mask_ + 1; }
     size_t bytes() const { return entries_.capacity() * sizeof(uint32_t); }
 
+    // The place where the search for an entry begins.
+    size_t home_of(uint32_t id) const { return (id * 0x9e3779b1u >> 7) & mask_; }
+
     struct Place {
         size_t number;
         bool is_taken;
@@ -35,7 +38,7 @@ class IdTable {
     template <class IsOfId>
     [[gnu::always_inline]] Place place_of(uint32_t id, IsOfId&& is_of_id) const
     {
-        size_t i = (id * 0x9e3779b1u >> 7) & mask_;
+        size_t i = home_of(id);
         for (; entries_[i] != none; i = (i + 1) & mask_)
             if (is_of_id(entries_[i]))
                 return {i, true};

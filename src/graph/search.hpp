@@ -1,7 +1,7 @@
 // Search of one layer, and the descent through the layers above it (HNSW, Malkov and Yashunin 2016,
 // algorithms 2 and 5; neighbours by estimate as in SymphonyQG, arXiv 2411.12229).
 //
-// Candidates wait in a heap, sorted by their estimated distance. Visiting a candidate reads its
+// Candidates are visited in the order of their estimated distances. Visiting a candidate reads its
 // slot: this gives its own distance, which is nearly exact, and estimates for all of its
 // neighbours. W (the dynamic list of the HNSW paper) keeps the `ef` nearest visited nodes. The
 // search ends when W is full and the best candidate's estimate is farther than the worst node of W.
@@ -83,31 +83,20 @@ class LayerSearch {
     template <class OnVisit>
     void run(Counters& counters, OnVisit&& on_visit)
     {
-        // The next candidates are prefetched, so that they come from memory while a slot is scored.
-        // They were the best before the neighbours of the current slot were known, and are visited
-        // in any case. In a descent nothing is prefetched, because each step makes the other
-        // candidates useless.
-        const size_t most_ahead = w_.capacity() > 1 ? lookahead : 1;
-        SlotId ahead[lookahead] = {};
-        size_t count = 0;
-        ties_ = in_vain_ = 0;
+        // The next candidates are prefetched, so that they come from memory while other slots are
+        // scored. They were the best before the neighbours of these slots were known, and are
+        // visited in any case.
+        coming_count_ = ties_ = in_vain_ = 0;
         for (stopped_ = false; !stopped_;) {
-            while (count < most_ahead) {
-                const SlotId id = take();
-                if (id == no_slot)
-                    break;
-                store_.prefetch(id);
-                ahead[count++] = id;
-            }
-            if (count == 0) {
+            take();
+            if (coming_count_ == 0) {
                 if (!go_on_from_root())
                     break;
                 continue;
             }
-            const SlotId id = ahead[0];
-            static_assert(lookahead == 2);
-            ahead[0] = ahead[1];
-            count--;
+            const SlotId id = coming_[0];
+            std::copy(coming_ + 1, coming_ + coming_count_, coming_);
+            coming_count_--;
             store_.poll();
             if (l_.sketched())
                 store_.read(id, [&](const Slot& slot) {
@@ -217,26 +206,34 @@ class LayerSearch {
         return in_vain_ >= std::max(6 * w_.capacity(), size_t{240}) && !all_ && w_.capacity() > 1;
     }
 
-    // The best candidate that was not visited; no_slot when the stop rule holds. With sketches,
-    // seen_ has the visited nodes. Without sketches, it has the nodes whose distance was computed,
-    // each of which is a candidate once.
-    [[gnu::always_inline]] SlotId take()
+    // Takes the best candidates that were not visited, and prefetches them, unless the stop rule
+    // holds. With sketches, seen_ has the visited nodes. Without sketches, it has the nodes whose
+    // distance was computed, each of which is a candidate once.
+    void take()
     {
-        while (candidates_.has_next()) {
-            bool tie = false;
-            if (w_.full()) {
-                const float next = candidates_.next_distance(), worst = w_.top().distance();
-                tie = next == worst;
-                if (next > worst || (tie && ties_ >= most_ties()) || has_lost_patience())
-                    return no_slot;
+        // In a descent nothing is taken ahead, because each step makes the other candidates useless.
+        const bool ahead = w_.capacity() > 1;
+        while (coming_count_ <= (ahead ? lookahead - 2 : 0)) {
+            const bool full = w_.full();
+            const float worst = full ? w_.top().distance() : INFINITY;
+            size_t taken = 0;
+            for (const Candidate c : candidates_.nearest(worst)) {
+                const bool tie = full && c.distance() == worst;
+                if (taken == (ahead ? 2 : 1) || (tie && ties_ >= most_ties()) ||
+                    (full && has_lost_patience()))
+                    break;
+                taken++;
+                const SlotId id = Frontier::id(c);
+                if ((!l_.sketched() || seen_.insert(id)) && id != avoided_) {
+                    ties_ += tie;
+                    store_.prefetch(id);
+                    coming_[coming_count_++] = id;
+                }
             }
-            const SlotId id = candidates_.next();
-            if ((!l_.sketched() || seen_.insert(id)) && id != avoided_) {
-                ties_ += tie;
-                return id;
-            }
+            if (taken == 0)
+                return;
+            candidates_.remove(taken);
         }
-        return no_slot;
     }
 
     // The search has seen all nodes that it can reach from its start, and W is not full. On layer 0
@@ -301,11 +298,9 @@ class LayerSearch {
             const uint32_t count = std::min<uint32_t>(degree - first, 64);
             const uint64_t all = ~uint64_t{0} >> (64 - count);
             const uint64_t near = full ? q_.near()[first / 64] & all : all;   // NaN, too
-            for (uint64_t left = near; left != 0; left &= left - 1) {
-                const auto i = first + static_cast<uint32_t>(std::countr_zero(left));
-                if (!seen_.contains(ids[i]))
-                    candidates_.add(estimate[i], ids[i]);
-            }
+            // A visited node that becomes a candidate is recognised when it is taken.
+            candidates_.add(estimate + first, ids + first, near,
+                            [&](SlotId id) { return seen_.contains_at_once(id); });
         }
         if (full && keep)
             candidates_.add_later(estimate, ids, degree);
@@ -344,6 +339,8 @@ class LayerSearch {
     bool stopped_ = false, landed_ = false, rooted_ = false;
     bool dropped_ = false;   // some neighbours
     bool all_ = false, only_rows_ = false;
+    SlotId coming_[lookahead];   // the next to be visited
+    size_t coming_count_ = 0;
     size_t ties_ = 0;      // candidates of this run() that were as far as the worst node of W
     size_t in_vain_ = 0;   // visits of live nodes since one was found for W
     bool avoids_deleted_ = false;

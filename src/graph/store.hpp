@@ -10,9 +10,8 @@
 
 namespace quiver::graph {
 
-// The number of slots that a search prefetches before it reads the first of them. (3 and 4 were no
-// faster.)
-constexpr size_t lookahead = 2;
+// The number of slots that a search prefetches before it reads the first of them.
+constexpr size_t lookahead = 3;
 
 // Where searches start. `id` is a slot of the top layer, `level` its layer. From there a search
 // comes down to a slot of layer 0 near the query. `root` is the slot of layer 0 from which every
