@@ -39,12 +39,16 @@ struct CodeParams {
     float error;   // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
 };
 
+// What a node tells about its rows' filter columns (filter_code.hpp).
+using FilterCode = uint16_t;
+
 // A code: its numbers, and a pointer to its bytes. It stands for a vector x'. Distances to a code
-// are distances to x'.
+// are distances to x'. No codec looks at `filter`.
 struct Code {
     CodeParams params;
     const uint8_t* bytes;
     uint32_t length;
+    FilterCode filter = 0;
 };
 
 // A lower and an upper bound of a distance, in the unit of the operator.

@@ -15,6 +15,7 @@ struct SketchFactors {
 struct Sketch {
     SketchFactors factors{};
     const uint64_t* bits = nullptr;
+    FilterCode filter = 0;   // of the neighbour
 };
 
 // What an index stores about its sketches.

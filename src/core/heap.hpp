@@ -68,6 +68,7 @@ class MinHeap {
         return top;
     }
     void clear() { v_.clear(); }
+    size_t bytes() const { return v_.size() * sizeof(Candidate); }   // in use
 
   private:
     // Sifts `c` down from position i.
