@@ -1078,6 +1078,157 @@ CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING hnsw AS
     FUNCTION 1 l1_distance(sparsevec, sparsevec),
     FUNCTION 3 hnsw_sparsevec_l1_support(internal);
 
+-- hnsw: operator classes of filter columns
+
+CREATE OPERATOR CLASS int2_filter_ops DEFAULT FOR TYPE smallint USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (smallint, integer),
+    OPERATOR 2 <= (smallint, integer),
+    OPERATOR 3 = (smallint, integer),
+    OPERATOR 4 >= (smallint, integer),
+    OPERATOR 5 > (smallint, integer),
+    OPERATOR 1 < (smallint, bigint),
+    OPERATOR 2 <= (smallint, bigint),
+    OPERATOR 3 = (smallint, bigint),
+    OPERATOR 4 >= (smallint, bigint),
+    OPERATOR 5 > (smallint, bigint);
+CREATE OPERATOR CLASS int4_filter_ops DEFAULT FOR TYPE integer USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (integer, smallint),
+    OPERATOR 2 <= (integer, smallint),
+    OPERATOR 3 = (integer, smallint),
+    OPERATOR 4 >= (integer, smallint),
+    OPERATOR 5 > (integer, smallint),
+    OPERATOR 1 < (integer, bigint),
+    OPERATOR 2 <= (integer, bigint),
+    OPERATOR 3 = (integer, bigint),
+    OPERATOR 4 >= (integer, bigint),
+    OPERATOR 5 > (integer, bigint);
+CREATE OPERATOR CLASS int8_filter_ops DEFAULT FOR TYPE bigint USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (bigint, smallint),
+    OPERATOR 2 <= (bigint, smallint),
+    OPERATOR 3 = (bigint, smallint),
+    OPERATOR 4 >= (bigint, smallint),
+    OPERATOR 5 > (bigint, smallint),
+    OPERATOR 1 < (bigint, integer),
+    OPERATOR 2 <= (bigint, integer),
+    OPERATOR 3 = (bigint, integer),
+    OPERATOR 4 >= (bigint, integer),
+    OPERATOR 5 > (bigint, integer);
+CREATE OPERATOR CLASS float4_filter_ops DEFAULT FOR TYPE real USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (real, float8),
+    OPERATOR 2 <= (real, float8),
+    OPERATOR 3 = (real, float8),
+    OPERATOR 4 >= (real, float8),
+    OPERATOR 5 > (real, float8);
+CREATE OPERATOR CLASS float8_filter_ops DEFAULT FOR TYPE float8 USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (float8, real),
+    OPERATOR 2 <= (float8, real),
+    OPERATOR 3 = (float8, real),
+    OPERATOR 4 >= (float8, real),
+    OPERATOR 5 > (float8, real);
+CREATE OPERATOR CLASS numeric_filter_ops DEFAULT FOR TYPE numeric USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS bool_filter_ops DEFAULT FOR TYPE boolean USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS date_filter_ops DEFAULT FOR TYPE date USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (date, timestamp),
+    OPERATOR 2 <= (date, timestamp),
+    OPERATOR 3 = (date, timestamp),
+    OPERATOR 4 >= (date, timestamp),
+    OPERATOR 5 > (date, timestamp);
+CREATE OPERATOR CLASS timestamp_filter_ops DEFAULT FOR TYPE timestamp USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (timestamp, date),
+    OPERATOR 2 <= (timestamp, date),
+    OPERATOR 3 = (timestamp, date),
+    OPERATOR 4 >= (timestamp, date),
+    OPERATOR 5 > (timestamp, date);
+CREATE OPERATOR CLASS timestamptz_filter_ops DEFAULT FOR TYPE timestamptz USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (timestamptz, date),
+    OPERATOR 2 <= (timestamptz, date),
+    OPERATOR 3 = (timestamptz, date),
+    OPERATOR 4 >= (timestamptz, date),
+    OPERATOR 5 > (timestamptz, date),
+    OPERATOR 1 < (timestamptz, timestamp),
+    OPERATOR 2 <= (timestamptz, timestamp),
+    OPERATOR 3 = (timestamptz, timestamp),
+    OPERATOR 4 >= (timestamptz, timestamp),
+    OPERATOR 5 > (timestamptz, timestamp);
+CREATE OPERATOR CLASS uuid_filter_ops DEFAULT FOR TYPE uuid USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS enum_filter_ops DEFAULT FOR TYPE anyenum USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS text_filter_ops DEFAULT FOR TYPE text USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS bpchar_filter_ops DEFAULT FOR TYPE bpchar USING hnsw AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS array_filter_ops DEFAULT FOR TYPE anyarray USING hnsw AS
+    OPERATOR 6 &&,
+    OPERATOR 7 @>,
+    OPERATOR 8 <@;
+
 -- thresholds
 
 CREATE FUNCTION distance_threshold(vector, float8) RETURNS boolean
@@ -1167,6 +1318,21 @@ COMMENT ON OPERATOR CLASS sparsevec_cosine_ops USING hnsw IS 'cosine distance; u
 COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING hnsw IS 'taxicab distance; up to 1,000 non-zero elements';
 COMMENT ON OPERATOR CLASS bit_hamming_ops USING hnsw IS 'Hamming distance; up to 64,000 bits';
 COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance; up to 64,000 bits';
+COMMENT ON OPERATOR CLASS int2_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS int4_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS int8_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS float4_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS float8_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS numeric_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS bool_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS date_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS timestamp_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS timestamptz_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS uuid_filter_ops USING hnsw IS 'filter column';
+COMMENT ON OPERATOR CLASS enum_filter_ops USING hnsw IS 'filter column; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS text_filter_ops USING hnsw IS 'filter column, also of type varchar; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS bpchar_filter_ops USING hnsw IS 'filter column; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS array_filter_ops USING hnsw IS 'filter column: arrays of any type that has a hash function';
 
 -- hybrid search
 
@@ -1201,14 +1367,14 @@ COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
 CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'describes the last hnsw index scan of this session: the number of nodes that it read, of neighbours whose distances it estimated from their sketches, and of rows that it returned to the executor';
+    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, and of rows that it returned to the executor';
 
 CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
     OUT problem text)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
-    'verifies an hnsw index, and returns one row per problem. It checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector. It blocks writers. Only for superusers, and for owners of the index to whom EXECUTE is granted';
+    'verifies an hnsw index, and returns one row per problem. It checks slots, links and sketches, and that every node can be reached; with heap_check also that the index contains each row of the table exactly once, with its vector and the code of its filter columns. It blocks writers. Only for superusers, and for owners of the index to whom EXECUTE is granted';
 -- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 

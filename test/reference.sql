@@ -119,7 +119,7 @@ FROM member JOIN pg_am a ON a.oid = objid WHERE classid = 'pg_am'::regclass ORDE
 \qecho '| operator class | access method | type | operators | default | |'
 \qecho '|---|---|---|---|---|---|'
 SELECT format('| `%s` | `%s` | `%s` | %s | %s | %s |', opcname, amname, format_type(opcintype, NULL),
-    (SELECT string_agg(pg_temp.code(oprname), ' ' ORDER BY amopstrategy) FROM pg_amop JOIN pg_operator o ON o.oid = amopopr WHERE amopfamily = opcfamily AND oprname <> '<<='),
+    (SELECT string_agg(pg_temp.code(oprname), ' ' ORDER BY amopstrategy) FROM pg_amop JOIN pg_operator o ON o.oid = amopopr WHERE amopfamily = opcfamily AND amoplefttype = amoprighttype AND oprname <> '<<='),
     CASE WHEN opcdefault THEN 'yes' ELSE 'no' END, pg_temp.sentence(obj_description(c.oid, 'pg_opclass')))
 FROM member JOIN pg_opclass c ON c.oid = objid JOIN pg_am a ON a.oid = opcmethod WHERE classid = 'pg_opclass'::regclass ORDER BY amname COLLATE "C" DESC, c.oid;
 \qecho

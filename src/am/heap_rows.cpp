@@ -49,10 +49,12 @@ Datum HeapRows::indexed_value(bool* null)
     const AttrNumber column = scan_->indexRelation->rd_index->indkey.values[0];
     if (column != 0)
         return slot_getattr(slot_, column, null);
-    Datum value;
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
     GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
-    FormIndexDatum(info_, slot_, executor_, &value, null);
-    return value;
+    FormIndexDatum(info_, slot_, executor_, values, nulls);
+    *null = nulls[0];
+    return values[0];
 }
 
 void HeapRows::pause()

@@ -2,6 +2,8 @@
 
 #include "am/operator_class.hpp"
 
+#include "am/filter_columns.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_amop.h"
@@ -39,6 +41,14 @@ bool validate_opclass(Oid opclass, const AccessMethod& method)
                               method.name, what, number)));
         ok = false;
     };
+    if (is_filter_type(type)) {
+        const bool sets = type == ANYARRAYOID;
+        for (StrategyNumber i = sets ? filter_overlaps : filter_less;
+             i <= (sets ? filter_contained : filter_greater); i++)
+            if (!OidIsValid(get_opfamily_member(family, type, type, static_cast<int16>(i))))
+                missing("operator", i);
+        return ok;
+    }
     for (const int proc : {distance_proc, info_proc})
         if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc))))
             missing("support function", proc);

@@ -28,7 +28,8 @@ const Opclass& opclass_of(Relation index);
 // amvalidate. Operator 1 is the ordering operator, and support function 3 returns the Opclass.
 // Support functions 1 and 2 are those of pgvector's operator classes, and are never called: function
 // 1 is any function that orders like the operator; only cosine distance has a function 2, the norm.
-// Operator 2 is that of am/thresholds.hpp.
+// Operator 2 is that of am/thresholds.hpp. The operator classes of filter columns have no support functions, and
+// the operators of am/filter_columns.hpp.
 bool validate_opclass(Oid opclass, const AccessMethod& method);
 
 }   // namespace quiver::am

@@ -24,7 +24,7 @@ inline ItemPointerData from_tid(graph::Tid t)
     return p;
 }
 
-// Calls f(tid, value) for each row that is visible to the snapshot and that the index should hold.
+// Calls f(tid, values, isnull) for each row that is visible to the snapshot and that the index should hold.
 // The index holds no rows that its predicate excludes, and no NULLs.
 template <class F>
 void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& f)
@@ -35,7 +35,7 @@ void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& 
     const auto row = [](Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg) {
         pg::guarded([&] {
             if (!isnull[0])
-                (*static_cast<std::remove_reference_t<F>*>(arg))(tid, values[0]);
+                (*static_cast<std::remove_reference_t<F>*>(arg))(tid, values, isnull);
         });
     };
     table_index_build_scan(heap, index, info, true, false, row, &f, scan);

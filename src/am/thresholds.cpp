@@ -359,9 +359,9 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
         ListCell* cell;
         foreach (cell, table->pathlist) {
             auto* path = static_cast<IndexPath*>(lfirst(cell));
-            if (IsA(path, IndexPath) && path->indexorderbys != NIL && path->indexclauses == NIL &&
+            if (IsA(path, IndexPath) && path->indexorderbys != NIL &&
                 access_method_of(path->indexinfo))
-                path->indexclauses = index_conditions(root, path);
+                path->indexclauses = list_concat(index_conditions(root, path), path->indexclauses);
         }
         if (range_scans)
             add_range_scans(root, table);
@@ -386,6 +386,9 @@ bool read_threshold(IndexScanDesc scan, double* to)
     *to = INFINITY;
     for (int i = 0; i < scan->numberOfKeys; i++) {
         const ScanKeyData& key = scan->keyData[i];
+        // Others are conditions on filter columns, or IS NOT NULL.
+        if (key.sk_attno != 1 || (key.sk_flags & SK_SEARCHNOTNULL))
+            continue;
         if (key.sk_flags & SK_ISNULL)
             return false;
         const double limit = DatumGetFloat8(key.sk_argument);
