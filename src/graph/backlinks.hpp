@@ -169,7 +169,7 @@ class Backlinks {
 
     codec::Sketch sketch_of(const Backlink& backlink) const
     {
-        return {backlink.factors, sketches_.data() + backlink.sketch};
+        return {backlink.factors, sketches_.data() + backlink.sketch, own_.filter};
     }
     // Returns a link from a neighbour with this code. It replaces none.
     Backlink encode(const Code& neighbour)

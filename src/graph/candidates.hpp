@@ -15,11 +15,16 @@ class CodeCopy {
         bytes_.clear();
         bytes_.append(code.bytes, code.length);
         params_ = code.params;
+        filter_ = code.filter;
     }
-    Code code() const { return {params_, bytes_.data(), static_cast<uint32_t>(bytes_.size())}; }
+    Code code() const
+    {
+        return {params_, bytes_.data(), static_cast<uint32_t>(bytes_.size()), filter_};
+    }
 
   private:
     CodeParams params_{};
+    FilterCode filter_ = 0;
     ByteBuffer bytes_;
 };
 
@@ -37,13 +42,13 @@ class CodedCandidates {
     }
     void add(SlotId id, float distance, const Code& code)
     {
-        items_.push_back({Candidate(distance, id), {}, none, 0, false});
+        items_.push_back({Candidate(distance, id), {}, none, 0, 0, false});
         set_code(items_.size() - 1, code);
     }
     // Adds a candidate whose code is not known yet. measure() leaves it as it is.
     void add_without_code(SlotId id, Proximity proximity)
     {
-        items_.push_back({Candidate(proximity.distance, id), {}, none, 0, proximity.equal});
+        items_.push_back({Candidate(proximity.distance, id), {}, none, 0, 0, proximity.equal});
     }
     bool has_code(size_t i) const { return items_[i].offset != none; }
     void set_code(size_t i, const Code& code)
@@ -52,6 +57,7 @@ class CodedCandidates {
         item.params = code.params;
         item.offset = bytes_.size();
         item.length = code.length;
+        item.filter = code.filter;
         const uint8_t* before = bytes_.data();
         bytes_.append(code.bytes, code.length);
         if (bytes_.data() != before)
@@ -130,11 +136,12 @@ class CodedCandidates {
         CodeParams params;
         size_t offset;   // of the code, in bytes_
         uint32_t length;
+        FilterCode filter;
         bool equal;
     };
     Code code_of(const Item& item) const
     {
-        return {item.params, bytes_.data() + item.offset, item.length};
+        return {item.params, bytes_.data() + item.offset, item.length, item.filter};
     }
 
     static constexpr size_t none = SIZE_MAX;

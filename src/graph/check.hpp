@@ -151,7 +151,7 @@ class Checker {
                 report(id,
                        text("link %u is to slot %u, which is not a node of level %d", i, n, level));
             else
-                check_sketch(id, i, report);
+                check_copies(id, i, report);
         }
     }
 
@@ -169,14 +169,25 @@ class Checker {
             }
     }
 
-    // Does the link's sketch equal a new encoding of the neighbour? Rounding may differ between the
-    // CPU that wrote the sketch and this one.
+    // Does what a link has of its neighbour equal the neighbour's own?
+    template <class Report>
+    void check_copies(SlotId id, uint32_t i, Report&& report)
+    {
+        const Slot slot = node_.slot();
+        if (!(l_.sketched() || l_.filtered) || !neighbour_.read(store_, slot.ids()[i]))
+            return;
+        if (l_.filtered && slot.filters()[i] != neighbour_.code().filter)
+            report(id, text("the filter code of slot %u, link %u, is not that of the slot",
+                            slot.ids()[i], i));
+        if (l_.sketched())
+            check_sketch(id, i, report);
+    }
+    // Does the link's sketch equal a new encoding of the neighbour, which was read last? Rounding may
+    // differ between the CPU that wrote the sketch and this one.
     template <class Report>
     void check_sketch(SlotId id, uint32_t i, Report&& report)
     {
         const Slot slot = node_.slot();
-        if (!l_.sketched() || !neighbour_.read(store_, slot.ids()[i]))
-            return;
         encoder_.encode(neighbour_.code());
         stored_.clear();
         for (uint32_t w = 0; w < l_.words; w++)

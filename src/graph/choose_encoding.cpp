@@ -82,7 +82,7 @@ class Chooser {
     {
         // Nodes with small codes also have room for fewer rows.
         const EncodingShape shape = {spec(bits), fold, degree,
-                                     is_small(bits) ? 4u : Layout::max_tids};
+                                     is_small(bits) ? 4u : Layout::max_tids, request_.filtered};
         const Layout layout = shape.layout();
         return {shape, layout, layout.slots_per_page(usable_)};
     }

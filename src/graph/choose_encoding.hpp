@@ -14,6 +14,7 @@ struct EncodingRequest {
     int fold = choose_fold;   // or no_sketches, or the number of coordinates per bit of a sketch
     int bits = choose_bits;   // per coordinate of a node's own vector
     uint32_t row_bytes = 0;   // of a vector in the table
+    bool filtered = false;    // does the index have filter columns?
 };
 
 // The encoding for pages with room for `usable` bytes. If no encoding fits into a page,

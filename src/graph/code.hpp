@@ -7,11 +7,23 @@
 
 namespace quiver::graph {
 
+template <class Byte>
+FilterCode filter_in(const BasicSlot<Byte>& slot)
+{
+    return slot.layout().filtered ? slot.filter() : FilterCode{0};
+}
+
 // The code in a slot that holds all of it.
 template <class Byte>
 Code code_in(const BasicSlot<Byte>& slot)
 {
-    return {slot.header().params, slot.code(), slot.layout().code_bytes};
+    return {slot.header().params, slot.code(), slot.layout().code_bytes, filter_in(slot)};
+}
+
+// May rows with these codes share a node?
+inline bool can_share_node(const codec::Codec& codec, const Code& x, const Code& y)
+{
+    return x.filter == y.filter && codec.same(x, y);
 }
 
 // Writes a node's code into its slot. `overflow` is the slot with the rest of the code.
@@ -22,6 +34,8 @@ inline void put_code(const Code& c, const MutableSlot& slot, SlotId overflow)
     h.length = c.length;
     if (slot.layout().codes_vary)
         h.overflow() = overflow;
+    if (slot.layout().filtered)
+        slot.filter() = c.filter;
     std::memcpy(slot.code(), c.bytes, std::min(c.length, slot.layout().code_bytes));
 }
 
@@ -46,6 +60,8 @@ inline void put_neighbour(SlotId id, const codec::Sketch& sketch, const MutableS
 {
     const Layout& l = slot.layout();
     slot.ids()[i] = id;
+    if (l.filtered)
+        slot.filters()[i] = sketch.filter;
     if (!l.sketched())
         return;
     slot.a()[i] = sketch.factors.a;
@@ -60,6 +76,8 @@ inline void move_neighbour(const MutableSlot& slot, uint32_t from, uint32_t to)
 {
     const Layout& l = slot.layout();
     slot.ids()[to] = slot.ids()[from];
+    if (l.filtered)
+        slot.filters()[to] = slot.filters()[from];
     if (!l.sketched())
         return;
     slot.a()[to] = slot.a()[from];
@@ -76,6 +94,8 @@ inline void copy_node(const Slot& from, const MutableSlot& to)
     const Layout& l = from.layout();
     const uint32_t n = degree_of(from);
     std::memcpy(to.data(), from.data(), l.ids + n * sizeof(SlotId));
+    if (l.filtered)
+        std::copy_n(from.filters(), n, to.filters());
     if (!l.sketched())
         return;
     std::copy_n(from.a(), n, to.a());

@@ -12,12 +12,13 @@ struct EncodingShape {
     uint32_t fold;     // coordinates per bit of a sketch; 0: no sketches
     uint32_t degree;   // Layout::Parts
     uint32_t tids;
+    bool filtered = false;
 
     Layout layout() const
     {
         const codec::CodecTraits t = codec::codec_traits(codec);
-        return Layout(
-            {t.code_bytes, t.varies_in_length, codec::sketch_shape(codec, fold), degree, tids});
+        return Layout({t.code_bytes, t.varies_in_length, codec::sketch_shape(codec, fold), degree,
+                       tids, filtered});
     }
 };
 

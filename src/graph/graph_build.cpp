@@ -52,7 +52,10 @@ size_t rounded(size_t bytes) { return (bytes + 7) / 8 * 8; }
 // the whole code. If the build has 8-bit codes besides, the same follows for these.
 size_t row_bytes(const Layout& l, uint32_t code_length) { return l.code + rounded(code_length); }
 Slot row_in(const Layout& l, const char* row) { return {l, row}; }
-Code code_in_row(const Slot& row) { return {row.header().params, row.code(), row.header().length}; }
+Code code_in_row(const Slot& row)
+{
+    return {row.header().params, row.code(), row.header().length, filter_in(row)};
+}
 
 // Inserts of a team: how many nodes a participant takes at a time.
 constexpr size_t inserts_at_once = 16;
@@ -159,16 +162,41 @@ GraphBuild::GraphBuild(MemoryStore& store, const BuildOptions& options)
 
 // ---- both ----
 
-// The place of the node with this code, or the free place for it.
-template <class CodeOf>
-GraphBuild::Place& GraphBuild::find_equal(Place* table, size_t places, const Code& code,
-                                          uint32_t hash, CodeOf&& code_of) const
+// The place with this hash of a node that `equals` accepts, or the free place for it.
+template <class Equals>
+GraphBuild::Place& GraphBuild::find_place(Place* table, size_t places, uint32_t hash,
+                                          Equals&& equals)
 {
     for (size_t i = hash;; i++) {
         Place& p = table[i & (places - 1)];
-        if (p.id == no_slot || (p.hash == hash && codec_.same(code, code_of(p.id))))
+        if (p.id == no_slot || (p.hash == hash && equals(p.id)))
             return p;
     }
+}
+
+// The place of the node that a row with this code can join, or the free place for it. Sets
+// is_equal: does any node have the same vector code? If there are filter codes, these may differ. So
+// each vector code has a further place, for the first node that has it. `next`: the node that the
+// caller makes if there is none.
+template <class CodeOf>
+GraphBuild::Place& GraphBuild::find_equal(Place* table, size_t places, const Code& code,
+                                          uint32_t hash, SlotId next, CodeOf&& code_of,
+                                          bool* is_equal) const
+{
+    if (l_.filtered) {
+        Place& any = find_place(table, places, hash,
+                                [&](SlotId id) { return codec_.same(code, code_of(id)); });
+        *is_equal = any.id != no_slot;
+        if (!*is_equal)
+            any = {hash, next};
+    }
+    const uint32_t full_hash = l_.filtered ? hash ^ (code.filter + 1u) * 0x9e3779b9u : hash;
+    Place& place = find_place(table, places, full_hash,
+                              [&](SlotId id) { return can_share_node(codec_, code, code_of(id)); });
+    if (!l_.filtered)
+        *is_equal = place.id != no_slot;
+    place.hash = full_hash;
+    return place;
 }
 
 void GraphBuild::add_node(SlotId id, bool is_equal, int level)
@@ -253,16 +281,17 @@ void GraphBuild::add_tid(const MutableSlot& slot, Tid tid, float error)
     h.params.error = std::max(h.params.error, error);
 }
 
-void GraphBuild::add(const Value& x, Tid tid, int level)
+void GraphBuild::add(const Value& x, Tid tid, int level, FilterCode filter)
 {
-    const Code code = codec_.encode(x, code_);
-    if (size_t{store_.size()} * 2 >= table_.size())
+    Code code = codec_.encode(x, code_);
+    code.filter = filter;
+    if (size_t{store_.size()} * places_of_node() >= table_.size())
         grow_table();
-    const uint32_t hash = hash_of(code, l_.codes_vary);
-    Place& place = find_equal(table_.data(), table_.size(), code, hash,
-                              [&](SlotId id) { return code_of(id); });
-    const bool is_equal = place.id != no_slot;
-    if (is_equal && store_.slot(place.id).header().tid_count < l_.tids)
+    bool is_equal = false;
+    Place& place = find_equal(
+        table_.data(), table_.size(), code, hash_of(code, l_.codes_vary), store_.size(),
+        [&](SlotId id) { return code_of(id); }, &is_equal);
+    if (place.id != no_slot && store_.slot(place.id).header().tid_count < l_.tids)
         return add_tid(store_.slot(place.id), tid, code.params.error);
     const SlotId id = store_.create([&](const MutableSlot& slot) { write_node(code, tid, slot); });
     store_.add_slots(overflow_slots(code.length));
@@ -271,7 +300,7 @@ void GraphBuild::add(const Value& x, Tid tid, int level)
         byte_codes_->store.create([&](const MutableSlot& slot) {
             put_code(byte_codes_->encoding.codec().encode(x, byte_codes_->code), slot, no_slot);
         });
-    place = {hash, id};   // further rows join the new node
+    place.id = id;   // further rows join the new node
     add_node(id, is_equal, level);
 }
 
@@ -320,9 +349,10 @@ void GraphBuild::finish(Inserter<MemoryStore>& inserter)
 
 // ---- rows in files ----
 
-std::span<const char> GraphBuild::encode(const Value& x, Tid tid)
+std::span<const char> GraphBuild::encode(const Value& x, Tid tid, FilterCode filter)
 {
-    const Code code = codec_.encode(x, code_);
+    Code code = codec_.encode(x, code_);
+    code.filter = filter;
     row_.assign(row_bytes(l_, code.length) + (byte_codes_ ? AllRows::bytes_of_byte_code(*this) : 0),
                 0);
     write_row(code, tid, row_.data());
@@ -347,6 +377,8 @@ void GraphBuild::write_row(const Code& code, Tid tid, char* to) const
     if (l_.codes_vary)
         h.overflow() = no_slot;
     h.length = code.length;
+    if (l_.filtered)
+        row.filter() = code.filter;
     row.tids()[0] = tid;
     std::memcpy(row.code(), code.bytes, code.length);
 }
@@ -383,7 +415,7 @@ size_t GraphBuild::block_bytes(const Measure& m, bool together) const
 {
     const size_t places = m.rows + m.overflow_slots, slots = places + most_upper_slots(l_, m.rows);
     const size_t arranging = Arena::bytes_of<TidOrder>(m.rows) + Arena::bytes_of<uint8_t>(places) +
-                             Arena::bytes_of<Place>(std::bit_ceil(2 * m.rows + 1));
+                             Arena::bytes_of<Place>(table_places(m.rows));
     const size_t inserting =
         Arena::bytes_of<MemoryStore::Shared>(1) + Arena::bytes_of<uint8_t>(slots) +
         (l_.sketched() || !together
@@ -397,6 +429,12 @@ size_t GraphBuild::block_bytes(const Measure& m, bool together) const
            Arena::bytes_of<Counts>(1) + (l_.codes_vary ? Arena::bytes_of<uint64_t>(m.rows) : 0) +
            2 * Arena::bytes_of<SlotId>(places) + Arena::bytes_of<uint8_t>(places) +
            std::max({arranging, linking, inserting});
+}
+
+// The size of the table of the codes of this number of nodes.
+size_t GraphBuild::table_places(size_t nodes) const
+{
+    return std::bit_ceil(nodes * places_of_node() + 1);
 }
 
 // The most slots above layer 0 that levels drawn for this number of rows need.
@@ -468,7 +506,7 @@ void GraphBuild::build(Team& team, Arena& block, std::span<const File> files, Le
 void GraphBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, const Arranged& to,
                          Counts& counts)
 {
-    const size_t used = arena.used(), places = std::bit_ceil(2 * rows.count() + 1);
+    const size_t used = arena.used(), places = table_places(rows.count());
     TidOrder* const sorted = arena.take<TidOrder>(rows.count());
     Place* const table = arena.take<Place>(places);
     uint8_t* const tids = arena.take<uint8_t>(to.count);   // of each slot
@@ -486,11 +524,11 @@ void GraphBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, c
         store_.poll();
         const int level = levels.draw(l_.level_base(), max_level);
         const Slot slot = rows.slot(sorted[i].row);
-        const uint32_t hash = slot.header().down;
-        Place& place = find_equal(table, places, code_in_row(slot), hash,
-                                  [&](SlotId id) { return code_in_row(rows.slot(to.row[id])); });
-        const bool is_equal = place.id != no_slot;
-        if (is_equal && tids[place.id] < l_.tids) {
+        bool is_equal = false;
+        Place& place = find_equal(
+            table, places, code_in_row(slot), slot.header().down, static_cast<SlotId>(counts.slots),
+            [&](SlotId id) { return code_in_row(rows.slot(to.row[id])); }, &is_equal);
+        if (place.id != no_slot && tids[place.id] < l_.tids) {
             tids[place.id]++;
             joined--;
             to.row[joined] = static_cast<SlotId>(sorted[i].row);
@@ -502,7 +540,7 @@ void GraphBuild::arrange(const AllRows& rows, LevelDraw& levels, Arena& arena, c
         to.row[id] = static_cast<SlotId>(sorted[i].row);
         to.level[id] = static_cast<uint8_t>(is_equal ? 0 : level);
         tids[id] = 1;
-        place = {hash, id};
+        place.id = id;
         add_node(id, is_equal, level);
     }
     counts.nodes = counts.slots - equal_.size();

@@ -53,8 +53,9 @@ class GraphBuild {
 
     // ---- rows in memory ----
 
-    // Adds row `tid` with vector `x`. If the row gets a new node, the node has this level.
-    void add(const Value& x, Tid tid, int level);
+    // Adds row `tid` with vector `x` and this filter code. If the row gets a new node, the node has
+    // this level.
+    void add(const Value& x, Tid tid, int level, FilterCode filter = 0);
     // Links all nodes. To be called once. Afterwards the graph can be searched, but ensure_all()
     // (reachability.hpp) must still make sure that each node is found.
     void finish(Inserter<MemoryStore>& inserter);
@@ -64,7 +65,7 @@ class GraphBuild {
     // ---- rows in files ----
 
     // An encoded row as it lies in a file, valid until the next call. Its size is a multiple of 8.
-    std::span<const char> encode(const Value& x, Tid tid);
+    std::span<const char> encode(const Value& x, Tid tid, FilterCode filter = 0);
     // Encodes row `i` of node `id`, which add() has added.
     std::span<const char> copy_added(SlotId id, uint32_t i);
     // The rows of a file, aligned to 8 bytes.
@@ -129,9 +130,14 @@ class GraphBuild {
     bool are_distances_euclidean() const;
     void insert_all(Team& team, Arena& arena, size_t slots, const uint8_t* levels,
                     Inserter<MemoryStore>& inserter);
+    template <class Equals>
+    static Place& find_place(Place* table, size_t places, uint32_t hash, Equals&& equals);
     template <class CodeOf>
-    Place& find_equal(Place* table, size_t places, const Code& code, uint32_t hash,
-                      CodeOf&& code_of) const;
+    Place& find_equal(Place* table, size_t places, const Code& code, uint32_t hash, SlotId next,
+                      CodeOf&& code_of, bool* is_equal) const;
+    // Places of the table for each node. The table is at most half full.
+    size_t places_of_node() const { return l_.filtered ? 4 : 2; }
+    size_t table_places(size_t nodes) const;
     void grow_table();
     static size_t most_upper_slots(const Layout& l, size_t rows);
     static size_t order_bytes(size_t slots);

@@ -48,11 +48,11 @@ class Inserter {
     Inserter(const Inserter&) = delete;
     Inserter& operator=(const Inserter&) = delete;
 
-    // Adds row `tid` with vector `x`. If a node has the same code and room for another row, the row
-    // joins it. Otherwise the row gets a new node of this level.
-    [[gnu::noinline]] void insert(const Value& x, Tid tid, int level)
+    // Adds row `tid` with vector `x` and this filter code. If a node has the same codes and room for
+    // another row, the row joins it. Otherwise the row gets a new node of this level.
+    [[gnu::noinline]] void insert(const Value& x, Tid tid, int level, FilterCode filter = 0)
     {
-        own_.code = codec_.encode(x, code_);
+        encode_own(x, filter);
         own_.slots.clear();
         search_.set_query(x);
         if (!insert_on_layer_0(tid, level))
@@ -62,7 +62,7 @@ class Inserter {
             // upper layers must be searched for again.
             const SlotId id = own_.slots.front(), overflow = overflow_;
             look_after_orphans();
-            own_.code = codec_.encode(x, code_);
+            encode_own(x, filter);
             own_.slots.assign(1, id);
             overflow_ = overflow;
             search_.set_query(x);
@@ -101,7 +101,7 @@ class Inserter {
             return false;
         const Code code = node_.code();
         code_.assign(code.bytes, code.bytes + code.length);
-        own_.code = {code.params, code_.data(), code.length};
+        own_.code = {code.params, code_.data(), code.length, code.filter};
         own_.slots.assign(1, id);
         overflow_ = l_.codes_vary ? node_.header().overflow() : no_slot;
         search_.set_query(codec_.decode(own_.code, decoded_));
@@ -209,6 +209,11 @@ class Inserter {
         search_wider   // none of the nodes found can link to it
     };
 
+    void encode_own(const Value& x, FilterCode filter)
+    {
+        own_.code = codec_.encode(x, code_);
+        own_.code.filter = filter;
+    }
     void find(Entry entry, int level, bool may_join, uint32_t ef)
     {
         backlinks_.forget();
@@ -271,7 +276,7 @@ class Inserter {
     bool join(SlotId id, Tid tid)
     {
         // A node's code never changes, so it can be compared before the slot is locked.
-        if (!node_.read(store_, id) || !codec_.same(own_.code, node_.code()))
+        if (!node_.read(store_, id) || !can_share_node(codec_, own_.code, node_.code()))
             return false;
         return store_.write(id, [&](const MutableSlot& slot) {
             SlotHeader& h = slot.header();

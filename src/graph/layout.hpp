@@ -1,7 +1,10 @@
 // The bytes of a graph: what a slot holds and where. They are the same on disk and in memory.
 //
-//   slot = SlotHeader | heap TIDs (or a stamp) | own code | neighbour ids | factors a | factors b |
-//          sketches of the neighbours, word-transposed
+//   slot = SlotHeader | heap TIDs (or a stamp) | own filter code | own code | neighbour ids |
+//          factors a | factors b | sketches of the neighbours, word-transposed |
+//          filter codes of the neighbours
+//
+// Only an index with filter columns has filter codes.
 //
 // All slots of a graph have the same size, so block and place follow from a slot's id by
 // arithmetic. A node of level L has L + 1 slots, one per layer. `down` is the node's slot one layer
@@ -21,7 +24,7 @@ namespace quiver::graph {
 
 constexpr uint32_t format_version = 3;
 
-using codec::Code, codec::CodeParams, codec::Value;
+using codec::Code, codec::CodeParams, codec::FilterCode, codec::Value;
 
 using SlotId = uint32_t;
 constexpr SlotId no_slot = UINT32_MAX;
@@ -78,6 +81,7 @@ struct Layout {
         uint32_t degree;   // most neighbours of a slot, a multiple of 4
         uint32_t
             tids;   // most heap rows of a node; further rows with the same code get another node
+        bool filtered = false;   // are there filter codes?
     };
 
     uint32_t code_bytes;
@@ -85,18 +89,22 @@ struct Layout {
     uint32_t degree, tids;
     uint32_t words;   // 64-bit words of a sketch; 0: no sketches, so searches read the neighbours
     bool factor_b;    // do sketches have the second factor?
-    uint32_t code, ids, a, b, sketches, slot_bytes;   // offsets and the size
+    bool filtered;
+    uint32_t filter, code, ids, a, b, sketches, filters, slot_bytes;   // offsets and the size
 
     bool sketched() const { return words > 0; }
+    uint32_t filter_bytes() const { return filtered ? uint32_t{sizeof(FilterCode)} : 0; }
 
     static constexpr uint32_t max_tids = 8;
 
     explicit Layout(const Parts& p)
         : code_bytes(p.code_bytes), codes_vary(p.codes_vary), degree(p.degree), tids(p.tids),
-          words(p.sketch.words), factor_b(p.sketch.factors > 1),
-          code(static_cast<uint32_t>(sizeof(SlotHeader) + tids * sizeof(Tid) + 7) / 8 * 8),
-          ids(code + code_bytes), a(ids + degree * 4), b(a + (sketched() ? degree * 4 : 0)),
-          sketches(b + (factor_b ? degree * 4 : 0)), slot_bytes(sketches + words * degree * 8)
+          words(p.sketch.words), factor_b(p.sketch.factors > 1), filtered(p.filtered),
+          filter(static_cast<uint32_t>(sizeof(SlotHeader) +
+                                       std::max(tids * sizeof(Tid), sizeof(uint64_t)))),
+          code((filter + filter_bytes() + 7) / 8 * 8), ids(code + code_bytes), a(ids + degree * 4),
+          b(a + (sketched() ? degree * 4 : 0)), sketches(b + (factor_b ? degree * 4 : 0)),
+          filters(sketches + words * degree * 8), slot_bytes(filters + degree * filter_bytes())
     {
     }
     // One node in this number is also on the next layer. In HNSW it is one in m. Here a visit
@@ -139,6 +147,15 @@ class BasicSlot {
         return *reinterpret_cast<Part<uint64_t>*>(p_ + sizeof(SlotHeader));
     }
     uint32_t tid_count() const { return std::min<uint32_t>(header().tid_count, l_.tids); }
+    // The filter code of the node, and those of its neighbours. Only if Layout::filtered.
+    Part<FilterCode>& filter() const
+    {
+        return *reinterpret_cast<Part<FilterCode>*>(p_ + l_.filter);
+    }
+    Part<FilterCode>* filters() const
+    {
+        return reinterpret_cast<Part<FilterCode>*>(p_ + l_.filters);
+    }
     Part<uint8_t>* code() const { return reinterpret_cast<Part<uint8_t>*>(p_ + l_.code); }
     Part<SlotId>* ids() const { return reinterpret_cast<Part<SlotId>*>(p_ + l_.ids); }
     Part<float>* a() const { return reinterpret_cast<Part<float>*>(p_ + l_.a); }

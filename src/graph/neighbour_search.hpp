@@ -170,7 +170,7 @@ class NeighbourSearch {
     bool can_join(const Slot& slot, const Code& code) const
     {
         return slot.header().state == SlotState::live && slot.header().tid_count < l_.tids &&
-               codec_.same(own_.code, code);
+               can_share_node(codec_, own_.code, code);
     }
 
     void select(int l)

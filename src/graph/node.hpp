@@ -18,11 +18,11 @@ class Node {
     {
         return read(store, id, l_.slot_bytes);
     }
-    // As read(), but of the slot only the header is valid afterwards.
+    // As read(), but of the slot only the header and the code are valid afterwards.
     template <ReadStore S>
     bool read_code(S& store, SlotId id)
     {
-        return read(store, id, l_.codes_vary ? sizeof(SlotHeader) : l_.ids);
+        return read(store, id, l_.codes_vary ? l_.code : l_.ids);
     }
 
     // As read(), but false if the node is not live or not on this layer.
@@ -37,9 +37,9 @@ class Node {
     uint32_t degree() const { return std::min<uint32_t>(header().degree, l_.degree); }
     Code code() const
     {
-        return l_.codes_vary
-                   ? Code{header().params, sparse_.data(), static_cast<uint32_t>(sparse_.size())}
-                   : code_in(slot());
+        return l_.codes_vary ? Code{header().params, sparse_.data(),
+                                    static_cast<uint32_t>(sparse_.size()), filter_in(slot())}
+                             : code_in(slot());
     }
 
   private:

@@ -75,10 +75,16 @@ class LinkEncoder {
     // Encodes neighbour `x`; put() writes it. sketch() is valid until the next call.
     void encode(const Code& x)
     {
+        filter_ = x.filter;
         if (sketches_)
             sketches_->encode(x);
     }
-    codec::Sketch sketch() const { return sketches_ ? sketches_->sketch() : codec::Sketch{}; }
+    codec::Sketch sketch() const
+    {
+        codec::Sketch sketch = sketches_ ? sketches_->sketch() : codec::Sketch{};
+        sketch.filter = filter_;
+        return sketch;
+    }
     const codec::SketchEncoder& sketches() const { return *sketches_; }
 
     // Makes the node that was encoded last, node `id`, neighbour i of the centre's slot.
@@ -89,6 +95,7 @@ class LinkEncoder {
 
   private:
     Owned<codec::SketchEncoder> sketches_;
+    FilterCode filter_ = 0;   // of what was encoded last
 };
 
 }   // namespace quiver::graph

@@ -36,6 +36,12 @@ struct Options {
     uint32_t ef_construction = 64;
     int fold = choose_fold;
     Form form = Form::dense;
+    uint32_t filters = 0;   // different filter codes; 0: there are none
+
+    FilterCode filter(size_t row) const
+    {
+        return static_cast<FilterCode>(filters > 0 ? row * 7 % filters : 0);
+    }
 };
 
 // A graph of some rows.
@@ -51,8 +57,8 @@ struct Graph {
     size_t bytes_besides_slots = 0;
 
     Graph(uint32_t dims, const Options& o)
-        : options(o),
-          encoding(choose_encoding(o.form, o.metric, dims, {o.m, o.fold, o.bits}, 8160)),
+        : options(o), encoding(choose_encoding(o.form, o.metric, dims,
+                                               {o.m, o.fold, o.bits, 0, o.filters > 0}, 8160)),
           rotation(dims, 1), store(encoding), inserter(store, o.m, o.ef_construction)
     {
         rotated.resize(std::max(encoding.codec().traits.padded, dims));
@@ -121,23 +127,26 @@ struct Graph {
         for (size_t i = 0; i < rows.size(); i++) {
             const int level = levels.draw(encoding.layout().level_base(), max_level);
             if (from_leaves)
-                leaves.add(value(rows[i]), tid_of(i), level);
+                leaves.add(value(rows[i]), tid_of(i), level, options.filter(i));
             else
-                inserter.insert(value(rows[i]), tid_of(i), level);
+                inserter.insert(value(rows[i]), tid_of(i), level, options.filter(i));
         }
         bytes_besides_slots = leaves.bytes();
         if (from_leaves)
             leaves.finish(inserter);
         ensure_all(store, inserter);
     }
-    // Every row is there once, and the verifier finds nothing.
+    // Every row is there once, in a node with its filter code, and the verifier finds nothing.
     void check(size_t rows) { check(store, rows); }
-    static void check(MemoryStore& store, size_t rows)
+    void check(MemoryStore& store, size_t rows) const
     {
         std::vector<int> seen(rows);
         Checker<MemoryStore> checker(store, store.size());
         checker.run([&](SlotId id, const char* what) { ADD_FAILURE() << id << ": " << what; },
-                    [&](SlotId, Tid t) { seen.at(row_of(t))++; });
+                    [&](SlotId id, Tid t) {
+                        seen.at(row_of(t))++;
+                        EXPECT_EQ(filter_in(store.slot(id)), options.filter(row_of(t)));
+                    });
         EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<ptrdiff_t>(rows));
     }
     // How many rows a search for their own vectors does not find.
@@ -564,6 +573,19 @@ TEST(LeafBuildTest, AllRowsEqual)
     }
 }
 
+// Rows share a node only if their filter codes are the same. The nodes with the same vector do not
+// become neighbours of each other alone.
+TEST(LeafBuildTest, AllRowsEqualWithFilterCodes)
+{
+    for (const auto& [filters, nodes] : {std::pair{3u, 126u}, std::pair{1000u, 1000u}}) {
+        Graph g(8, {.filters = filters});
+        const Rows2 rows(1000, std::vector<float>(8, 1.5f));
+        g.build(rows, true);
+        g.check(rows.size());
+        EXPECT_EQ(g.store.size(), nodes);
+    }
+}
+
 TEST(LeafBuildTest, MultiplesOfOneVector)
 {
     // All codes have the same bytes. If the hash did not differ, this would take minutes.
@@ -665,7 +687,7 @@ std::vector<uint64_t> file_of(Graph& g, GraphBuild& leaves, const Rows2& rows, s
 {
     std::vector<uint64_t> file;
     for (size_t row = i; row < rows.size(); row += step)
-        append(file, leaves.encode(g.value(rows[row]), tid_of(row)));
+        append(file, leaves.encode(g.value(rows[row]), tid_of(row), g.options.filter(row)));
     return file;
 }
 GraphBuild::File bytes_of(const std::vector<uint64_t>& file)
@@ -770,6 +792,11 @@ INSTANTIATE_TEST_SUITE_P(
                          [] {
                              return std::pair{some_equal(5000), Rows2()};
                          }},
+                    Case{"equal_filtered",
+                         {.filters = 3},
+                         [] {
+                             return std::pair{some_equal(5000), Rows2()};
+                         }},
                     Case{"equal_bits_4",
                          {.bits = 4},
                          [] {
@@ -812,7 +839,7 @@ TEST_P(TogetherByInserts, TheGraphIsAsGood)
     EXPECT_GE(recall, 0.6);
     for (const uint32_t participants : {1u, 2u, 5u})
         build_together(alone, rows, participants, [&](MemoryStore& store) {
-            Graph::check(store, rows.size());
+            alone.check(store, rows.size());
             EXPECT_GE(alone.recall(store, rows, queries, 20), recall - 0.03) << participants;
             if (participants > 1)
                 return;
@@ -844,6 +871,8 @@ INSTANTIATE_TEST_SUITE_P(
              {.metric = Metric::hamming, .form = Form::bits},
              [] { return with_equal(9); }},
         Case{"sparse", {.form = Form::sparse}, [] { return with_equal(12); }},
+        Case{
+            "sparse_filtered", {.form = Form::sparse, .filters = 3}, [] { return with_equal(12); }},
         Case{"long_sparse", {.m = 8, .form = Form::sparse}, [] { return with_equal(90); }}),
     [](const auto& info) { return info.param.name; });
 
@@ -853,11 +882,12 @@ TEST(LeafBuildTest, CopiesAddedRows)
     const Rows2 rows = some_equal(500);
     for (const Options& options :
          {Options{}, Options{.bits = 4}, Options{.metric = Metric::l1},
-          Options{.form = Form::sparse}, Options{.metric = Metric::hamming, .form = Form::bits}}) {
+          Options{.form = Form::sparse}, Options{.metric = Metric::hamming, .form = Form::bits},
+          Options{.filters = 5}, Options{.form = Form::sparse, .filters = 5}}) {
         Graph g(24, options);
         GraphBuild leaves(g.store, {16, 64, 1});
         for (size_t i = 0; i < rows.size(); i++)
-            leaves.add(g.value(rows[i]), tid_of(i), 0);
+            leaves.add(g.value(rows[i]), tid_of(i), 0, options.filter(i));
         size_t count = 0;
         for (SlotId id = 0; id < g.store.size(); id++)
             for (uint32_t i = 0;
@@ -866,7 +896,8 @@ TEST(LeafBuildTest, CopiesAddedRows)
                 std::vector<uint64_t> copied, encoded;
                 append(copied, leaves.copy_added(id, i));
                 const Tid tid = g.store.slot(id).tids()[i];
-                append(encoded, leaves.encode(g.value(rows[row_of(tid)]), tid));
+                append(encoded,
+                       leaves.encode(g.value(rows[row_of(tid)]), tid, options.filter(row_of(tid))));
                 ASSERT_EQ(copied, encoded);
             }
         EXPECT_EQ(count, rows.size());
