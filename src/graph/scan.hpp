@@ -17,13 +17,15 @@ class Scan {
     Scan(const Scan&) = delete;
     Scan& operator=(const Scan&) = delete;
 
-    // Without `rows`, rows are returned in the order of their lower bounds.
-    void start(const Value& query, const ScanLimits& limits, Rows* rows = nullptr)
+    // Without `rows`, rows are returned in the order of their lower bounds. filter: if not null, only
+    // rows of nodes that it admits are returned. It must stay as it is until the scan ends.
+    void start(const Value& query, const ScanLimits& limits, Rows* rows = nullptr,
+               const codec::FilterSet* filter = nullptr)
     {
         const bool strict = limits.iterate == Iterate::strict;
         query_.set(query);
         certify_.start(strict, rows != nullptr);
-        search_.start(limits, certify_.bounds_are_probabilistic());
+        search_.start(limits, certify_.bounds_are_probabilistic(), filter);
         rerank_.start(rows, strict);
     }
 

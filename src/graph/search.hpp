@@ -30,6 +30,7 @@
 // (src/graph/README.md, "Races").
 #pragma once
 
+#include "codec/filter_code.hpp"
 #include "core/error.hpp"
 #include "graph/frontier.hpp"
 #include "graph/node.hpp"
@@ -190,6 +191,8 @@ class LayerSearch {
     // From now on, nodes of layer 0 without rows are followed, but are not among the nearest (lifecycle.hpp
     // may have made one the root).
     void find_only_rows() { only_rows_ = true; }
+    // From now on, only nodes of layer 0 that may match are among the nearest. Null: all may.
+    void set_filter(const codec::FilterSet* filter) { filter_ = filter; }
     // Whether all candidates that seem as near as the worst node of W are visited, however many. That
     // tells which of many equal nodes can be reached.
     void visit_all(bool all) { all_ = all; }
@@ -261,6 +264,12 @@ class LayerSearch {
         return true;
     }
 
+    // May the live node in the slot be among the nearest?
+    bool may_count(const Slot& slot, const Code& code) const
+    {
+        return level_ > 0 || ((!only_rows_ || slot.header().tid_count > 0) &&
+                              (!filter_ || filter_->admits(code.filter)));
+    }
     // Scores a slot, and tries to put it into W. False: the link to it was stale, or the node is
     // avoided.
     template <class OnVisit>
@@ -274,9 +283,9 @@ class LayerSearch {
             return false;
         landed_ |= state != SlotState::free;
         counters.visited++;
-        const bool counts = !only_rows_ || level_ > 0 || slot.header().tid_count > 0;
-        const bool in_w = state == SlotState::live && counts && w_.wants(distance_);
-        if (state == SlotState::live)
+        const bool counts = state == SlotState::live && may_count(slot, code);
+        const bool in_w = counts && w_.wants(distance_);
+        if (counts)
             in_vain_ = in_w ? 0 : in_vain_ + 1;
         if (in_w)
             w_.push(Candidate(distance_, id));
@@ -345,6 +354,7 @@ class LayerSearch {
     size_t in_vain_ = 0;   // visits of live nodes since one was found for W
     bool avoids_deleted_ = false;
     SlotId avoided_ = no_slot;
+    const codec::FilterSet* filter_ = nullptr;
     BoundedMaxHeap w_;
     IdSet seen_;
     Frontier candidates_;

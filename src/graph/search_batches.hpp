@@ -1,12 +1,12 @@
 // The first layer of a scan: it searches the graph and hands out candidates in batches. It keeps
 // its state, so that the next batch continues the search where the last one ended.
 //
-// A candidate is a visited node that has rows. The beam (ef) is the number of candidates that the
+// A candidate is a visited node that has rows, and that the filter admits. The beam (ef) is the number of candidates that the
 // layer search keeps; it decides how far the search goes. Candidates that do not fit into a batch
 // are pending: they compete with the candidates that the search finds for the next batch.
 #pragma once
 
-#include "graph/search.hpp"
+#include "graph/filtered_search.hpp"
 
 namespace quiver::graph {
 
@@ -42,14 +42,19 @@ template <ReadStore S>
 class Search {
   public:
     // The query must be set before start().
-    Search(S& store, Query& query) : store_(store), layer_(store, query, 0, 40)
+    Search(S& store, Query& query)
+        : store_(store), layer_(store, query, 0, 40), filtered_(store, query)
     {
         layer_.find_only_rows();
     }
 
     // whole_batches: the distances are too uncertain to tell which half of a batch is nearer.
-    void start(const ScanLimits& limits, bool whole_batches)
+    // filter: if not null, only nodes that it admits are candidates.
+    void start(const ScanLimits& limits, bool whole_batches,
+               const codec::FilterSet* filter = nullptr)
     {
+        filter_ = filter;
+        layer_.set_filter(filter);
         limits_ = limits;
         whole_batches_ = whole_batches;
         ef_ = limits.beam();
@@ -74,11 +79,15 @@ class Search {
         wanted_more_ = state_ != State::fresh;
         if (state_ == State::fresh)
             search_from_entry();
-        else if (limit_reached())   // what the first batch has dropped is the last batch
+        else if (judges()) {
+            if (!limit_reached())
+                widen_filtered();
+        } else if (limit_reached())   // what the first batch has dropped is the last batch
             restore_dropped();
         else
             widen();
-        const bool more = iterates() && (layer_.has_dropped() || !limit_reached());
+        const bool dropped = judges() ? !pending_.empty() : layer_.has_dropped();
+        const bool more = iterates() && (dropped || !limit_reached());
         state_ = more ? State::running : State::done;
         hand_out(batch_size(most_rows), take);
         return true;
@@ -108,7 +117,7 @@ class Search {
     // one before it. (It finds the same either way.)
     Far far() const
     {
-        const bool keep = expects_more_ || !store_.encoding().layout().sketched();
+        const bool keep = (expects_more_ && !filter_) || !store_.encoding().layout().sketched();
         return iterates() && keep ? Far::keep : Far::drop;
     }
 
@@ -119,15 +128,63 @@ class Search {
             const Entry entry = store_.entry();
             const SlotId at = entry.empty() ? no_slot : descend(layer_, entry, 0, counters_);
             layer_.restart(0, ef_, far());
-            if (at != no_slot)
-                layer_.add(at, 0);
-            run_until_unchanged();
-            if (layer_.landed() || entry.empty())
-                return;
+            if (judges()) {
+                if (entry.empty())
+                    return filtered_.run_on_nothing();
+                if (at != no_slot && run_filtered(at))
+                    return;
+            } else {
+                if (at != no_slot)
+                    layer_.add(at, 0);
+                run_until_unchanged();
+                if (layer_.landed() || entry.empty())
+                    return;
+            }
             // No node was met: the entry must have moved after it was read.
             expect_moved(store_, entry);
             store_.poll();
         }
+    }
+
+    // ---- with a filter ----
+
+    // Are nodes judged by their neighbours' slots (FilteredSearch)?
+    bool judges() const { return filter_ && store_.encoding().layout().sketched(); }
+    // Searches from a slot of layer 0. All matching nodes that it visits, and that no batch before has
+    // found, become pending candidates. False: no node was met.
+    bool run_filtered(SlotId from)
+    {
+        forget_found_ids();
+        return filtered_.run(*filter_, {ef_, visits_left(), limits_.max_bytes}, from, counters_,
+                             add_unless_found());
+    }
+    // Searches again with a beam twice as wide. (It grows little more expensive with the beam.) If it has
+    // swept, it sweeps the rest now: as long as it knows only a part of the matching nodes, in strict order
+    // most of the others would be found too late.
+    void widen_filtered()
+    {
+        ef_ = std::min(2 * ef_, most_ef);
+        if (!filtered_.has_swept())
+            search_from_entry();
+        else
+            filtered_.sweep_rest(visits_left(), counters_, add_unless_found());
+    }
+    void forget_found_ids()
+    {
+        found_ids_.clear();
+        for (const FoundNode& node : found_)
+            found_ids_.insert(node.id);
+    }
+    auto add_unless_found()
+    {
+        return [this](SlotId id, const Slot& slot, float distance) {
+            if (!found_ids_.contains(id))
+                add(id, slot, distance);
+        };
+    }
+    size_t visits_left() const
+    {
+        return limits_.max_visited - std::min<size_t>(limits_.max_visited, counters_.visited);
     }
 
     // Continues the search until `ef` further candidates are nearer than all nodes that were not
@@ -175,14 +232,15 @@ class Search {
             if (!layer_.drops() || !std::isfinite(distance) ||
                 !(distance > layer_.w().top().distance()))
                 add(id, slot, distance);
-            if (limit_of_visits_reached() && layer_.w().full())
+            if (limit_of_visits_reached() && (layer_.w().full() || filter_))
                 layer_.stop();
         });
     }
     void add(SlotId id, const Slot& slot, float distance)
     {
         const SlotHeader& h = slot.header();
-        if (h.state != SlotState::live || h.tid_count == 0)
+        if (h.state != SlotState::live || h.tid_count == 0 ||
+            (filter_ && !filter_->admits(filter_in(slot))))
             return;
         FoundNode node;
         node.id = id;
@@ -201,25 +259,23 @@ class Search {
     {
         if (!layer_.has_dropped())
             return;
-        found_ids_.clear();
-        for (const FoundNode& node : found_)
-            found_ids_.insert(node.id);
-        layer_.restore([&](SlotId id, const Slot& slot, float distance) {
-            if (!found_ids_.contains(id))
-                add(id, slot, distance);
-        });
+        forget_found_ids();
+        layer_.restore(add_unless_found());
     }
 
     bool limit_reached() const
     {
-        return !iterates() || layer_.exhausted() || limit_of_visits_reached() ||
-               bytes() >= limits_.max_bytes;
+        return !iterates() || (judges() ? filtered_.is_complete() : layer_.exhausted()) ||
+               limit_of_visits_reached() || bytes() >= limits_.max_bytes;
     }
     bool limit_of_visits_reached() const
     {
-        return iterates() && counters_.visited >= limits_.max_visited;
+        return (iterates() || filter_) && counters_.visited >= limits_.max_visited;
     }
-    size_t bytes() const { return layer_.bytes() + found_.size() * sizeof(FoundNode); }
+    size_t bytes() const
+    {
+        return (judges() ? filtered_.bytes() : layer_.bytes()) + found_.size() * sizeof(FoundNode);
+    }
 
     // How many of the pending candidates the next batch has.
     size_t batch_size(size_t* most_rows) const
@@ -263,8 +319,10 @@ class Search {
 
     S& store_;
     LayerSearch<S> layer_;
+    FilteredSearch<S> filtered_;
     ScanLimits limits_{};
     bool whole_batches_ = false;
+    const codec::FilterSet* filter_ = nullptr;
     State state_ = State::fresh;
     bool wanted_more_ = false;    // did this scan need a second batch?
     bool expects_more_ = false;   // did the scan before it?

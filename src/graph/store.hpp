@@ -52,6 +52,15 @@ concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
     // Calls the function with each slot of the sorted ids that may have been written since a point
     // in time.
     {s.read_written(ids, uint64_t{}, [](SlotId, const Slot&) {})};
+    // The number of pages when count_pages() was last called. Slot `id` is on page id /
+    // slots_per_page().
+    {
+        s.pages()
+        } -> std::convertible_to<uint32_t>;
+    {s.count_pages()};
+    {
+        s.slots_per_page()
+        } -> std::convertible_to<uint32_t>;
 };
 
 template <class S>
@@ -101,15 +110,6 @@ using MutableSlots = PageSlots<char>;
 template <class S>
 concept PagedStore = Store<S> && requires(S& s, uint32_t page)
 {
-    // The number of pages when count_pages() was last called. Slot `id` is on page id /
-    // slots_per_page().
-    {
-        s.pages()
-        } -> std::convertible_to<uint32_t>;
-    {s.count_pages()};
-    {
-        s.slots_per_page()
-        } -> std::convertible_to<uint32_t>;
     // Calls the function with the slots of the page, which do not change during the call.
     {s.read_page(page, [](const Slots&) {})};
     // Calls change(slots) if look(slots) returns true. The changes are kept, atomically.

@@ -34,9 +34,9 @@ constexpr uint64_t share = 1;
 constexpr Shape shapes[] = {
     {"sketches", Form::dense, Metric::l2, 6, 1},
     {"no_sketches", Form::dense, Metric::l2, 6, 0},
-    {"inner_product", Form::dense, Metric::ip, 6, 1},
+    {"inner_product", Form::dense, Metric::ip, 6, 1, true},
     {"bits", Form::bits, Metric::hamming, 64, 1},
-    {"sparse", Form::sparse, Metric::l2, 200, 0},
+    {"sparse", Form::sparse, Metric::l2, 200, 0, true},
 };
 
 // ---- operations by name ----
@@ -47,6 +47,7 @@ enum class What {
     insert_equal,
     insert_far,
     scan,
+    scan_half,   // with a filter
     vacuum_one,
     vacuum_half,
     vacuum_entry,   // deletes the node of the entry and that of the root
@@ -54,9 +55,18 @@ enum class What {
     put_off,   // a vacuum of half that finds it is not worth while yet
 };
 constexpr What all_of_them[] = {
-    What::insert,     What::insert_higher, What::insert_equal, What::insert_far, What::scan,
-    What::vacuum_one, What::vacuum_half,   What::vacuum_entry, What::vacuum_all, What::put_off,
+    What::insert,       What::insert_higher, What::insert_equal, What::insert_far,
+    What::scan,         What::scan_half,     What::vacuum_one,   What::vacuum_half,
+    What::vacuum_entry, What::vacuum_all,    What::put_off,
 };
+// Those that a graph can have: without filter codes, there is no scan with a filter.
+std::vector<What> operations_of(const World& w)
+{
+    std::vector<What> some(std::begin(all_of_them), std::end(all_of_them));
+    if (!w.shape.filtered)
+        std::erase(some, What::scan_half);
+    return some;
+}
 const char* name_of(What what)
 {
     constexpr const char* names[] = {
@@ -65,6 +75,7 @@ const char* name_of(What what)
         "an insert of an equal row",
         "an insert of a far row",
         "a scan",
+        "a scan with a filter",
         "a vacuum of one row",
         "a vacuum of half",
         "a vacuum of the entry and the root",
@@ -103,6 +114,11 @@ std::unique_ptr<Operation> make(World& w, What what, uint32_t seed)
         return insert(there.empty() ? w.random_vector(rng) : w.rows[*there.begin()].x, 0);
     case What::insert_far: return insert(w.far_vector(rng), 1);
     case What::scan: return std::make_unique<ScanOperation>(w, w.random_vector(rng));
+    case What::scan_half: {
+        Vector q = w.random_vector(rng);
+        return std::make_unique<ScanOperation>(w, std::move(q),
+                                               static_cast<FilterCode>(1 + rng() % 2));
+    }
     case What::vacuum_one:
         return vacuum([](World& at) {
             const std::set<size_t> all = at.committed();
@@ -259,8 +275,8 @@ class Lifecycle : public testing::TestWithParam<Case> {
 TEST_P(Lifecycle, OneOperationInsideAnother)
 {
     on_small_graphs([&](World& w, const World::Base& base) {
-        for (const What a : all_of_them)
-            for (const What b : all_of_them)
+        for (const What a : operations_of(w))
+            for (const What b : operations_of(w))
                 for (uint64_t i = 0; !is_vacuum(a) || !is_vacuum(b); i += share)
                     if (!run(w, base, {a, b}, {{0, i}, {1, to_the_end}}))
                         break;
@@ -275,7 +291,8 @@ TEST_P(Lifecycle, VacuumAndReuseInsideAnother)
         std::mt19937 rng(1);
         Rng pick(1);
         w.graph.pick = &pick;
-        for (const What a : {What::insert, What::insert_higher, What::insert_equal, What::scan})
+        for (const What a : {What::insert, What::insert_higher, What::insert_equal,
+                             w.shape.filtered ? What::scan_half : What::scan})
             for (const What b : {What::vacuum_half, What::vacuum_entry, What::vacuum_all})
                 for (const What c : {What::insert, What::insert_higher})
                     for (uint64_t i = 0;; i += share) {
@@ -294,10 +311,10 @@ TEST_P(Lifecycle, VacuumAndReuseInsideAnother)
 TEST_P(Lifecycle, CrashesLoseNothing)
 {
     on_small_graphs([&](World& w, const World::Base& base) {
-        for (const What a : all_of_them)
+        for (const What a : operations_of(w))
             for (const What b : {What::insert, What::insert_higher, What::insert_equal,
                                  What::vacuum_half, What::vacuum_all})
-                for (uint64_t i = 0; a != What::scan; i += share)
+                for (uint64_t i = 0; a != What::scan && a != What::scan_half; i += share)
                     if (!run(w, base, {a, b}, {{0, i}, {0, 0, true}, {1, to_the_end}}))
                         break;
     });
@@ -309,8 +326,8 @@ TEST_P(Lifecycle, TwoOperationsTakeTurns)
     const uint64_t most = setting("QUIVER_PAIRS", 25 / share);
     on_small_graphs([&](World& w, const World::Base& base) {
         std::mt19937 rng(1);
-        for (const What a : all_of_them)
-            for (const What b : all_of_them) {
+        for (const What a : operations_of(w))
+            for (const What b : operations_of(w)) {
                 if (is_vacuum(a) && is_vacuum(b))
                     continue;
                 const uint64_t m = calls_of(w, base, a) + 1, n = calls_of(w, base, b) + 1;
@@ -403,7 +420,8 @@ class RandomRun {
             return std::make_unique<InsertOperation>(w_, some);
         }
         if (r < 7)
-            return std::make_unique<ScanOperation>(w_, vector());
+            return std::make_unique<ScanOperation>(
+                w_, vector(), static_cast<FilterCode>(w_.shape.filtered ? rng_() % 3 : 0));
         const uint32_t kind = rng_() % 6, seed = static_cast<uint32_t>(rng_());
         const auto choose = [kind, seed](World& w) {
             const std::set<size_t> all = w.committed();

@@ -35,7 +35,8 @@ struct Shape {
     Form form;
     Metric metric;
     uint32_t dims;
-    uint32_t fold;   // 0: no sketches
+    uint32_t fold;           // 0: no sketches
+    bool filtered = false;   // have nodes filter codes?
 };
 
 struct Geometry {
@@ -100,7 +101,8 @@ class World {
     World(const Shape& s, const Geometry& g,
           uint64_t vacuum_memory = Removal<InterleavingStore>::unlimited)
         : shape(s), geometry(g), memory(vacuum_memory),
-          encoding({{s.form, s.metric, s.dims, 8}, s.fold, (2 * g.m + 3) / 4 * 4, g.tids}),
+          encoding(
+              {{s.form, s.metric, s.dims, 8}, s.fold, (2 * g.m + 3) / 4 * 4, g.tids, s.filtered}),
           graph(encoding, g.slots_per_page), rotation(s.dims, 1), quiet(graph), scan(quiet)
     {
     }
@@ -155,6 +157,10 @@ class World {
 
     // ---- rows ----
 
+    FilterCode filter_of(size_t row) const
+    {
+        return static_cast<FilterCode>(shape.filtered ? 1 + row % 2 : 0);
+    }
     size_t add_row(Vector x, int level = 0)
     {
         rows.push_back({std::move(x), level});
@@ -202,7 +208,7 @@ class World {
         Inserter<InterleavingStore> inserter(quiet, geometry.m, geometry.ef_construction);
         const SharedGraph::InFlight t = graph.begin(true);
         inserter.insert(Converted(encoding.codec(), rotation, rows[row].x).value, tid_of(row),
-                        rows[row].level);
+                        rows[row].level, filter_of(row));
         graph.end(t);
         rows[row].state = RowState::committed;
     }
@@ -219,12 +225,14 @@ class World {
         given_up = 0;
         return result;
     }
-    // All rows that a scan returns if it is read to the end.
-    std::set<size_t> scan_all(Scan<InterleavingStore>& by, const Vector& q)
+    // All rows that a scan returns if it is read to the end. filter: if not 0, the code of the rows that
+    // it wants.
+    std::set<size_t> scan_all(Scan<InterleavingStore>& by, const Vector& q, FilterCode filter = 0)
     {
         std::set<size_t> got;
         by.start(Converted(encoding.codec(), rotation, q).value,
-                 {10, Iterate::relaxed, 1000000, size_t{1} << 30});
+                 {10, Iterate::relaxed, 1000000, size_t{1} << 30}, nullptr,
+                 filter > 0 ? &only(filter) : nullptr);
         Tid tid;
         double distance;
         while (by.next(&tid, &distance, [](Tid) {}))
@@ -232,7 +240,33 @@ class World {
                 fail("a scan returned a row that there never was");
             else if (!got.insert(row_of(tid)).second)
                 fail("a scan returned row " + std::to_string(row_of(tid)) + " twice");
+            else if (filter > 0 && filter_of(row_of(tid)) != filter)
+                fail("a scan returned row " + std::to_string(row_of(tid)) +
+                     ", which does not match");
         return got;
+    }
+    // The set that admits only this of the codes of filter_of().
+    static const codec::FilterSet& only(FilterCode code)
+    {
+        static const std::vector<codec::FilterSet> sets = [] {
+            constexpr codec::FilterColumn column[] = {{codec::FilterKind::ordered, true}};
+            codec::FilterTraining training(column);
+            for (uint64_t key = 1; key <= 2; key++)
+                for (int i = 0; i < 2; i++) {
+                    const codec::FilterKey row{false, key};
+                    training.add({&row, 1});
+                }
+            const Vec<uint8_t> bytes = training.finish();
+            const codec::FilterCodec by(column,
+                                        std::span<const uint8_t>(bytes.data(), bytes.size()));
+            std::vector<codec::FilterSet> made(2);
+            for (uint64_t key = 1; key <= 2; key++) {
+                const codec::FilterCondition condition{0, codec::FilterOp::equal, key};
+                by.make_set({&condition, 1}, &made[key - 1]);
+            }
+            return made;
+        }();
+        return sets[code - 1];
     }
 
     // Makes a node without links for a new, committed row.
@@ -242,7 +276,8 @@ class World {
         rows[row].state = RowState::committed;
         Vec<uint8_t> bytes;
         const Converted converted(encoding.codec(), rotation, rows[row].x);
-        const Code code = encoding.codec().encode(converted.value, bytes);
+        Code code = encoding.codec().encode(converted.value, bytes);
+        code.filter = filter_of(row);
         return quiet.create([&](const MutableSlot& slot) {
             slot.header().state = SlotState::live;
             slot.header().down = no_slot;
@@ -293,6 +328,15 @@ class World {
         };
         std::mt19937 rng(7);
         check(far_vector(rng), "far away");
+        if (shape.filtered) {
+            const Vector q = random_vector(rng);
+            for (const FilterCode filter : {FilterCode{1}, FilterCode{2}}) {
+                const std::set<size_t> got = scan_all(scan, q, filter);
+                for (const size_t row : all)
+                    if (filter_of(row) == filter && !got.count(row))
+                        lose("row " + std::to_string(row) + " is not found by its filter code");
+            }
+        }
         const size_t step = all.size() / std::max<size_t>(most_scans, 1) + 1;
         size_t i = 0;
         for (const size_t row : all)
@@ -322,7 +366,12 @@ class World {
                 const std::string where = "slot " + std::to_string(id) + ": " + what;
                 not_reached ? lose(where) : fail(where);
             },
-            [&](SlotId, Tid tid) { got.insert(row_of(tid)); });
+            [&](SlotId id, Tid tid) {
+                got.insert(row_of(tid));
+                if (filter_in(graph.slot(id)) != filter_of(row_of(tid)))
+                    fail("row " + std::to_string(row_of(tid)) +
+                         " is in a node with another filter code");
+            });
         for (const size_t row : got)
             if (got.count(row) > 1)
                 fail("row " + std::to_string(row) + " is in two nodes");
@@ -628,7 +677,7 @@ class InsertOperation : public Operation {
         for (const size_t row : rows_) {
             w_.rows[row].state = RowState::inserting;
             inserter.insert(Converted(w_.encoding.codec(), w_.rotation, w_.rows[row].x).value,
-                            tid_of(row), w_.rows[row].level);
+                            tid_of(row), w_.rows[row].level, w_.filter_of(row));
         }
         for (const size_t row : rows_)
             w_.rows[row].state = RowState::committed;
@@ -647,10 +696,13 @@ class InsertOperation : public Operation {
     SharedGraph::InFlight transaction_;
 };
 
-// Reads all rows.
+// Reads all rows, or all that match a filter.
 class ScanOperation : public Operation {
   public:
-    ScanOperation(World& world, Vector q) : Operation(world, "scan"), query_(std::move(q)) {}
+    ScanOperation(World& world, Vector q, FilterCode filter = 0)
+        : Operation(world, "scan"), query_(std::move(q)), filter_(filter)
+    {
+    }
     ~ScanOperation() override { kill(); }
     bool is_scan() const override { return true; }
 
@@ -661,9 +713,10 @@ class ScanOperation : public Operation {
         begun_ = true;
         const std::set<size_t> before = w_.committed();
         Scan<InterleavingStore> scan(store_);
-        const std::set<size_t> got = w_.scan_all(scan, query_);
+        const std::set<size_t> got = w_.scan_all(scan, query_, filter_);
         for (const size_t row : before)
-            if (w_.rows[row].state == RowState::committed && !got.count(row))
+            if ((filter_ == 0 || w_.filter_of(row) == filter_) &&
+                w_.rows[row].state == RowState::committed && !got.count(row))
                 w_.lose("row " + std::to_string(row) + " is not found by a scan beside others");
     }
     void finish() override
@@ -673,6 +726,7 @@ class ScanOperation : public Operation {
     }
 
     Vector query_;
+    FilterCode filter_;
     bool begun_ = false;
     SharedGraph::InFlight transaction_;
 };
