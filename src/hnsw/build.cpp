@@ -14,6 +14,7 @@
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
 #include "hnsw/build_team.hpp"
+#include "hnsw/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
@@ -30,16 +31,17 @@ extern "C" {
 
 namespace quiver::hnsw {
 
-// Writes the meta page, and after it the codec's learnt parameters.
-static void write_head(page::BulkWriter& writer, const MetaData& meta,
-                       std::span<const half> parameters)
+// Writes the meta page, and after it what was learnt.
+static void write_head(page::BulkWriter& writer, const MetaData& meta, const Learnt& learnt)
 {
     const Page page = writer.next();
     page::init(page, page::Kind::meta);
     *reinterpret_cast<MetaData*>(page::contents_of(page)) = meta;
     page::set_used(page, sizeof(MetaData));
-    page::write_chain(writer, reinterpret_cast<const char*>(parameters.data()),
-                      parameters.size_bytes());
+    page::write_chain(writer, reinterpret_cast<const char*>(learnt.parameters.data()),
+                      learnt.parameters.size_bytes());
+    page::write_chain(writer, reinterpret_cast<const char*>(learnt.filter.data()),
+                      learnt.filter.size());
 }
 
 namespace {
@@ -55,10 +57,11 @@ void report_inserted(size_t done, size_t count)
 struct BuildState {
     Relation index;
     MetaData meta;
-    std::span<const half> parameters;   // what the codec has learnt
+    Learnt learnt;
     IndexEncoding encoding;
     LevelDraw levels;
     am::VectorReader reader;
+    Filter filter;
     BuildTeam* team;         // null if there are no workers
     MemoryContext context;   // of this state, and of the reader's scratch memory
 
@@ -69,12 +72,12 @@ struct BuildState {
     pg::TempFile file, block_file;
     double tuples = 0;   // of all participants
 
-    BuildState(Relation rel, const MetaData& m, std::span<const half> p, BuildTeam* t)
-        : index(rel), meta(m), parameters(p), encoding(m), levels(m.rotation_seed),
-          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed), team(t),
-          context(CurrentMemoryContext)
+    BuildState(Relation rel, const MetaData& m, const Learnt& l, BuildTeam* t)
+        : index(rel), meta(m), learnt(l), encoding(m), levels(m.rotation_seed),
+          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
+          filter(rel, m, learnt.filter), team(t), context(CurrentMemoryContext)
     {
-        encoding.codec().set_parameters(parameters.data());
+        encoding.codec().set_parameters(learnt.parameters.data());
         begin_graph();
         if (team)
             begin_file(team->create_row_file());
@@ -106,7 +109,7 @@ void write_graph(BuildState& b)
     b.meta.entry_level = entry.level;
     b.meta.root = entry.root;
     page::BulkWriter writer(b.index, MAIN_FORKNUM);
-    write_head(writer, b.meta, b.parameters);
+    write_head(writer, b.meta, b.learnt);
     for (graph::SlotId id = 0; id < store.size();) {
         const Page page = writer.next();
         page::init(page, page::Kind::records);
@@ -144,16 +147,16 @@ void move_to_file(BuildState& b)
     b.begin_graph();
 }
 
-void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x)
+void insert_row(BuildState& b, ItemPointer tid, const graph::Value& x, graph::FilterCode filter)
 {
     if (!b.has_file && b.memory_used() > static_cast<Size>(maintenance_work_mem) * 1024)
         move_to_file(b);
     if (b.has_file)
-        write_row(b, b.graph->encode(x, am::to_tid(tid)));
+        write_row(b, b.graph->encode(x, am::to_tid(tid), filter));
     else {
         const int level = b.levels.draw(b.encoding.layout().level_base(), graph::max_level);
         const MemoryContext old = MemoryContextSwitchTo(b.graph_context);
-        b.graph->add(x, am::to_tid(tid), level);
+        b.graph->add(x, am::to_tid(tid), level, filter);
         MemoryContextSwitchTo(old);
     }
     b.tuples = b.team ? b.team->add_tuples(1) : b.tuples + 1;
@@ -171,7 +174,7 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         const MemoryContext old = MemoryContextSwitchTo(b.context);
         graph::Value x;
         if (b.reader.read(values[0], &x))
-            insert_row(b, tid, x);
+            insert_row(b, tid, x, b.filter.code(values, isnull));
         MemoryContextSwitchTo(old);
     });
 }
@@ -282,7 +285,8 @@ void learn_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* a
 }
 
 // What the codec learns from the first rows of the table, in the current memory context.
-std::span<const half> learn(Relation heap, Relation index, IndexInfo* info, const MetaData& meta)
+std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info,
+                                  const MetaData& meta)
 {
     const IndexEncoding encoding(meta);
     const codec::Codec& codec = encoding.codec();
@@ -305,11 +309,58 @@ std::span<const half> learn(Relation heap, Relation index, IndexInfo* info, cons
     return parameters;
 }
 
+struct FilterSample {
+    am::FilterColumns& columns;
+    codec::FilterTraining& training;
+    MemoryContext context;
+};
+
+void sample_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg)
+{
+    pg::guarded([&] {
+        auto& s = *static_cast<FilterSample*>(arg);
+        CHECK_FOR_INTERRUPTS();
+        const MemoryContext old = MemoryContextSwitchTo(s.context);
+        s.training.add(s.columns.read(values, isnull));
+        MemoryContextSwitchTo(old);
+    });
+}
+
+// How filter codes are made, learnt from rows in all parts of the table, in the current memory
+// context.
+std::span<const uint8_t> learn_filter(Relation heap, Relation index, IndexInfo* info,
+                                      const MetaData& meta)
+{
+    if (meta.filter_columns == 0)
+        return {};
+    am::FilterColumns columns(index);
+    codec::FilterTraining training(columns.columns(), meta.rotation_seed);
+    FilterSample sample{columns, training, CurrentMemoryContext};
+    // So many blocks, evenly spread. (Blocks with few rows have wide ones, so the sample is smaller.)
+    constexpr BlockNumber most_blocks = 2048;
+    const BlockNumber blocks = heap ? RelationGetNumberOfBlocks(heap) : 0;
+    const BlockNumber parts = std::min(blocks, most_blocks);
+    for (BlockNumber i = 0; i < parts; i++) {
+        const auto from = static_cast<BlockNumber>(uint64{blocks} * i / parts);
+        table_index_build_range_scan(heap, index, info, false, false, false, from, 1, sample_row,
+                                     &sample, nullptr);
+    }
+    const Vec<uint8_t> bytes = training.finish();
+    const std::span<uint8_t> copy(static_cast<uint8_t*>(palloc(bytes.size())), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), copy.begin());
+    return copy;
+}
+
+Learnt learn(Relation heap, Relation index, IndexInfo* info, const MetaData& meta)
+{
+    return {learn_codec(heap, index, info, meta), learn_filter(heap, index, info, meta)};
+}
+
 BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta,
-                      std::span<const half> parameters)
+                      const Learnt& learnt)
 {
     const int workers = workers_for_build(heap, index);
-    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, parameters, workers) : nullptr;
+    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, learnt, workers) : nullptr;
 }
 
 }   // namespace
@@ -319,8 +370,7 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b =
-        new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), team.parameters(), &team);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), team.learnt(), &team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     link_nodes(*b);
@@ -330,14 +380,15 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 {
-    const MetaData meta = new_meta(index);
+    MetaData meta = new_meta(index);
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    const std::span<const half> parameters = learn(heap, index, info, meta);
-    BuildTeam* const team = begin_team(heap, index, info, meta, parameters);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, parameters, team);
+    const Learnt learnt = learn(heap, index, info, meta);
+    meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
+    BuildTeam* const team = begin_team(heap, index, info, meta, learnt);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_link);
@@ -361,13 +412,15 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 // Writes the init fork of an unlogged index. After a crash, PostgreSQL resets the index to it.
 void build_empty(Relation index)
 {
-    const MetaData meta = new_meta(index);
+    MetaData meta = new_meta(index);
     const IndexEncoding encoding(meta);
     Vec<half> parameters(encoding.codec().parameter_count());
     if (const Owned<codec::Training> training = encoding.codec().training())
         training->finish(meta.rotation_seed, parameters.data(), pg::poll);
+    const std::span<const uint8_t> filter = learn_filter(nullptr, index, nullptr, meta);
+    meta.filter_bytes = static_cast<uint32>(filter.size());
     page::BulkWriter writer(index, INIT_FORKNUM);
-    write_head(writer, meta, parameters);
+    write_head(writer, meta, {parameters, filter});
     writer.finish();
 }
 

@@ -45,12 +45,12 @@ bool is_parallel_safe(Relation index)
 
 }   // namespace
 
-// Behind it are the codec's parameters and the ParallelTableScanDesc.
+// Behind it are the codec's parameters, how filter codes are made, and the ParallelTableScanDesc.
 struct BuildTeam::Shared {
     Oid heap, index;
     MetaData meta;
     bool concurrent;
-    Size parameter_count;
+    Size parameter_count, filter_bytes;
     SharedFileSet files;
     graph::Team::Shared steps;
     pg_atomic_uint64 tuples;
@@ -70,10 +70,13 @@ struct BuildTeam::Shared {
     {
         return reinterpret_cast<half*>(reinterpret_cast<char*>(this) + aligned(sizeof(Shared)));
     }
+    uint8_t* filter()
+    {
+        return reinterpret_cast<uint8_t*>(parameters()) + aligned(parameter_count * sizeof(half));
+    }
     ParallelTableScanDesc scan()
     {
-        return reinterpret_cast<ParallelTableScanDesc>(reinterpret_cast<char*>(parameters()) +
-                                                       aligned(parameter_count * sizeof(half)));
+        return reinterpret_cast<ParallelTableScanDesc>(filter() + aligned(filter_bytes));
     }
 };
 
@@ -99,14 +102,14 @@ int workers_for_build(Relation heap, Relation index)
 }
 
 BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, std::span<const half> parameters, int workers)
+                            const MetaData& meta, const Learnt& learnt, int workers)
 {
     EnterParallelMode();
     ParallelContext* context = CreateParallelContext("quiver", "quiver_hnsw_build_worker", workers);
     const Snapshot snapshot =
         info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
-    const Size bytes = aligned(sizeof(Shared)) + aligned(parameters.size_bytes()) +
-                       table_parallelscan_estimate(heap, snapshot);
+    const Size bytes = aligned(sizeof(Shared)) + aligned(learnt.parameters.size_bytes()) +
+                       aligned(learnt.filter.size()) + table_parallelscan_estimate(heap, snapshot);
     const Size query_bytes = debug_query_string ? std::strlen(debug_query_string) + 1 : 1;
     const auto usages = static_cast<Size>(workers);
     shm_toc_estimate_chunk(&context->estimator, bytes);
@@ -125,8 +128,10 @@ BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info
         shared->index = RelationGetRelid(index);
         shared->meta = meta;
         shared->concurrent = info->ii_Concurrent;
-        shared->parameter_count = parameters.size();
-        std::copy(parameters.begin(), parameters.end(), shared->parameters());
+        shared->parameter_count = learnt.parameters.size();
+        shared->filter_bytes = learnt.filter.size();
+        std::copy(learnt.parameters.begin(), learnt.parameters.end(), shared->parameters());
+        std::copy(learnt.filter.begin(), learnt.filter.end(), shared->filter());
         SharedFileSetInit(&shared->files, context->seg);
         pg_atomic_init_u64(&shared->tuples, 0);
         ConditionVariableInit(&shared->began);
@@ -194,9 +199,10 @@ void BuildTeam::wait()
 
 const MetaData& BuildTeam::meta() const { return shared_->meta; }
 uint32 BuildTeam::size() const { return shared_->size; }
-std::span<const half> BuildTeam::parameters() const
+Learnt BuildTeam::learnt() const
 {
-    return {shared_->parameters(), shared_->parameter_count};
+    return {{shared_->parameters(), shared_->parameter_count},
+            {shared_->filter(), shared_->filter_bytes}};
 }
 
 TableScanDesc BuildTeam::begin_scan(Relation heap) const

@@ -24,9 +24,9 @@ int workers_for_build(Relation heap, Relation index);
 
 class BuildTeam {
   public:
-    // Starts workers. parameters: what the codec has learnt. Null if no worker could be started.
+    // Starts workers. Null if none could be started.
     static BuildTeam* begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, std::span<const half> parameters, int workers);
+                            const MetaData& meta, const Learnt& learnt, int workers);
     // To be called by the leader when all have taken part. The block can still be used.
     void end();
     // The main function of a worker.
@@ -37,7 +37,7 @@ class BuildTeam {
     graph::Team& team() { return *team_; }
     uint32 size() const;
     const MetaData& meta() const;
-    std::span<const half> parameters() const;
+    Learnt learnt() const;
 
     // This participant's part of the scan.
     TableScanDesc begin_scan(Relation heap) const;

@@ -6,6 +6,7 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "graph/check.hpp"
+#include "hnsw/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/meta.hpp"
 #include "hnsw/slot_store.hpp"
@@ -27,7 +28,7 @@ class Check {
         : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
           encoding_(index_, meta_), store_(index, meta_, encoding_),
           reader_(am::opclass_of(index), encoding_.codec(), meta_.rotation_seed),
-          node_(encoding_.layout())
+          filter_(index, meta_), node_(encoding_.layout())
     {
     }
 
@@ -107,19 +108,22 @@ class Check {
     }
 
     // Reports rows that are visible to a new snapshot, but that the index lacks, or has in a node
-    // with another vector.
+    // with another vector or filter code.
     void table_to_index()
     {
         const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
         am::for_each_indexed_row(heap_, index_, snapshot,
-                                 [&](ItemPointer tid, Datum value) { look_for(tid, value); });
+                                 [&](ItemPointer tid, const Datum* values, const bool* isnull) {
+                                     look_for(tid, values, isnull);
+                                 });
         UnregisterSnapshot(snapshot);
     }
-    void look_for(ItemPointer tid, Datum value)
+    void look_for(ItemPointer tid, const Datum* values, const bool* isnull)
     {
         const uint64 wanted = number(am::to_tid(tid));
         graph::Value x;
-        const bool indexed = reader_.read_query(value, &x);
+        const bool indexed = reader_.read_query(values[0], &x);
+        const graph::FilterCode filter = filter_.code(values, isnull);
         auto row = std::lower_bound(rows_.begin(), rows_.end(), wanted,
                                     [](const Row& r, uint64 t) { return r.tid < t; });
         if (row == rows_.end() || row->tid != wanted) {
@@ -135,6 +139,10 @@ class Check {
                 !encoding_.codec().holds(node_.code(), x))
                 report(row->id,
                        psprintf("node does not match the vector of row (%u,%u)",
+                                ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
+            else if (node_.code().filter != filter)
+                report(row->id,
+                       psprintf("node does not match the filter columns of row (%u,%u)",
                                 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
         }
     }
@@ -171,6 +179,7 @@ class Check {
     IndexEncoding encoding_;
     SlotStore store_;
     am::VectorReader reader_;
+    Filter filter_;
     graph::Node node_;
     Vec<Row> rows_;
 };

@@ -113,10 +113,10 @@ QUIVER_FUNCTION(hnswhandler)
         am.amcanorderbyop = true;
         am.amcanbackward = false;
         am.amcanunique = false;
-        am.amcanmulticol = false;
+        am.amcanmulticol = true;
         am.amoptionalkey = true;
-        am.amsearcharray = false;
-        am.amsearchnulls = false;
+        am.amsearcharray = true;
+        am.amsearchnulls = true;
         am.amstorage = false;
         am.amclusterable = false;
         am.ampredlocks = false;

@@ -5,6 +5,7 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
+#include "hnsw/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/insert.hpp"
 
@@ -30,13 +31,14 @@ struct InsertState {
     MetaData meta;
     IndexEncoding encoding;
     am::VectorReader reader;
+    Filter filter;
     SlotStore store;
     graph::Inserter<SlotStore> inserter;
     LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
-          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m),
           store(index, meta, encoding), inserter(store, meta.m, meta.ef_construction),
           levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
@@ -64,7 +66,8 @@ bool insert(QUIVER_AMINSERT_ARGS)
         graph::Value x;
         if (s->reader.read(values[0], &x))
             s->inserter.insert(x, am::to_tid(tid),
-                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level));
+                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level),
+                               s->filter.code(values, isnull));
         MemoryContextSwitchTo(old);
         return false;
     });

@@ -2,6 +2,7 @@
 
 #include "hnsw/meta.hpp"
 
+#include "am/filter_columns.hpp"
 #include "am/operator_class.hpp"
 #include "graph/choose_encoding.hpp"
 #include "hnsw/handler.hpp"
@@ -78,12 +79,13 @@ void check_options(const Options& options, const am::Opclass& opclass)
 }
 
 graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims,
-                                         const Options& options)
+                                         uint32 filter_columns, const Options& options)
 {
     graph::EncodingRequest request{static_cast<uint32>(options.m)};
     request.fold = options.sketch_fold;
     request.bits = options.vector_bits;
     request.row_bytes = dims * (opclass.element == am::ElementType::f32 ? 4 : 2);
+    request.filtered = filter_columns > 0;
     const graph::EncodingShape encoding =
         graph::choose_encoding(opclass.form(), opclass.metric, dims, request, page::usable_bytes);
     const graph::Layout layout = encoding.layout();
@@ -104,11 +106,15 @@ graph::EncodingShape choose_encoding_for(const am::Opclass& opclass, uint32 dims
 
 MetaData new_meta(Relation index)
 {
+    am::check_columns(index, access_method);
     const am::Opclass& opclass = am::opclass_of(index);
     const Options options = option_table.of(index);
     const uint32 dims = dimensions_of_column(index, opclass);
     check_options(options, opclass);
-    const graph::EncodingShape encoding = choose_encoding_for(opclass, dims, options);
+    const auto filter_columns =
+        static_cast<uint32>(IndexRelationGetNumberOfKeyAttributes(index)) - 1;
+    const graph::EncodingShape encoding =
+        choose_encoding_for(opclass, dims, filter_columns, options);
     const graph::Layout layout = encoding.layout();
     MetaData meta{am::new_meta_head(access_method)};
     meta.metric = opclass.metric;
@@ -131,6 +137,9 @@ MetaData new_meta(Relation index)
         meta.codec_parameters = meta.first_slot_block;
         meta.first_slot_block += page::chain_pages(bytes);
     }
+    meta.filter_columns = filter_columns;
+    if (filter_columns > 0)
+        meta.filter_codes = meta.first_slot_block++;
     return meta;
 }
 
@@ -152,22 +161,31 @@ bool has_encoding(const MetaData& meta)
 bool fits_layout(const MetaData& meta)
 {
     const graph::Layout l = meta.layout();
-    const Size parameters = parameter_bytes(meta.encoding().codec);
+    const BlockNumber chains = page::chain_pages(parameter_bytes(meta.encoding().codec)) +
+                               (meta.filter_columns > 0 ? 1 : 0);
     return l.slot_bytes == meta.slot_bytes &&
            meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
-           meta.slots_per_page >= 1 && meta.first_slot_block == 1 + page::chain_pages(parameters);
+           meta.slots_per_page >= 1 && meta.first_slot_block == 1 + chains;
+}
+
+bool has_known_filter(const MetaData& meta)
+{
+    static_assert(page::chain_pages(codec::max_filter_codec_bytes) == 1);
+    return meta.filter_columns <= codec::max_filter_columns &&
+           meta.filter_bytes <= codec::max_filter_codec_bytes;
 }
 
 bool has_known_graph(const MetaData& meta)
 {
     return option_table.allows(&Options::m, meta.m) &&
            option_table.allows(&Options::ef_construction, meta.ef_construction) &&
-           meta.entry_level >= -1 && meta.entry_level <= graph::max_level &&
-           meta.filter_columns == 0 && meta.features == 0;
+           meta.entry_level >= -1 && meta.entry_level <= graph::max_level && meta.features == 0;
 }
 
-bool fits_column(const MetaData& meta, Relation index)
+bool fits_columns(const MetaData& meta, Relation index)
 {
+    if (static_cast<int>(meta.filter_columns) != IndexRelationGetNumberOfKeyAttributes(index) - 1)
+        return false;
     const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
     // The dimensions are unknown if the column's type lost them after the index was built.
     return dims <= 0 || meta.dims == static_cast<uint32>(dims);
@@ -178,7 +196,8 @@ am::MetaState look_at_meta(Relation index, MetaData* to)
     const am::MetaState state = am::copy_meta(index, access_method, to, sizeof *to);
     if (state != am::MetaState::good)
         return state;
-    return has_encoding(*to) && fits_layout(*to) && has_known_graph(*to) && fits_column(*to, index)
+    return has_known_filter(*to) && has_encoding(*to) && fits_layout(*to) && has_known_graph(*to) &&
+                   fits_columns(*to, index)
                ? am::MetaState::good
                : am::MetaState::damaged;
 }

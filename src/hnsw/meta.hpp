@@ -31,15 +31,15 @@ struct MetaData : am::MetaHead {
     // Chains of pages, or InvalidBlockNumber.
     BlockNumber codec_parameters;   // learnt by the codec
     BlockNumber pending;            // for rows that wait to be inserted: none in this version
-    // For filter columns: none in this version.
     uint32 filter_columns;
-    BlockNumber filter_codes;
-    uint32 features;   // features that a reader must know: none in this version
-    uint32 unused[8];
+    BlockNumber filter_codes;   // chain of how filter codes are made, if there are filter columns
+    uint32 features;            // features that a reader must know: none in this version
+    uint32 filter_bytes;        // of filter_codes
+    uint32 unused[7];
 
     graph::EncodingShape encoding() const
     {
-        return {{form, metric, dims, bits}, fold, degree, tids};
+        return {{form, metric, dims, bits}, fold, degree, tids, filter_columns > 0};
     }
     graph::Layout layout() const { return encoding().layout(); }
 };
@@ -56,6 +56,12 @@ inline Size parameter_bytes(const codec::CodecSpec& spec)
 {
     return codec::codec_traits(spec).parameters * sizeof(half);
 }
+
+// What a build learns from the table before it adds rows.
+struct Learnt {
+    std::span<const half> parameters;   // of the codec
+    std::span<const uint8_t> filter;   // codec::FilterCodec's; empty if there are no filter columns
+};
 
 // The encoding of an index, with the codec's learnt parameters.
 class IndexEncoding : public graph::Encoding {

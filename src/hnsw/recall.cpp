@@ -103,12 +103,13 @@ class Recall {
     template <class F>
     void for_each_row(F&& f)
     {
-        am::for_each_indexed_row(heap_, index_, snapshot_, [&](ItemPointer, Datum value) {
-            const MemoryContext old = MemoryContextSwitchTo(of_row_);
-            f(PointerGetDatum(PG_DETOAST_DATUM(value)));
-            MemoryContextSwitchTo(old);
-            MemoryContextReset(of_row_);
-        });
+        am::for_each_indexed_row(heap_, index_, snapshot_,
+                                 [&](ItemPointer, const Datum* values, const bool*) {
+                                     const MemoryContext old = MemoryContextSwitchTo(of_row_);
+                                     f(PointerGetDatum(PG_DETOAST_DATUM(values[0])));
+                                     MemoryContextSwitchTo(old);
+                                     MemoryContextReset(of_row_);
+                                 });
     }
 
     // A uniform sample (Vitter 1985, algorithm R), the same each time.

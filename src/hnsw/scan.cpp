@@ -4,11 +4,13 @@
 
 #include "hnsw/scan.hpp"
 
+#include "am/filter_columns.hpp"
 #include "am/heap_rows.hpp"
 #include "am/kept_states.hpp"
 #include "am/thresholds.hpp"
 #include "am/vector_reader.hpp"
 #include "graph/scan.hpp"
+#include "hnsw/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/meta.hpp"
 #include "hnsw/settings.hpp"
@@ -28,8 +30,10 @@ namespace {
 // that no search is needed. (Every row that the scan can see is in one node all the time.)
 class RowsByPage {
   public:
-    void start(SlotStore& store)
+    // filter: if not null, only rows of nodes that it admits
+    void start(SlotStore& store, const codec::FilterSet* filter)
     {
+        filter_ = filter;
         store.count_pages();
         page_ = 0;
         tids_.clear();
@@ -54,10 +58,12 @@ class RowsByPage {
     void add(const graph::Slot& slot)
     {
         const graph::SlotHeader& h = slot.header();
-        if (h.state == graph::SlotState::live && h.level == 0)
+        if (h.state == graph::SlotState::live && h.level == 0 &&
+            (!filter_ || filter_->admits(graph::filter_in(slot))))
             tids_.insert(tids_.end(), slot.tids(), slot.tids() + slot.tid_count());
     }
 
+    const codec::FilterSet* filter_ = nullptr;
     uint32_t page_ = 0;
     Vec<graph::Tid> tids_;   // of the last page
 };
@@ -67,10 +73,13 @@ struct ScanState {
     MetaData meta;
     IndexEncoding encoding;
     am::VectorReader reader;
+    Filter filter;
+    codec::FilterSet wanted;   // the codes that the conditions on filter columns admit
     SlotStore store;
     graph::Scan<SlotStore> scan;
     am::HeapRows rows;
     bool started = false;
+    bool filtered = false;     // has conditions on filter columns, which the executor checks
     bool null_query = false;   // then by_page has the rows
     RowsByPage by_page;
     double threshold = INFINITY;   // rows beyond this distance are not wanted
@@ -80,7 +89,7 @@ struct ScanState {
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
-          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m),
           store(index, meta, encoding), scan(store)
     {
     }
@@ -121,13 +130,16 @@ void start(IndexScanDesc scan, ScanState& s)
     const graph::ScanLimits limits{static_cast<size_t>(settings.ef_search), iterate,
                                    static_cast<size_t>(settings.max_scan_tuples),
                                    static_cast<size_t>(memory)};
+    s.filtered = am::has_filters(scan);
+    const codec::FilterSet* const filter =
+        s.filtered && s.filter.read_conditions(scan, &s.wanted) ? &s.wanted : nullptr;
     s.rows.start(scan);
     if (s.null_query)
-        s.by_page.start(s.store);
+        s.by_page.start(s.store, filter);
     else
-        s.scan.start(x, limits, &s.rows);
+        s.scan.start(x, limits, &s.rows, filter);
     s.started = true;
-    s.ended = !am::read_threshold(scan, &s.threshold);
+    s.ended = !am::read_threshold(scan, &s.threshold) || (filter && filter->empty());
     s.beyond = 0;
     // In relaxed order, nearer rows may follow a row that is too far: as many as a batch has.
     s.most_beyond = limits.iterate == graph::Iterate::relaxed ? limits.beam() : 0;
@@ -190,7 +202,8 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     s.rows.give(tid);
     // Rows come in exact order. The executor could reorder them instead, but before the releases of
     // late 2026 it loses the ctid of the rows that it reorders (so FOR UPDATE fails).
-    scan->xs_recheck = scan->xs_recheckorderby = false;
+    scan->xs_recheck = s.filtered;
+    scan->xs_recheckorderby = false;
     scan->xs_orderbynulls[0] = s.null_query;
     scan->xs_orderbyvals[0] = Float8GetDatum(distance);
     return true;

@@ -38,7 +38,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO items (v, b, s) SELECT random_vector(), random_bits(), random_sparse() FROM generate_series(1, k)';
 	SELECT add(300);
-	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24, vector_bits = 16);
+	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, n) WITH (m = 6, ef_construction = 24, vector_bits = 16);
 	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1, vector_bits = 2);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 16, ef_construction = 40);});
@@ -52,6 +52,7 @@ my %scripts = (
 	'delete@4' => "DELETE FROM items WHERE id IN (SELECT id FROM items OFFSET random() * 100 LIMIT 30 FOR UPDATE SKIP LOCKED);\n",
 	'search@4' => "SET enable_seqscan = off;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items WHERE n = 1 ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY s <-> (SELECT random_sparse()) LIMIT 10) s;\n",
 	'vacuum@2' => "VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) items;\n",
 	'checkpoint@1' => "CHECKPOINT;\n",
@@ -125,8 +126,9 @@ for my $crash (1 .. $crashes)
 		my $ids = $node->safe_psql('postgres', "SELECT string_agg(id::text, ',') FROM (SELECT id FROM items ORDER BY random() LIMIT 50) x");
 		my $missing_at = sub { $node->safe_psql('postgres', q{
 			SET enable_seqscan = off; SET hnsw.ef_search = } . shift . q{;
-			SELECT sum((v IS DISTINCT FROM 0)::integer), sum((s IS DISTINCT FROM 0)::integer), sum((b IS DISTINCT FROM 0)::integer) FROM (SELECT
+			SELECT sum((v IS DISTINCT FROM 0 OR f IS DISTINCT FROM 0)::integer), sum((s IS DISTINCT FROM 0)::integer), sum((b IS DISTINCT FROM 0)::integer) FROM (SELECT
 				(SELECT a.v <-> b.v FROM items b ORDER BY a.v <-> b.v LIMIT 1) AS v,
+				(SELECT a.v <-> b.v FROM items b WHERE b.n = a.n ORDER BY a.v <-> b.v LIMIT 1) AS f,
 				(SELECT a.s <-> b.s FROM items b ORDER BY a.s <-> b.s LIMIT 1) AS s,
 				(SELECT a.b <~> b.b FROM items b ORDER BY a.b <~> b.b LIMIT 1) AS b
 				FROM (SELECT * FROM items WHERE id IN (} . $ids . q{)) a) x}) };

@@ -34,8 +34,10 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_full ON items USING hnsw (v vector_cosine_ops) WITH (m = 6, vector_bits = 32);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 8);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 8);
+	CREATE INDEX items_f ON items USING hnsw ((v::halfvec(20)) halfvec_l2_ops, (id % 10), id) WITH (m = 8);
 	CHECKPOINT;});
-my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_full => ['v', '<=>'], items_b => ['b', '<~>'], items_s => ['s', '<=>']);
+my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_full => ['v', '<=>'], items_b => ['b', '<~>'], items_s => ['s', '<=>'],
+	items_f => ['v::halfvec(20)', '<->']);
 my %good;
 my %file;
 $file{$_} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") for keys %op;
@@ -43,6 +45,32 @@ $good{$_} = slurp_file($file{$_}) for keys %op;
 
 # Read through an index: a sequential scan would use only a few buffers of its own.
 my $elsewhere = 'SET enable_bitmapscan = off; SELECT count(t) FROM filler WHERE i > 0';
+sub put
+{
+	my ($index, $bytes) = @_;
+	open my $f, '+<:raw', $file{$index} or die $!;
+	print $f $bytes;
+	close $f;
+	return;
+}
+# Restores the good file. Reading another table evicts the pages that are still in buffers. Those that a statement has
+# changed are written then, so the file is restored after that.
+sub restore
+{
+	my ($index) = @_;
+	$node->psql('postgres', "SET enable_seqscan = off; $elsewhere");
+	put($index, $good{$index});
+	return;
+}
+sub try_to
+{
+	my ($statement) = @_;
+	my ($out, $err) = ('', '');
+	my $status = $node->psql('postgres', "$elsewhere; $statement;", stdout => \$out, stderr => \$err,
+		on_error_stop => 1, extra_params => [ '-v', 'VERBOSITY=verbose' ],
+		connstr => $node->connstr('postgres') . " options='-c statement_timeout=20000 -c enable_seqscan=off -c client_min_messages=error'");
+	return ($status, $out, $err);
+}
 my ($answers, $clean, @bad) = (0, 0);
 for my $trial (1 .. $trials)
 {
@@ -61,39 +89,74 @@ for my $trial (1 .. $trials)
 		elsif ($kind < 0.9) { substr($bytes, $page * 8192, 8192) = substr($bytes, int(rand($pages)) * 8192, 8192); }
 		else { substr($bytes, $page * 8192 + 24, 8136) = "\xff" x 8136; }
 	}
-	open my $f, '+<:raw', $file{$index} or die $!;
-	print $f $bytes;
-	close $f;
+	put($index, $bytes);
 	my $query = "(SELECT $column FROM items WHERE id = " . (1 + int(rand(600))) . ')';
 	my @statements = (
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 20) x",
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 500) x",
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 0) LIMIT 500) x",   # NULL
+		$index eq 'items_f' ? "SELECT count(*) FROM (SELECT id FROM items WHERE id % 10 = 3 AND id > 50 ORDER BY $column $op $query LIMIT 20) x" : (),
 		"SELECT count(*) FROM hnsw_check('$index', true)",
 		"SELECT count(*) FROM hnsw_stats('$index')",
 		$trial % 3 ? () : "BEGIN; INSERT INTO items (v, b, s) SELECT v, b, s FROM items LIMIT 5; ROLLBACK",
 		$trial % 5 ? () : 'VACUUM (INDEX_CLEANUP ON) items');
 	for my $statement (@statements)
 	{
-		my ($out, $err) = ('', '');
 		# The other indexes are undamaged, so an insert can fail only because of this one.
-		my $status = $node->psql('postgres', "$elsewhere; $statement;", stdout => \$out, stderr => \$err,
-			on_error_stop => 1, extra_params => [ '-v', 'VERBOSITY=verbose' ],
-			connstr => $node->connstr('postgres') . " options='-c statement_timeout=20000 -c enable_seqscan=off -c client_min_messages=error'");
+		my ($status, $out, $err) = try_to($statement);
 		# quiver raises XX002; the server raises XX001 for a page header.
 		if ($status == 0) { $answers++; }
 		elsif ($err =~ /ERROR:  XX00[12]/) { $clean++; }
 		else { push @bad, "trial $trial (seed $seed) $index: $statement: $err"; }
 	}
-	# Restore the good file. Reading another table evicts the pages that are still in buffers.
-	open $f, '+<:raw', $file{$index} or die $!;
-	print $f $good{$index};
-	close $f;
-	$node->psql('postgres', "SET enable_seqscan = off; $elsewhere");
+	restore($index);
 	last if @bad > 5;
 }
 note("$answers answers, $clean clean errors");
 is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
+
+# ---- what belongs to filter columns ----
+
+{
+	my $good = $good{items_f};
+	# (src/hnsw/meta.hpp, src/graph/layout.hpp)
+	my ($degree, $slot_bytes, $tids, $first_slot_block) = map { unpack 'L', substr($good, 24 + $_, 4) } 32, 40, 56, 60;
+	my ($columns, $chain, $length) = map { unpack 'L', substr($good, 24 + $_, 4) } 88, 92, 100;
+	is($columns, 2, 'the test knows the meta page');
+	my $slot = $first_slot_block * 8192 + 24 + 2 * $slot_bytes;
+	my $meta = sub { my ($bytes, $at, $value) = @_; substr($bytes->[0], 24 + $at, 4) = pack 'L', $value; };
+	my $code = sub { my ($bytes, $at) = @_; substr($bytes->[0], $at, 2) ^= "\x01\x00"; };
+	my @cases = (
+		[ 'the code of a link', sub { $code->($_[0], $slot + $slot_bytes - 2 * $degree) }, qr/^the filter code of slot \d+, link 0, is not that of the slot$/m, 1 ],
+		[ 'the code of a node', sub { $code->($_[0], $slot + 32 + 6 * $tids) }, qr/^node does not match the filter columns of row \(\d+,\d+\)$/m, 1 ],
+		[ 'a byte of what codes are made of', sub { substr($_[0][0], $chain * 8192 + 24 + 40, 1) ^= "\x10" }, qr/XX002/, 0 ],
+		[ 'the first bytes of it', sub { substr($_[0][0], $chain * 8192 + 24, 8) = "\xff" x 8 }, qr/XX002/, 0 ],
+		[ 'its page has another length', sub { substr($_[0][0], $chain * 8192 + 12, 2) = pack 'S', 32 }, qr/XX002.*is not the expected page of a chain/s, 0 ],
+		[ 'its page is empty', sub { substr($_[0][0], $chain * 8192, 8192) = "\0" x 8192 }, qr/XX002.*is not the expected page of a chain/s, 0 ],
+		[ 'its page is another one', sub { $_[0][0] = substr($good, 0, $chain * 8192) . substr($good, 2 * 8192, 8192) . substr($good, ($chain + 1) * 8192) }, qr/XX002.*is not the expected page of a chain/s, 0 ],
+		(map { my $n = $_; [ "filter_columns is $n", sub { $meta->($_[0], 88, $n) }, qr/XX002/, 0 ] } 0, 1, 3, 9, 0xffffffff),
+		(map { my $n = $_; [ "filter_bytes is $n", sub { $meta->($_[0], 100, $n) }, qr/XX002/, 0 ] } 0, 1, 8, $length - 8, $length + 8, 8001, 0xffffffff),
+		(map { my $n = $_; [ "filter_codes is $n", sub { $meta->($_[0], 92, $n) }, qr/XX002/, 0 ] } 0, 2, 1000000, 0xffffffff));
+	my $from = q{FROM items WHERE id % 10 = 3 AND id > 50 ORDER BY v::halfvec(20) <-> (SELECT v::halfvec(20) FROM items WHERE id = 33)};
+	for my $case (@cases)
+	{
+		my ($what, $damage, $want, $answers) = @$case;
+		my $bytes = [$good];
+		$damage->($bytes);
+		put('items_f', $bytes->[0]);
+		my (undef, $out, $err) = try_to("SELECT problem FROM hnsw_check('items_f', true)");
+		like($out . $err, $want, "$what: the verifier tells");
+		for my $statement ("SELECT count(*) FROM (SELECT $from LIMIT 20) x", "BEGIN; INSERT INTO items (v, b, s) SELECT v, b, s FROM items LIMIT 3; ROLLBACK")
+		{
+			(my $status, $out, $err) = try_to($statement);
+			# (Without its meta page, the planner does not use the index. Then another statement tells.)
+			my $unused = $what =~ /^filter_(columns|bytes is (8001|4294967295))/ && $statement =~ /LIMIT 20/;
+			ok($answers || $unused ? $status == 0 : $err =~ /ERROR:  XX002.*HINT:  REINDEX/s, "$what: " . ($answers || $unused ? 'an answer' : 'an error that says what to do')) or diag("$statement: $status $out $err");
+		}
+		restore('items_f');
+	}
+	is((try_to("SELECT problem FROM hnsw_check('items_f', true)"))[1] =~ s/^\d+\n?//r, '', 'the good file is back');
+}
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');
 cmp_ok($answers, '>', $trials, 'most statements are answered');
 done_testing();

@@ -23,7 +23,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION random_vector() RETURNS vector LANGUAGE sql VOLATILE AS
 		'SELECT array_agg(random())::vector(12) FROM generate_series(1, 12)';
 	CREATE TABLE items (id bigserial PRIMARY KEY, k integer UNIQUE, v vector(12), n integer DEFAULT 0);
-	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24);
+	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, n) WITH (m = 6, ef_construction = 24);
 	CREATE INDEX items_h ON items USING hnsw ((v::halfvec(12)) halfvec_cosine_ops) WITH (m = 5, ef_construction = 20, vector_bits = 4);
 	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO items (v) SELECT random_vector() FROM generate_series(1, k)';
@@ -63,6 +63,7 @@ my %scripts = (
 	'prepare@1' => "\\set id random(1, 1000000000)\nBEGIN;\nSELECT add(3);\nPREPARE TRANSACTION 'p:client_id';\nCOMMIT PREPARED 'p:client_id';\n",
 	'prepare_fails@1' => "BEGIN;\nSELECT add(3);\nPREPARE TRANSACTION 'q:client_id';\nROLLBACK PREPARED 'q:client_id';\n",
 	'search@6' => "SET enable_seqscan = off;\nSELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items WHERE n > 0 ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY v::halfvec(12) <=> (SELECT random_vector())::halfvec(12) LIMIT 50) s;\n",
 );
 my @files;
@@ -108,6 +109,10 @@ for my $phase (@phases)
 	my $check = sub {
 		my ($what) = @_;
 		finds_all($node, "$name, $what", 'items', $rows, limit => 500);
+		is($node->safe_psql('postgres', q{SET enable_seqscan = off; SET hnsw.iterative_scan = relaxed_order; SET hnsw.max_scan_tuples = 1000000;
+			SET hnsw.scan_mem_multiplier = 100; SELECT count(*) FILTER (WHERE NOT x), count(*) FILTER (WHERE x) FROM
+				(SELECT n > 0 AS x FROM items WHERE n > 0 ORDER BY v <-> (SELECT v FROM items LIMIT 1)) s}),
+			'0|' . $node->safe_psql('postgres', 'SELECT count(*) FROM items WHERE n > 0'), "$name, $what: a filter finds all");
 		is(lost_rows($node, 'items', column => 'v::halfvec(12)', operator => '<=>', ef_search => 1000, limit => 300), '', "$name, $what: each is found by the other index");
 	};
 	$check->('as it was left');

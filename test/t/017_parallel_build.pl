@@ -22,7 +22,7 @@ log_min_messages = debug1
 restart_after_crash = on
 });
 $node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE t (id integer PRIMARY KEY, v vector(48)); INSERT INTO t '
+$node->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE t (id integer PRIMARY KEY, v vector(48), tenant integer GENERATED ALWAYS AS (id % 50) STORED); INSERT INTO t (id, v) '
 	  . vectors(1, 6000, 48) . '; CREATE TABLE large AS SELECT i AS id,
 	(SELECT array_agg(hashint8(i::bigint * 1000 + j)::real) FROM generate_series(1, 48) j)::vector(48) AS v FROM generate_series(1, 60000) i');
 
@@ -47,10 +47,11 @@ sub nothing_left
 
 sub build
 {
-	my ($what, $settings, $want, $distance) = @_;
+	my ($what, $settings, $want, $distance, $columns) = @_;
 	$distance //= 'l2';
+	$columns //= '';
 	my $place = log_size();
-	$node->safe_psql('postgres', "SET client_min_messages = warning; $settings; DROP INDEX IF EXISTS i; CREATE INDEX i ON t USING hnsw (v vector_${distance}_ops)");
+	$node->safe_psql('postgres', "SET client_min_messages = warning; $settings; DROP INDEX IF EXISTS i; CREATE INDEX i ON t USING hnsw (v vector_${distance}_ops$columns)");
 	is(workers_since($place), $want, "$what: workers");
 	is(problems($node, 'i'), '', "$what: the verifier finds nothing");
 	nothing_left($what, $place);
@@ -61,7 +62,16 @@ finds_all($node, 'two workers', 't', 6000, limit => 300);
 build('little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2');
 finds_all($node, 'little memory', 't', 6000, limit => 300);
 build('inserts', 'SET max_parallel_maintenance_workers = 2', '2', 'l1');
-build('inserts, little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2', 'l1');
+# With filter columns: each worker computes codes of its rows.
+for my $memory ('256MB', '1MB')
+{
+	build("filter columns, $memory", "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '$memory'", '2', 'l2', ', tenant, id');
+	is($node->safe_psql('postgres', q{SET enable_seqscan = off; SET hnsw.iterative_scan = relaxed_order; SET hnsw.max_scan_tuples = 1000000;
+		SELECT count(*), sum(n) FROM (SELECT (SELECT count(*) FROM (SELECT FROM t WHERE tenant = x AND id > 3000 ORDER BY v <-> (SELECT v FROM t WHERE id = x + 1)) s) AS n
+			FROM generate_series(0, 49) x) y WHERE n = 60}), '50|3000', "filter columns, $memory: filters find all");
+	finds_all($node, "filter columns, $memory", 't', 6000, limit => 100);
+}
+build('inserts, filter columns, little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2', 'l1', ', tenant');
 my $notice = '';
 $node->psql('postgres', q{SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'; REINDEX INDEX i}, stderr => \$notice);
 like($notice, qr/hnsw graph does not fit into maintenance_work_mem.*It needs \d+ MB, so it is built in a temporary file/s, 'little memory: notice');
