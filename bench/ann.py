@@ -36,6 +36,8 @@ class Kind(NamedTuple):
 HNSW = "hnsw (v {opclass}) WITH (m = {m}, ef_construction = {ef_construction})"
 KINDS = {
     "quiver": Kind("quiver", "hnsw (v {opclass}) WITH ({options})", ("hnsw.ef_search",)),
+    # For --filter: with the column of its condition as a filter column.
+    "quiver_filters": Kind("quiver", "hnsw (v {opclass}, part) WITH ({options})", ("hnsw.ef_search",)),
     "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",), "hnsw.iterative_scan = strict_order"),
     "ivfflat": Kind("vector", "ivfflat (v {opclass}) WITH (lists = {lists})", ("ivfflat.probes",), "ivfflat.iterative_scan = relaxed_order"),
     "vectorchord": Kind("vchord", "vchordrq (v {opclass}) WITH (options = $$residual_quantization = {l2}\n[build.internal]\n"
@@ -152,7 +154,7 @@ class Server:
         if kind not in KINDS:
             sys.exit(f"Unknown engine {name}: its name must begin with one of {', '.join(KINDS)}")
         self.kind = KINDS[kind]
-        self.graph = graph_of(args) | (args.options if kind == "quiver" else {})
+        self.graph = graph_of(args) | (args.options if kind.startswith("quiver") else {})
         self.operator, self.opclass = OPERATOR[args.metric]
         # Two kinds may share a server, but not an index.
         self.database = "ann_" + re.sub(r"\W", "_", args.name) + ("" if kind in ("quiver", "pgvector") else f"_{kind}")
@@ -554,6 +556,10 @@ def summary(args, results, engines):
                                ("update", "rows_per_s", "UPDATE of another column, rows/s"),
                                ("vacuum", "seconds", "VACUUM, s")):
         lines.append((title, [one(e.name, what, field) for e in engines]))
+    for percent in args.filter:
+        for field, title in (("qps", "queries/s"), ("recall", "recall")):
+            lines.append((f"{title} if {percent} % of the rows match, ef_search 40",
+                          [next((r[field] for r in rows if r["engine"] == e.name and r["what"] == "filter" and r["percent"] == percent), None) for e in engines]))
     for ef in args.ef:
         lines.append((f"recall at ef_search {ef}", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
         lines.append((f"buffers a query at ef_search {ef}", [next((r.get("buffers") for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
