@@ -25,7 +25,7 @@ inline ItemPointerData from_tid(graph::Tid t)
 }
 
 // Calls f(tid, values, isnull) for each row that is visible to the snapshot and that the index should hold.
-// The index holds no rows that its predicate excludes, and no NULLs.
+// The index holds no rows that its predicate excludes, and none whose vector is NULL.
 template <class F>
 void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& f)
 {

@@ -39,7 +39,7 @@ struct CodeParams {
     float error;   // bounds |x - x'| from above, in the norm of the geometry; 0: the code is exact
 };
 
-// What a node tells about its rows' filter columns (filter_code.hpp).
+// What a node tells of its rows' filter columns (filter_code.hpp).
 using FilterCode = uint16_t;
 
 // A code: its numbers, and a pointer to its bytes. It stands for a vector x'. Distances to a code

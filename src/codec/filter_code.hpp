@@ -10,12 +10,12 @@
 #include <cstdint>
 #include <span>
 
+#include "codec/code.hpp"
 #include "core/memory.hpp"
 #include "core/rng.hpp"
 
 namespace quiver::codec {
 
-using FilterCode = uint16_t;
 constexpr uint32_t filter_code_bits = 16;
 constexpr size_t max_filter_columns = 8;
 // The most bytes of a trained FilterCodec. (They fit into one page.)

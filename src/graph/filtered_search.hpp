@@ -17,6 +17,7 @@
 //   - so few of the judged nodes match that K would be the edge of a sixteenth of the graph,
 //   - three quarters of the visits, but at least 192, have found nothing for K: the nodes that match
 //     lie elsewhere,
+//   - no candidates are left,
 //   - or the graph has taken as many visits as a 32nd of all slots.
 // A sweep reads an eighth of all slots, and visits at most a 32nd of them. If it has not found enough
 // for K, few nodes match, and it goes on until it has found all of them. (Similar searches that
@@ -189,7 +190,7 @@ class FilteredSearch {
     }
     [[gnu::noinline]] void grow()
     {
-        Vec<Judged> old(4 * table_.size(), no_node);
+        Vec<Judged> old(2 * table_.size(), no_node);
         old.swap(table_);
         for (uint32_t& used : used_) {
             const size_t place = place_of(old[used].id);
@@ -269,7 +270,7 @@ class FilteredSearch {
             const bool matches = filter_->admits(slot.filters()[i]);
             const bool near = !(estimate[i] > (matches ? worst_w : worst_k));   // NaN, too
             const SlotId id = slot.ids()[i];
-            if (!near && !is_judged(id))
+            if (id == no_slot || (!near && !is_judged(id)))
                 continue;
             Judged& node = judged(id);
             if (node.seen == 0) {
@@ -301,10 +302,10 @@ class FilteredSearch {
         const size_t most_visits = visits_ + slots_ / 32 + 1;
         constexpr SlotId first[] = {0, 4, 2, 6, 1, 5, 3, 7};
         for (const SlotId f : first)
-            for (SlotId id = f * stride; id < slots_; id += 8 * stride) {
+            for (size_t id = f * stride; id < slots_; id += 8 * stride) {
                 if (visits_ >= most_visits || is_over())
                     return;
-                sweep_slot(id, id + 8 * stride, on_match);
+                sweep_slot(static_cast<SlotId>(id), id + 8 * stride, on_match);
             }
         swept_eighth_ = true;
     }
@@ -338,7 +339,7 @@ class FilteredSearch {
         if (h.tid_count > 0 && filter_->admits(filter_in(slot)))
             wanted_.push_back(id);
         for (uint32_t i = 0; i < degree_of(slot); i++)
-            if (filter_->admits(slot.filters()[i]))
+            if (slot.ids()[i] != no_slot && filter_->admits(slot.filters()[i]))
                 wanted_.push_back(slot.ids()[i]);
     }
 

@@ -1,9 +1,10 @@
 // The first layer of a scan: it searches the graph and hands out candidates in batches. It keeps
 // its state, so that the next batch continues the search where the last one ended.
 //
-// A candidate is a visited node that has rows, and that the filter admits. The beam (ef) is the number of candidates that the
-// layer search keeps; it decides how far the search goes. Candidates that do not fit into a batch
-// are pending: they compete with the candidates that the search finds for the next batch.
+// A candidate is a visited node that has rows, and that the filter admits, if there is one. The beam
+// (ef) is the number of candidates that the layer search keeps; it decides how far the search goes.
+// Candidates that do not fit into a batch are pending: they compete with the candidates that the
+// search finds for the next batch.
 #pragma once
 
 #include "graph/filtered_search.hpp"
@@ -24,7 +25,7 @@ constexpr size_t least_iterating_ef = 20;
 struct ScanLimits {
     size_t ef;
     Iterate iterate;
-    size_t max_visited;   // an iterating scan ends after this number of nodes
+    size_t max_visited;   // a scan that iterates, or has a filter, ends after this number of nodes
     size_t max_bytes;     // or when its state has grown to this size
 
     size_t beam() const { return iterate == Iterate::off ? ef : std::max(ef, least_iterating_ef); }
@@ -131,7 +132,10 @@ class Search {
             if (judges()) {
                 if (entry.empty())
                     return filtered_.run_on_nothing();
+                // (If the start is no node any more, the search begins at the root.)
                 if (at != no_slot && run_filtered(at))
+                    return;
+                if (at != entry.root && entry.root != no_slot && run_filtered(entry.root))
                     return;
             } else {
                 if (at != no_slot)
@@ -332,7 +336,7 @@ class Search {
     Counters counters_;
     Vec<FoundNode> found_;
     MinHeap pending_;          // their ids are indexes of found_
-    IdSet found_ids_;          // for restore_dropped()
+    IdSet found_ids_;          // for add_unless_found()
     Vec<Candidate> nearest_;   // for widen()
 };
 

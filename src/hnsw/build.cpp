@@ -320,6 +320,8 @@ void sample_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* 
     pg::guarded([&] {
         auto& s = *static_cast<FilterSample*>(arg);
         CHECK_FOR_INTERRUPTS();
+        if (isnull[0])
+            return;
         const MemoryContext old = MemoryContextSwitchTo(s.context);
         s.training.add(s.columns.read(values, isnull));
         MemoryContextSwitchTo(old);

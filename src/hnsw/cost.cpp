@@ -31,7 +31,7 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
 {
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
     const bool readable = try_read_meta(index, meta);
-    if (!readable && path->indexorderbys != NIL)
+    if (!readable)
         ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                           errmsg("index \"%s\" cannot be used by this version of quiver",
                                  RelationGetRelationName(index)),
@@ -167,9 +167,9 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
                    Selectivity* selectivity, double* correlation, double* pages)
 {
     MetaData meta{};
-    const bool readable = read_meta_for_planner(path, &meta);
     // The index can only return rows ordered by one distance.
-    if (list_length(path->indexorderbys) != 1 || has_own_conditions(path) || !readable) {
+    if (list_length(path->indexorderbys) != 1 || has_own_conditions(path) ||
+        !read_meta_for_planner(path, &meta)) {
         *startup = *total = get_float8_infinity();
         *selectivity = 0;
         *correlation = 0;

@@ -71,7 +71,7 @@ class IndexEncoding : public graph::Encoding {
     IndexEncoding(Relation index, const MetaData& meta);
 };
 
-// The meta data of an index that is to be built. Raises an error if its column or its options do
+// The meta data of an index that is to be built. Raises an error if its columns or its options do
 // not allow it.
 MetaData new_meta(Relation index);
 // The meta data of an index, checked. Raises an error unless this version can use it.
