@@ -526,13 +526,10 @@ void add_conditions(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
     if (next_hook)
         next_hook(root, table, index, entry);
     pg::guarded([&] {
-        ListCell* cell;
-        foreach (cell, table->pathlist) {
-            auto* path = static_cast<IndexPath*>(lfirst(cell));
-            if (IsA(path, IndexPath) && path->indexorderbys != NIL &&
-                path->indexinfo->nkeycolumns > 1 && access_method_of(path->indexinfo))
+        for_each_ordered_scan(table, [&](IndexPath* path) {
+            if (path->indexinfo->nkeycolumns > 1)
                 add_missing_conditions(root, path);
-        }
+        });
     });
 }
 

@@ -356,13 +356,9 @@ void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblE
     if (next_hook)
         next_hook(root, table, index, entry);
     pg::guarded([&] {
-        ListCell* cell;
-        foreach (cell, table->pathlist) {
-            auto* path = static_cast<IndexPath*>(lfirst(cell));
-            if (IsA(path, IndexPath) && path->indexorderbys != NIL &&
-                access_method_of(path->indexinfo))
-                path->indexclauses = list_concat(index_conditions(root, path), path->indexclauses);
-        }
+        for_each_ordered_scan(table, [&](IndexPath* path) {
+            path->indexclauses = list_concat(index_conditions(root, path), path->indexclauses);
+        });
         if (range_scans)
             add_range_scans(root, table);
     });

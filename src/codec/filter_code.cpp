@@ -12,8 +12,8 @@ namespace quiver::codec {
 
 namespace {
 
-// What is stored, in the byte order of the machine, as all pages are: a Header, a StoredPart for each
-// column, and the keys of all columns.
+// The stored bytes are a Header, a StoredPart for each column, and the keys of all columns. They have the
+// byte order of the machine, as all pages have.
 struct Header {
     uint32_t version;
     uint16_t columns, keys;
@@ -446,8 +446,8 @@ uint32_t bits_for(size_t n)
 
 // Divides the 16 bits among the columns: the next bit is for the column that has fewest. First a column takes
 // no more than give each value its own cell, and at most 8 bits, which are enough for most ranges; then at
-// most 10. What is left is for values that will come. Bits of a set count half, because each is only one more
-// bit of a Bloom filter.
+// most 10. The remaining bits are for values that come after the training. Each bit of a set counts half, because
+// it only makes a Bloom filter one bit wider.
 void divide_bits(Vec<Learnt>& columns)
 {
     uint32_t left = filter_code_bits;
