@@ -31,8 +31,8 @@ override COMPILER = $(CXX) $(CXXFLAGS)
 # Headers that many files share are compiled once: PostgreSQL's, for the rooms that begin with them; and the codecs',
 # which the Makefile puts before each file of the rooms codec and graph. (g++ finds the compiled header beside the
 # header; clang++ does not look for it. The unit tests are built without, so each file still names what it needs.)
-PG_OBJS    = $(filter-out src/simd/% src/codec/% src/graph/%,$(OBJS))
-CODEC_OBJS = $(filter src/codec/% src/graph/%,$(OBJS))
+PG_OBJS    = $(filter-out src/simd/% src/codec/% src/graph/% src/lists/%,$(OBJS))
+CODEC_OBJS = $(filter src/codec/% src/graph/% src/lists/%,$(OBJS))
 ifeq ($(findstring clang,$(CXX)),)
 $(PG_OBJS): src/pg/pg.hpp.gch
 $(CODEC_OBJS): src/codec/codec.hpp.gch
@@ -46,7 +46,7 @@ $(COMPILED_HEADERS): %.gch: %
 # What computes distances and walks graphs is worth every optimization. Of kernels, each level adds its instruction set.
 # (g++ takes a tenth of the time to note where variables are, of which -O3 leaves few.)
 OPTIMIZE = -O3 $(if $(findstring clang,$(CXX)),,-fno-var-tracking-assignments)
-src/simd/%.o src/graph/%.o src/codec/%.o src/page/%.o src/am/%.o src/hnsw/%.o: override CXXFLAGS += $(OPTIMIZE)
+src/simd/%.o src/graph/%.o src/lists/%.o src/codec/%.o src/page/%.o src/am/%.o src/hnsw/%.o src/ivfflat/%.o: override CXXFLAGS += $(OPTIMIZE)
 ifneq ($(findstring x86_64,$(shell $(CXX) -dumpmachine)),)
 src/simd/kernels_avx2.o: override CXXFLAGS += @src/simd/avx2.flags
 src/simd/kernels_avx512.o: override CXXFLAGS += @src/simd/avx512.flags
@@ -135,4 +135,4 @@ format:
 	clang-format-14 -i $$(git ls-files '*.cpp' '*.hpp')
 
 lint:
-	clang-tidy-14 $$(git ls-files 'src/core/*.cpp' 'src/simd/cpu.cpp' 'src/codec/*.cpp' 'src/graph/*.cpp') -- $(CXX_STD) -Isrc
+	clang-tidy-14 $$(git ls-files 'src/core/*.cpp' 'src/simd/cpu.cpp' 'src/codec/*.cpp' 'src/graph/*.cpp' 'src/lists/*.cpp') -- $(CXX_STD) -Isrc

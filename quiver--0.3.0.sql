@@ -1229,6 +1229,208 @@ CREATE OPERATOR CLASS array_filter_ops DEFAULT FOR TYPE anyarray USING hnsw AS
     OPERATOR 7 @>,
     OPERATOR 8 <@;
 
+-- ivfflat: the access method and its operator classes
+
+CREATE FUNCTION ivfflathandler(internal) RETURNS index_am_handler
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE ACCESS METHOD ivfflat TYPE INDEX HANDLER ivfflathandler;
+COMMENT ON ACCESS METHOD ivfflat IS
+    'approximate nearest neighbour search: inverted lists (doi 10.1109/TPAMI.2010.57) of compressed vectors with 1-bit sketches (arXiv 2405.12497); quick to build and to write';
+
+CREATE FUNCTION ivfflat_vector_l2_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING ivfflat AS
+    OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 vector_l2_squared_distance(vector, vector),
+    FUNCTION 6 ivfflat_vector_l2_info(internal);
+CREATE FUNCTION ivfflat_vector_ip_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING ivfflat AS
+    OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 vector_negative_inner_product(vector, vector),
+    FUNCTION 6 ivfflat_vector_ip_info(internal);
+CREATE FUNCTION ivfflat_vector_cosine_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING ivfflat AS
+    OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 cosine_distance(vector, vector),
+    FUNCTION 6 ivfflat_vector_cosine_info(internal);
+CREATE FUNCTION ivfflat_halfvec_l2_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS halfvec_l2_ops FOR TYPE halfvec USING ivfflat AS
+    OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+    FUNCTION 6 ivfflat_halfvec_l2_info(internal);
+CREATE FUNCTION ivfflat_halfvec_ip_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING ivfflat AS
+    OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+    FUNCTION 6 ivfflat_halfvec_ip_info(internal);
+CREATE FUNCTION ivfflat_halfvec_cosine_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING ivfflat AS
+    OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+    FUNCTION 1 cosine_distance(halfvec, halfvec),
+    FUNCTION 6 ivfflat_halfvec_cosine_info(internal);
+CREATE FUNCTION ivfflat_bit_hamming_info(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE OPERATOR CLASS bit_hamming_ops FOR TYPE bit USING ivfflat AS
+    OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+    FUNCTION 1 hamming_distance(bit, bit),
+    FUNCTION 6 ivfflat_bit_hamming_info(internal);
+
+-- ivfflat: operator classes of filter columns
+
+CREATE OPERATOR CLASS int2_filter_ops DEFAULT FOR TYPE smallint USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (smallint, integer),
+    OPERATOR 2 <= (smallint, integer),
+    OPERATOR 3 = (smallint, integer),
+    OPERATOR 4 >= (smallint, integer),
+    OPERATOR 5 > (smallint, integer),
+    OPERATOR 1 < (smallint, bigint),
+    OPERATOR 2 <= (smallint, bigint),
+    OPERATOR 3 = (smallint, bigint),
+    OPERATOR 4 >= (smallint, bigint),
+    OPERATOR 5 > (smallint, bigint);
+CREATE OPERATOR CLASS int4_filter_ops DEFAULT FOR TYPE integer USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (integer, smallint),
+    OPERATOR 2 <= (integer, smallint),
+    OPERATOR 3 = (integer, smallint),
+    OPERATOR 4 >= (integer, smallint),
+    OPERATOR 5 > (integer, smallint),
+    OPERATOR 1 < (integer, bigint),
+    OPERATOR 2 <= (integer, bigint),
+    OPERATOR 3 = (integer, bigint),
+    OPERATOR 4 >= (integer, bigint),
+    OPERATOR 5 > (integer, bigint);
+CREATE OPERATOR CLASS int8_filter_ops DEFAULT FOR TYPE bigint USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (bigint, smallint),
+    OPERATOR 2 <= (bigint, smallint),
+    OPERATOR 3 = (bigint, smallint),
+    OPERATOR 4 >= (bigint, smallint),
+    OPERATOR 5 > (bigint, smallint),
+    OPERATOR 1 < (bigint, integer),
+    OPERATOR 2 <= (bigint, integer),
+    OPERATOR 3 = (bigint, integer),
+    OPERATOR 4 >= (bigint, integer),
+    OPERATOR 5 > (bigint, integer);
+CREATE OPERATOR CLASS float4_filter_ops DEFAULT FOR TYPE real USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (real, float8),
+    OPERATOR 2 <= (real, float8),
+    OPERATOR 3 = (real, float8),
+    OPERATOR 4 >= (real, float8),
+    OPERATOR 5 > (real, float8);
+CREATE OPERATOR CLASS float8_filter_ops DEFAULT FOR TYPE float8 USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (float8, real),
+    OPERATOR 2 <= (float8, real),
+    OPERATOR 3 = (float8, real),
+    OPERATOR 4 >= (float8, real),
+    OPERATOR 5 > (float8, real);
+CREATE OPERATOR CLASS numeric_filter_ops DEFAULT FOR TYPE numeric USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS bool_filter_ops DEFAULT FOR TYPE boolean USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS date_filter_ops DEFAULT FOR TYPE date USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (date, timestamp),
+    OPERATOR 2 <= (date, timestamp),
+    OPERATOR 3 = (date, timestamp),
+    OPERATOR 4 >= (date, timestamp),
+    OPERATOR 5 > (date, timestamp);
+CREATE OPERATOR CLASS timestamp_filter_ops DEFAULT FOR TYPE timestamp USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (timestamp, date),
+    OPERATOR 2 <= (timestamp, date),
+    OPERATOR 3 = (timestamp, date),
+    OPERATOR 4 >= (timestamp, date),
+    OPERATOR 5 > (timestamp, date);
+CREATE OPERATOR CLASS timestamptz_filter_ops DEFAULT FOR TYPE timestamptz USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    OPERATOR 1 < (timestamptz, date),
+    OPERATOR 2 <= (timestamptz, date),
+    OPERATOR 3 = (timestamptz, date),
+    OPERATOR 4 >= (timestamptz, date),
+    OPERATOR 5 > (timestamptz, date),
+    OPERATOR 1 < (timestamptz, timestamp),
+    OPERATOR 2 <= (timestamptz, timestamp),
+    OPERATOR 3 = (timestamptz, timestamp),
+    OPERATOR 4 >= (timestamptz, timestamp),
+    OPERATOR 5 > (timestamptz, timestamp);
+CREATE OPERATOR CLASS uuid_filter_ops DEFAULT FOR TYPE uuid USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS enum_filter_ops DEFAULT FOR TYPE anyenum USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS text_filter_ops DEFAULT FOR TYPE text USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS bpchar_filter_ops DEFAULT FOR TYPE bpchar USING ivfflat AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >;
+CREATE OPERATOR CLASS array_filter_ops DEFAULT FOR TYPE anyarray USING ivfflat AS
+    OPERATOR 6 &&,
+    OPERATOR 7 @>,
+    OPERATOR 8 <@;
+
 -- thresholds
 
 CREATE FUNCTION distance_threshold(vector, float8) RETURNS boolean
@@ -1273,6 +1475,13 @@ ALTER OPERATOR FAMILY sparsevec_cosine_ops USING hnsw ADD OPERATOR 2 <<= (sparse
 ALTER OPERATOR FAMILY sparsevec_l1_ops USING hnsw ADD OPERATOR 2 <<= (sparsevec, float8);
 ALTER OPERATOR FAMILY bit_hamming_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
 ALTER OPERATOR FAMILY bit_jaccard_ops USING hnsw ADD OPERATOR 2 <<= (bit, float8);
+ALTER OPERATOR FAMILY vector_l2_ops USING ivfflat ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_ip_ops USING ivfflat ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY vector_cosine_ops USING ivfflat ADD OPERATOR 2 <<= (vector, float8);
+ALTER OPERATOR FAMILY halfvec_l2_ops USING ivfflat ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_ip_ops USING ivfflat ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY halfvec_cosine_ops USING ivfflat ADD OPERATOR 2 <<= (halfvec, float8);
+ALTER OPERATOR FAMILY bit_hamming_ops USING ivfflat ADD OPERATOR 2 <<= (bit, float8);
 
 -- comments on comparison operators and operator classes
 
@@ -1333,6 +1542,28 @@ COMMENT ON OPERATOR CLASS enum_filter_ops USING hnsw IS 'filter column; the inde
 COMMENT ON OPERATOR CLASS text_filter_ops USING hnsw IS 'filter column, also of type varchar; the index helps for = and IN only';
 COMMENT ON OPERATOR CLASS bpchar_filter_ops USING hnsw IS 'filter column; the index helps for = and IN only';
 COMMENT ON OPERATOR CLASS array_filter_ops USING hnsw IS 'filter column: arrays of any type that has a hash function';
+COMMENT ON OPERATOR CLASS vector_l2_ops USING ivfflat IS 'Euclidean distance; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS vector_ip_ops USING ivfflat IS 'negative inner product; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS vector_cosine_ops USING ivfflat IS 'cosine distance; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING ivfflat IS 'Euclidean distance; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING ivfflat IS 'negative inner product; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING ivfflat IS 'cosine distance; up to 8,000 dimensions';
+COMMENT ON OPERATOR CLASS bit_hamming_ops USING ivfflat IS 'Hamming distance; up to 64,000 bits';
+COMMENT ON OPERATOR CLASS int2_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS int4_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS int8_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS float4_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS float8_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS numeric_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS bool_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS date_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS timestamp_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS timestamptz_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS uuid_filter_ops USING ivfflat IS 'filter column';
+COMMENT ON OPERATOR CLASS enum_filter_ops USING ivfflat IS 'filter column; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS text_filter_ops USING ivfflat IS 'filter column, also of type varchar; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS bpchar_filter_ops USING ivfflat IS 'filter column; the index helps for = and IN only';
+COMMENT ON OPERATOR CLASS array_filter_ops USING ivfflat IS 'filter column: arrays of any type that has a hash function';
 
 -- hybrid search
 

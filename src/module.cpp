@@ -4,10 +4,10 @@
 
 #include "am/filter_columns.hpp"
 #include "am/plan.hpp"
-#include "am/setting.hpp"
 #include "am/thresholds.hpp"
 #include "core/memory.hpp"
 #include "hnsw/handler.hpp"
+#include "ivfflat/handler.hpp"
 #include "pg/entry.hpp"
 #include "simd/kernels.hpp"
 
@@ -80,25 +80,6 @@ void refuse_beside_pgvector()
                          "and local_preload_libraries.")));
 }
 
-// Settings of the access method ivfflat, which quiver does not have yet. They have no effect, but
-// clients that were made for pgvector read, set and reset them around each query.
-void define_ivfflat_settings()
-{
-    static int probes, iterative_scan, max_probes;
-    static const config_enum_entry iterate_names[] = {
-        {"off", 0, false}, {"relaxed_order", 1, false}, {nullptr, 0, false}};
-    constexpr const char* note = "Has no effect: quiver has no access method ivfflat yet.";
-    constexpr int max_lists = 32768;
-    using quiver::am::define_setting;
-    define_setting("ivfflat.probes", &probes, 1, 1, max_lists,
-                   "Sets the number of lists that an ivfflat scan reads.", note);
-    define_setting("ivfflat.iterative_scan", &iterative_scan, 0, iterate_names,
-                   "Sets the mode for iterative ivfflat scans.", note);
-    define_setting("ivfflat.max_probes", &max_probes, max_lists, 1, max_lists,
-                   "Sets the maximum number of lists for iterative scans.", note);
-    quiver::pg::reserve_guc_prefix("ivfflat");
-}
-
 }   // namespace
 
 void _PG_init(void)
@@ -111,7 +92,7 @@ void _PG_init(void)
             pfree};
 #endif
         quiver::hnsw::load();
-        define_ivfflat_settings();
+        quiver::ivfflat::load();
         quiver::am::hook_planner();
         quiver::am::hook_thresholds();
         quiver::am::hook_filters();

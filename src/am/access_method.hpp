@@ -15,7 +15,8 @@ struct AccessMethod {
     amcostestimate_function estimate_cost;   // identifies its paths in the planner
     uint32 meta_magic;                       // the first value in the meta page of its indexes
     uint32 format_version;                   // of its indexes' pages
-    size_t max_nonzero;                      // most elements of an indexed sparsevec
+    uint16 info_support;   // the support function that returns an Opclass: the last one
+    size_t max_nonzero;    // most elements of an indexed sparsevec
 };
 
 // Called once for each access method, when the library is loaded.

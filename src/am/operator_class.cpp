@@ -16,11 +16,10 @@ extern "C" {
 namespace quiver::am {
 
 constexpr int distance_proc = 1;
-constexpr int info_proc = 3;
 
 const Opclass& opclass_of(Relation index)
 {
-    FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
+    FmgrInfo* proc = index_getprocinfo(index, 1, index->rd_indam->amsupport);
     return *reinterpret_cast<const Opclass*>(DatumGetPointer(FunctionCall1(proc, Datum{0})));
 }
 
@@ -49,12 +48,31 @@ bool validate_opclass(Oid opclass, const AccessMethod& method)
                 missing("operator", i);
         return ok;
     }
-    for (const int proc : {distance_proc, info_proc})
+    for (const int proc : {distance_proc, static_cast<int>(method.info_support)})
         if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc))))
             missing("support function", proc);
     if (!OidIsValid(get_opfamily_member(family, type, type, 1)))
         missing("operator", 1);
     return ok;
+}
+
+uint32 dimensions_of_column(Relation index)
+{
+    const Opclass& opclass = opclass_of(index);
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
+    int32 dims = column->atttypmod;
+    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
+    if (dims < 0)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("column does not have dimensions"),
+                        errhint("Give the column a type with dimensions, such as %s(384), or index "
+                                "an expression with a cast to one.",
+                                opclass.type)));
+    if (static_cast<uint32>(dims) > opclass.max_dims)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("column cannot have more than %u dimensions for %s index",
+                               opclass.max_dims, opclass.method.name)));
+    return static_cast<uint32>(dims);
 }
 
 }   // namespace quiver::am

@@ -41,4 +41,22 @@ void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& 
     table_index_build_scan(heap, index, info, true, false, row, &f, scan);
 }
 
+// Calls f(values, isnull) for each row of some blocks, at most `blocks`, evenly spread over the table, that an index
+// which is being built should hold. f runs in the memory context of the row.
+template <class F>
+void for_each_sampled_row(Relation heap, Relation index, IndexInfo* info, BlockNumber blocks, F&& f)
+{
+    const auto row = [](Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg) {
+        pg::guarded([&] {
+            CHECK_FOR_INTERRUPTS();
+            (*static_cast<std::remove_reference_t<F>*>(arg))(values, isnull);
+        });
+    };
+    const BlockNumber all = RelationGetNumberOfBlocks(heap), parts = std::min(all, blocks);
+    for (BlockNumber i = 0; i < parts; i++)
+        table_index_build_range_scan(heap, index, info, false, false, false,
+                                     static_cast<BlockNumber>(uint64{all} * i / parts), 1, row, &f,
+                                     nullptr);
+}
+
 }   // namespace quiver::am

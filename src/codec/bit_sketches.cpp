@@ -35,6 +35,12 @@ class Query final : public SketchQuery {
             near[i / 64] |= uint64_t{estimate[i] <= limit} << i % 64;
         }
     }
+    // Estimates are exact.
+    void lower_bounds(const SketchBlock& neighbours, float distance, float norm2, float,
+                      float limit, float* bound, uint64_t* near) override
+    {
+        estimate(neighbours, distance, norm2, limit, bound, near);
+    }
 
   private:
     Geometry geometry_;

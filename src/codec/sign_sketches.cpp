@@ -25,11 +25,40 @@ class Query final : public SketchQuery {
 
     void set(const CodecQuery& query) override
     {
+        query_ = &query;
         sketches_.fold(query.value().dense, folded_.data());
         binary_.set(folded_.data(), words_);
     }
     void estimate(const SketchBlock& neighbours, float distance, float norm2, float limit,
                   float* estimate, uint64_t* near) override
+    {
+        score(neighbours, distance, norm2, 0, limit, estimate, near);
+    }
+    void lower_bounds(const SketchBlock& neighbours, float distance, float norm2, float deviations,
+                      float limit, float* bound, uint64_t* near) override
+    {
+        score(neighbours, distance, norm2, deviations * deviation(distance, norm2), limit, bound,
+              near);
+    }
+
+  private:
+    // The standard deviation of estimates, for a factor b of 1 (RaBitQ, arXiv 2405.12497, section 3.2). Let
+    // v = q - c, or the part of it that is orthogonal to c. The error is that of <s, v>, in which only the
+    // part of s counts that is orthogonal to r: sqrt(1 - x^2) of it, where x = sum |r_i| / (|r| sqrt(D)) is
+    // about sqrt(2 / pi). To this comes the rounding of the query to 4 bits.
+    float deviation(float distance, float norm2) const
+    {
+        const float across = 1 - 2 / std::numbers::pi_v<float>, q2 = query_->norm2(),
+                    v2 = !ip_        ? distance
+                         : norm2 > 0 ? q2 - distance * distance / norm2
+                                     : q2;
+        const float step = binary_.factor(),
+                    rounding = step * step / 12 * 64 * static_cast<float>(words_);
+        return std::sqrt(std::max(0.0f, v2) * across + rounding);
+    }
+    // Estimates, less `allowance` times the factor b. (b is not above 0.)
+    void score(const SketchBlock& neighbours, float distance, float norm2, float allowance,
+               float limit, float* estimate, uint64_t* near)
     {
         // The kernel uses the stride as the number of sketches, so all of the block is scored.
         QUIVER_ASSERT(neighbours.stride % 4 == 0);
@@ -42,13 +71,14 @@ class Query final : public SketchQuery {
         simd::kernels().sketches.estimate(
             score_.data(), neighbours.a, neighbours.b,
             std::min(round_up(neighbours.count, 4), neighbours.stride),
-            {distance, along, binary_.offset(), binary_.factor()}, limit, estimate, near);
+            {distance, along, binary_.offset() + allowance, binary_.factor()}, limit, estimate,
+            near);
     }
 
-  private:
     const SignSketches& sketches_;
     uint32_t words_;
     bool ip_;
+    const CodecQuery* query_ = nullptr;
     Vec<float> folded_;
     BinaryQuery binary_;
     Vec<uint32_t> score_;

@@ -44,6 +44,10 @@ class SketchQuery {
     // node, and `norm2` is from the CodeParams of the node.
     virtual void estimate(const SketchBlock& neighbours, float distance, float norm2, float limit,
                           float* estimate, uint64_t* near) = 0;
+    // The same with lower bounds of the distances instead of estimates. Bounds are likely, not certain: an
+    // estimate is `deviations` standard deviations above its bound.
+    virtual void lower_bounds(const SketchBlock& neighbours, float distance, float norm2,
+                              float deviations, float limit, float* bound, uint64_t* near) = 0;
 };
 
 // Makes the sketches of one node's neighbours.

@@ -260,7 +260,7 @@ class Carver {
 
     Team& team_;
     Arena& arena_;
-    PackedCodes leaders_;
+    PackedNodes leaders_;
 };
 
 }   // namespace quiver::graph

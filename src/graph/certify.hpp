@@ -18,21 +18,25 @@ struct BoundsKind {
     bool probabilistic;   // a few distances are outside of their bounds
 };
 
+// reranked: the scan computes exact distances where bounds do not decide. Then coarse codes give probabilistic
+// bounds, because with certain ones the scan would read the whole table.
+inline BoundsKind bounds_kind(const codec::CodecTraits& traits, bool reranked)
+{
+    using Order = codec::CodecTraits::Order;
+    return {.refinable = traits.has_fine_code,
+            .precise = traits.order == Order::precise,
+            .probabilistic = reranked && traits.order == Order::by_chance};
+}
+
 // The bounds that codes give. Everything that a scan needs to know about codes is in this class.
 template <ReadStore S>
 class CodeBounds {
   public:
     CodeBounds(S& store, const Query& query) : store_(store), query_(query) {}
 
-    // reranked: the scan computes exact distances where bounds do not decide. Then coarse codes
-    // give probabilistic bounds, because with certain ones the scan would read the whole table.
     BoundsKind kind(bool reranked) const
     {
-        using Order = codec::CodecTraits::Order;
-        const codec::CodecTraits& traits = store_.encoding().codec().traits;
-        return {.refinable = traits.has_fine_code,
-                .precise = traits.order == Order::precise,
-                .probabilistic = reranked && traits.order == Order::by_chance};
+        return bounds_kind(store_.encoding().codec().traits, reranked);
     }
     Bounds bounds(const FoundNode& node, float distance, bool probabilistic) const
     {

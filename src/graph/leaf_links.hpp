@@ -67,7 +67,7 @@ class LeafLinks {
     Rng rng_;   // the same in all participants
 
     Reservoirs nearest_, at_random_;
-    PackedCodes packed_;
+    PackedNodes packed_;
     Vec<SlotId> leaf_;
     Vec<uint32_t> near_;         // by node of the leaf: the numbers of the nodes nearest to it
     Vec<float> near_distance_;   // of these

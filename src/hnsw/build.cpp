@@ -14,7 +14,8 @@
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
 #include "hnsw/build_team.hpp"
-#include "hnsw/filter.hpp"
+#include "am/filter.hpp"
+#include "am/learn_codec.hpp"
 #include "hnsw/handler.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
@@ -61,7 +62,7 @@ struct BuildState {
     IndexEncoding encoding;
     LevelDraw levels;
     am::VectorReader reader;
-    Filter filter;
+    am::Filter filter;
     BuildTeam* team;         // null if there are no workers
     MemoryContext context;   // of this state, and of the reader's scratch memory
 
@@ -75,7 +76,7 @@ struct BuildState {
     BuildState(Relation rel, const MetaData& m, const Learnt& l, BuildTeam* t)
         : index(rel), meta(m), learnt(l), encoding(m), levels(m.rotation_seed),
           reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
-          filter(rel, m, learnt.filter), team(t), context(CurrentMemoryContext)
+          filter(rel, learnt.filter), team(t), context(CurrentMemoryContext)
     {
         encoding.codec().set_parameters(learnt.parameters.data());
         begin_graph();
@@ -263,99 +264,10 @@ void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tupl
         b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
 }
 
-struct LearnState {
-    am::VectorReader reader;
-    codec::Training& training;
-    MemoryContext context;
-};
-
-void learn_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg)
-{
-    pg::guarded([&] {
-        auto& s = *static_cast<LearnState*>(arg);
-        if (isnull[0] || s.training.has_enough())
-            return;
-        CHECK_FOR_INTERRUPTS();
-        const MemoryContext old = MemoryContextSwitchTo(s.context);
-        graph::Value x;
-        if (s.reader.read(values[0], &x))
-            s.training.add(x);
-        MemoryContextSwitchTo(old);
-    });
-}
-
-// What the codec learns from the first rows of the table, in the current memory context.
-std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info,
-                                  const MetaData& meta)
-{
-    const IndexEncoding encoding(meta);
-    const codec::Codec& codec = encoding.codec();
-    const Owned<codec::Training> training = codec.training();
-    if (!training)
-        return {};
-    const std::span<half> parameters(
-        static_cast<half*>(palloc0(codec.parameter_count() * sizeof(half))),
-        codec.parameter_count());
-    LearnState state{
-        {am::opclass_of(index), codec, meta.rotation_seed}, *training, CurrentMemoryContext};
-    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
-    for (BlockNumber from = 0, count = 64; from < blocks && !training->has_enough();
-         from += count) {
-        count = std::min(count, blocks - from);
-        table_index_build_range_scan(heap, index, info, false, false, false, from, count, learn_row,
-                                     &state, nullptr);
-    }
-    training->finish(meta.rotation_seed, parameters.data(), pg::poll);
-    return parameters;
-}
-
-struct FilterSample {
-    am::FilterColumns& columns;
-    codec::FilterTraining& training;
-    MemoryContext context;
-};
-
-void sample_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg)
-{
-    pg::guarded([&] {
-        auto& s = *static_cast<FilterSample*>(arg);
-        CHECK_FOR_INTERRUPTS();
-        if (isnull[0])
-            return;
-        const MemoryContext old = MemoryContextSwitchTo(s.context);
-        s.training.add(s.columns.read(values, isnull));
-        MemoryContextSwitchTo(old);
-    });
-}
-
-// How filter codes are made, learnt from rows in all parts of the table, in the current memory
-// context.
-std::span<const uint8_t> learn_filter(Relation heap, Relation index, IndexInfo* info,
-                                      const MetaData& meta)
-{
-    if (meta.filter_columns == 0)
-        return {};
-    am::FilterColumns columns(index);
-    codec::FilterTraining training(columns.columns(), meta.rotation_seed);
-    FilterSample sample{columns, training, CurrentMemoryContext};
-    // So many blocks, evenly spread. (Blocks with few rows have wide ones, so the sample is smaller.)
-    constexpr BlockNumber most_blocks = 2048;
-    const BlockNumber blocks = heap ? RelationGetNumberOfBlocks(heap) : 0;
-    const BlockNumber parts = std::min(blocks, most_blocks);
-    for (BlockNumber i = 0; i < parts; i++) {
-        const auto from = static_cast<BlockNumber>(uint64{blocks} * i / parts);
-        table_index_build_range_scan(heap, index, info, false, false, false, from, 1, sample_row,
-                                     &sample, nullptr);
-    }
-    const Vec<uint8_t> bytes = training.finish();
-    const std::span<uint8_t> copy(static_cast<uint8_t*>(palloc(bytes.size())), bytes.size());
-    std::copy(bytes.begin(), bytes.end(), copy.begin());
-    return copy;
-}
-
 Learnt learn(Relation heap, Relation index, IndexInfo* info, const MetaData& meta)
 {
-    return {learn_codec(heap, index, info, meta), learn_filter(heap, index, info, meta)};
+    return {am::learn_codec(heap, index, info, IndexEncoding(meta).codec(), meta.rotation_seed),
+            am::learn_filter(heap, index, info, meta.filter_columns, meta.rotation_seed)};
 }
 
 BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta,
@@ -419,7 +331,8 @@ void build_empty(Relation index)
     Vec<half> parameters(encoding.codec().parameter_count());
     if (const Owned<codec::Training> training = encoding.codec().training())
         training->finish(meta.rotation_seed, parameters.data(), pg::poll);
-    const std::span<const uint8_t> filter = learn_filter(nullptr, index, nullptr, meta);
+    const std::span<const uint8_t> filter =
+        am::learn_filter(nullptr, index, nullptr, meta.filter_columns, meta.rotation_seed);
     meta.filter_bytes = static_cast<uint32>(filter.size());
     page::BulkWriter writer(index, INIT_FORKNUM);
     write_head(writer, meta, {parameters, filter});

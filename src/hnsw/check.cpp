@@ -6,7 +6,7 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "graph/check.hpp"
-#include "hnsw/filter.hpp"
+#include "am/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/meta.hpp"
 #include "hnsw/slot_store.hpp"
@@ -28,7 +28,7 @@ class Check {
         : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
           encoding_(index_, meta_), store_(index, meta_, encoding_),
           reader_(am::opclass_of(index), encoding_.codec(), meta_.rotation_seed),
-          filter_(index, meta_), node_(encoding_.layout())
+          filter_(index, meta_.filter_place()), node_(encoding_.layout())
     {
     }
 
@@ -179,7 +179,7 @@ class Check {
     IndexEncoding encoding_;
     SlotStore store_;
     am::VectorReader reader_;
-    Filter filter_;
+    am::Filter filter_;
     graph::Node node_;
     Vec<Row> rows_;
 };

@@ -5,6 +5,7 @@
 // dimensions. There a sequential scan takes about 3 microseconds per unit of its cost.
 #include "pg/pg.hpp"
 
+#include "am/cost.hpp"
 #include "am/thresholds.hpp"
 #include "graph/scan.hpp"
 #include "hnsw/handler.hpp"
@@ -32,55 +33,9 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
     const bool readable = try_read_meta(index, meta);
     if (!readable)
-        ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                          errmsg("index \"%s\" cannot be used by this version of quiver",
-                                 RelationGetRelationName(index)),
-                          errhint("REINDEX the index.")));
+        am::warn_of_unusable(index);
     index_close(index, NoLock);
     return readable;
-}
-
-// Does the query itself have a condition on the vector that was matched to the index, and that scans do not
-// know? The only operator is that of thresholds, which is for am/thresholds.cpp, and is always true
-// elsewhere. The index has no rows whose vector is NULL.
-bool has_own_conditions(const IndexPath* path)
-{
-    ListCell* cell;
-    foreach (cell, path->indexclauses) {
-        const auto* clause = static_cast<const IndexClause*>(lfirst(cell));
-        const auto* test = reinterpret_cast<const NullTest*>(clause->rinfo->clause);
-        if (clause->indexcol == 0 && !clause->lossy &&
-            !(IsA(test, NullTest) && test->nulltesttype == IS_NOT_NULL))
-            return true;
-    }
-    return false;
-}
-
-// The share of the index's rows that match the conditions on filter columns.
-double share_that_matches(PlannerInfo* root, const IndexPath* path)
-{
-    List* conditions = NIL;
-    ListCell* cell;
-    foreach (cell, path->indexclauses)
-        if (const auto* clause = static_cast<IndexClause*>(lfirst(cell)); clause->indexcol > 0)
-            conditions = lappend(conditions, clause->rinfo);
-    if (conditions == NIL)
-        return 1;
-    const IndexOptInfo* index = path->indexinfo;
-    conditions = add_predicate_to_index_quals(path->indexinfo, conditions);
-    const double rows =
-        index->rel->tuples * clauselist_selectivity(root, conditions,
-                                                    static_cast<int>(index->rel->relid), JOIN_INNER,
-                                                    nullptr);
-    return std::clamp(rows / std::max(1.0, index->tuples), 1e-9, 1.0);
-}
-
-// The probability that a search reads a page of the index from disk, after many searches have
-// filled the cache: 0 if the index fits into its share of effective_cache_size.
-double miss_rate(PlannerInfo* root, const IndexOptInfo* index)
-{
-    constexpr double many = 1e9;
-    return std::min(1.0, index_pages_fetched(many, index->pages, index->pages, root) / many);
 }
 
 // How many nodes the first batch of a scan visits. 2.5 for each place in the candidate list, but in
@@ -114,52 +69,11 @@ double cost_of_visit(const MetaData& meta)
     return visit;
 }
 
-// The cost of the exact distance of a row: the function's, which includes reading a vector that is
-// stored out of line, and that of finding the row.
-double cost_of_exact_distance(PlannerInfo* root, const IndexPath* path)
-{
-    QualCost function;
-    cost_qual_eval_node(&function, reinterpret_cast<Node*>(path->indexorderbys), root);
-    return function.per_tuple + 10 * cpu_tuple_cost;
-}
-
 // With coarse codes, a scan computes the exact distances of most rows that it keeps.
 bool reranks_most_rows(const MetaData& meta)
 {
     return codec::codec_traits(meta.encoding().codec).order == codec::CodecTraits::Order::by_chance;
 }
-
-// How far the query will read a scan.
-struct Wanted {
-    double rows;    // of the index, until the query has enough rows that fulfil its WHERE condition
-    double share;   // the part of the cost after the first row that PostgreSQL will take for them
-};
-
-Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, bool threshold)
-{
-    // Queries that are ordered by a distance hardly ever want more rows, if nobody says how many.
-    constexpr double usual_limit = 100;
-    const double matching = std::max(1.0, path->path.rows);
-    if (root->limit_tuples > 0 && bms_membership(root->all_baserels) == BMS_SINGLETON) {
-        const double share = std::min(1.0, root->limit_tuples / matching);
-        return {share * rows, share};
-    }
-    // For a threshold, PostgreSQL assumes that a third of all rows are within it.
-    if (threshold)
-        return {std::min(usual_limit, rows), 1};
-    // For a cursor, or if LIMIT is a parameter of a generic plan, PostgreSQL assumes a tenth of all
-    // rows.
-    if (root->tuple_fraction > 0 && root->tuple_fraction < 1)
-        return {std::min(root->tuple_fraction, usual_limit / matching) * rows,
-                root->tuple_fraction};
-    // A join, for example, may need any number of rows.
-    return {rows, 1};
-}
-
-// Added to the cost of a scan if the query wants all rows. The scan ends before it has returned
-// them, so it must not be chosen for its low cost. (Less than what enable_seqscan = off adds to a
-// sequential scan before PostgreSQL 18, so that this setting still chooses the index.)
-constexpr Cost too_few_rows = 1e9;
 
 }   // namespace
 
@@ -168,13 +82,9 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
 {
     MetaData meta{};
     // The index can only return rows ordered by one distance.
-    if (list_length(path->indexorderbys) != 1 || has_own_conditions(path) ||
+    if (list_length(path->indexorderbys) != 1 || am::has_own_conditions(path) ||
         !read_meta_for_planner(path, &meta)) {
-        *startup = *total = get_float8_infinity();
-        *selectivity = 0;
-        *correlation = 0;
-        *pages = 0;
-        pg::never_choose(&path->path);
+        am::rule_out(path, startup, total, selectivity, correlation, pages);
         return;
     }
     GenericCosts costs{};
@@ -190,9 +100,9 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
 
     double random_page_cost;
     get_tablespace_page_costs(index->reltablespace, &random_page_cost, nullptr);
-    const double missed = miss_rate(root, index);
-    const double share = share_that_matches(root, path), matching = std::max(1.0, rows * share);
-    const double exact = cost_of_exact_distance(root, path);
+    const double missed = am::miss_rate(root, index);
+    const double share = am::share_that_matches(root, path), matching = std::max(1.0, rows * share);
+    const double exact = am::cost_of_exact_distance(root, path);
     double visit = cost_of_visit(meta);
     if (share < 1)
         visit += cpu_operator_cost * 2 * meta.degree;   // the neighbours are judged
@@ -226,12 +136,12 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // the first batch cost nothing more.
     const double batch = strict ? std::max(least_ef, ef / 2) : ef;
     const bool threshold = iterates && am::has_threshold(path);
-    const Wanted wanted = rows_wanted(root, path, matching, threshold);
+    const am::Wanted wanted = am::rows_wanted(root, path, matching, threshold);
     *total = *startup +
              (std::max(0.0, wanted.rows - batch) * further + wanted.rows * cpu_index_tuple_cost) /
                  wanted.share;
     if (root->tuple_fraction <= 0 && !threshold)
-        *total += too_few_rows;
+        *total += am::too_few_rows;
     *selectivity = costs.indexSelectivity;
     *correlation = 0;
     *pages = std::min(visits, std::max(1.0, static_cast<double>(index->pages)));

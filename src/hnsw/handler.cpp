@@ -91,6 +91,7 @@ constinit const am::AccessMethod hnsw::access_method = {
     .estimate_cost = hnsw_costestimate,
     .meta_magic = 0x52565551,   // "QUVR"
     .format_version = graph::format_version,
+    .info_support = 3,
     .max_nonzero = codec::max_sparse_bytes / 8,
 };
 

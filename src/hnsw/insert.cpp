@@ -5,7 +5,7 @@
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
 #include "core/rng.hpp"
-#include "hnsw/filter.hpp"
+#include "am/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/insert.hpp"
 
@@ -31,15 +31,16 @@ struct InsertState {
     MetaData meta;
     IndexEncoding encoding;
     am::VectorReader reader;
-    Filter filter;
+    am::Filter filter;
     SlotStore store;
     graph::Inserter<SlotStore> inserter;
     LevelDraw levels;
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
-          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m),
-          store(index, meta, encoding), inserter(store, meta.m, meta.ef_construction),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          filter(index, m.filter_place()), store(index, meta, encoding),
+          inserter(store, meta.m, meta.ef_construction),
           levels(static_cast<uint64>(MyProcPid) << 32 ^ static_cast<uint64>(GetCurrentTimestamp()))
     {
     }

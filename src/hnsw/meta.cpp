@@ -9,33 +9,11 @@
 #include "hnsw/options.hpp"
 #include "page/chain.hpp"
 
-extern "C" {
-#include "utils/lsyscache.h"
-}
-
 namespace quiver::hnsw {
 
 // ---- a new index ----
 
 namespace {
-
-uint32 dimensions_of_column(Relation index, const am::Opclass& opclass)
-{
-    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
-    int32 dims = column->atttypmod;
-    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
-    if (dims < 0)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("column does not have dimensions"),
-                        errhint("Give the column a type with dimensions, such as %s(384), or index "
-                                "an expression with a cast to one.",
-                                opclass.type)));
-    if (static_cast<uint32>(dims) > opclass.max_dims)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("column cannot have more than %u dimensions for hnsw index",
-                               opclass.max_dims)));
-    return static_cast<uint32>(dims);
-}
 
 // Is there a codec with this number of bits per dimension?
 bool is_vector_bits(int bits)
@@ -109,7 +87,7 @@ MetaData new_meta(Relation index)
     am::check_columns(index, access_method);
     const am::Opclass& opclass = am::opclass_of(index);
     const Options options = option_table.of(index);
-    const uint32 dims = dimensions_of_column(index, opclass);
+    const uint32 dims = am::dimensions_of_column(index);
     check_options(options, opclass);
     const auto filter_columns =
         static_cast<uint32>(IndexRelationGetNumberOfKeyAttributes(index)) - 1;

@@ -1,6 +1,7 @@
 // The meta page of an hnsw index: the parameters of the graph, and where searches start. Format 3.
 #pragma once
 
+#include "am/filter.hpp"
 #include "am/meta_page.hpp"
 #include "core/memory.hpp"
 #include "graph/encoding.hpp"
@@ -41,6 +42,7 @@ struct MetaData : am::MetaHead {
     {
         return {{form, metric, dims, bits}, fold, degree, tids, filter_columns > 0};
     }
+    am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
     graph::Layout layout() const { return encoding().layout(); }
 };
 static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 136);

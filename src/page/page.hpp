@@ -10,6 +10,9 @@ enum class Kind : uint16 {
     meta = 1,
     records = 2,
     chain = 3,   // part of a value that is longer than a page (chain.hpp)
+    list = 4,    // an inverted list: sketches of rows (lists/layout.hpp)
+    codes = 5,   // the codes of the rows on a list page, which is the tail's `next`
+    free = 6,    // was a page of a list; may become one again
 };
 
 // The end of every page. The id lets tools such as pg_filedump recognize the page.

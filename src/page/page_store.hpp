@@ -19,21 +19,13 @@
 
 #include "core/assert.hpp"
 #include "core/memory.hpp"
-#include "core/prefetch.hpp"
-#include "page/buffer_hints.hpp"
-#include "page/page.hpp"
+#include "page/change.hpp"
+#include "page/pinned_ahead.hpp"
 #include "pg/entry.hpp"
 
 namespace quiver::page {
 
 enum class Room : uint8 { none, later, usable };
-
-// For tests of recovery, in libraries built with FAILURE_POINTS: the number of page changes until
-// this process is killed, or 0.
-#ifdef QUIVER_FAILURE_POINTS
-extern int crash_after_writes;
-void crash_for_a_test();
-#endif
 
 class PageStore;
 
@@ -58,8 +50,7 @@ class PageStore {
     // To be called when the relation may have grown, or its relcache entry may have changed.
     void refresh(Relation rel)
     {
-        // If there was an error, it has released the pins.
-        std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
+        ahead_.forget();   // if there was an error, it has released the pins
         rel_ = rel;
         blocks_ = RelationGetNumberOfBlocks(rel);
     }
@@ -78,10 +69,7 @@ class PageStore {
     bool read(uint32 id, F&& f)
     {
         const BlockNumber block = block_of(id);
-        Buffer buffer = InvalidBuffer;
-        for (Ahead& a : ahead_)
-            if (a.block == block && BufferIsValid(a.buffer))
-                std::swap(buffer, a.buffer);
+        Buffer buffer = ahead_.take(block);
         if (!BufferIsValid(buffer)) {
             if (!exists(block))
                 return false;
@@ -233,21 +221,12 @@ class PageStore {
     template <class F>
     bool change(Buffer buffer, F&& f)
     {
-        const bool fresh = PageIsNew(BufferGetPage(buffer));
-        GenericXLogState* state = GenericXLogStart(rel_);
-        const Page page =
-            GenericXLogRegisterBuffer(state, buffer, fresh ? GENERIC_XLOG_FULL_IMAGE : 0);
-        if (!f(page)) {
-            GenericXLogAbort(state);
+        Change change(rel_);
+        if (!f(change.of(buffer))) {
+            change.drop();
             return false;
         }
-        GenericXLogFinish(state);
-        if (!is_permanent())
-            PageSetLSN(BufferGetPage(buffer), GetFakeLSNForUnloggedRel());
-#ifdef QUIVER_FAILURE_POINTS
-        if (crash_after_writes > 0 && --crash_after_writes == 0)
-            crash_for_a_test();
-#endif
+        change.keep();
         return true;
     }
 
@@ -259,27 +238,17 @@ class PageStore {
         const BlockNumber block = block_of(id);
         if (!exists(block))
             return;
-        Ahead& a = ahead_[next_ahead_];
-        next_ahead_ = (next_ahead_ + 1) % std::size(ahead_);
-        if (BufferIsValid(a.buffer))
-            ReleaseBuffer(a.buffer);
-        a = {block, hints_.read_ahead(rel_, block)};
-        if (!BufferIsValid(a.buffer))
+        const char* page = ahead_.pin(hints_, rel_, block);
+        if (!page)
             return;
-        const char* page = static_cast<const char*>(BufferGetPage(a.buffer));
         __builtin_prefetch(page, 0, 2);
         __builtin_prefetch(page + BLCKSZ - sizeof(Tail), 0, 2);
-        quiver::prefetch(record_in(BufferGetPage(a.buffer), id), record_bytes_);
+        quiver::prefetch(page + MAXALIGN(SizeOfPageHeaderData) +
+                             size_t{id % per_page_} * record_bytes_,
+                         record_bytes_);
     }
     // Releases the pins of prefetch(). To be called when work pauses.
-    void release()
-    {
-        for (Ahead& a : ahead_) {
-            if (BufferIsValid(a.buffer))
-                ReleaseBuffer(a.buffer);
-            a.buffer = InvalidBuffer;
-        }
-    }
+    void release() { ahead_.release(); }
 
     char* record_in(Page page, uint32 id) const
     {
@@ -386,14 +355,8 @@ class PageStore {
     BufferHints hints_;
     BlockNumber first_block_;
     uint32 record_bytes_, per_page_;
-    BlockNumber blocks_;   // a lower bound of the current number
-    // The pages that prefetch() pinned last.
-    struct Ahead {
-        BlockNumber block = InvalidBlockNumber;
-        Buffer buffer = InvalidBuffer;
-    };
-    Ahead ahead_[lookahead];
-    size_t next_ahead_ = 0;
+    BlockNumber blocks_;             // a lower bound of the current number
+    PinnedAhead<lookahead> ahead_;   // by prefetch()
 };
 
 void SequentialReadAhead::want(const PageStore& store, BlockNumber block)

@@ -1,6 +1,6 @@
 #include "pg/pg.hpp"
 
-#include "page/page_store.hpp"
+#include "page/change.hpp"
 
 #ifdef QUIVER_FAILURE_POINTS
 

@@ -1,0 +1,136 @@
+// The pages of the lists of an index (lists/layout.hpp).
+//
+// Locks. A process that locks two pages locks the list page before its code page, and a list page before the next
+// one of the list. A page that is to be added to a list was free: it is locked only if that needs no waiting. The
+// relation's extension lock is taken while no page is locked.
+#pragma once
+
+#include "ivfflat/meta.hpp"
+#include "lists/search.hpp"
+#include "page/change.hpp"
+#include "page/pinned_ahead.hpp"
+
+namespace quiver::ivfflat {
+
+class ListStore {
+  public:
+    ListStore(Relation index, const MetaData& meta, const lists::Encoding& encoding)
+        : rel_(index), hints_(index), encoding_(encoding), root_(meta.root),
+          blocks_(RelationGetNumberOfBlocks(index))
+    {
+    }
+
+    // To be called when the relation may have grown, or its relcache entry may have changed.
+    void refresh(Relation index)
+    {
+        lists_ahead_.forget();   // if there was an error, it has released the pins
+        codes_ahead_.forget();
+        rel_ = index;
+        blocks_ = RelationGetNumberOfBlocks(index);
+    }
+    Relation relation() const { return rel_; }
+
+    // ---- lists::ReadStore ----
+
+    const lists::Encoding& encoding() const { return encoding_; }
+    lists::Block root() const { return root_; }
+    lists::Block pages() const { return blocks_; }
+    template <class F>
+    bool read_list(lists::Block block, F&& f)
+    {
+        return read(block, encoding_.layout(), f);
+    }
+    template <class F>
+    bool read_root(lists::Block block, F&& f)
+    {
+        return read(block, encoding_.root_layout(), f);
+    }
+    template <class F>
+    bool read_code(lists::Block block, uint32_t place, lists::Block owner, F&& f)
+    {
+        if (!exists(block))
+            return false;
+        Buffer buffer = codes_ahead_.take(block);
+        if (!BufferIsValid(buffer))
+            buffer = hints_.read(rel_, block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool good = belongs_to(page, owner);
+        if (good)
+            f(lists::code_at(page::contents_of(page) + place, encoding_.codec().traits.code_bytes));
+        UnlockReleaseBuffer(buffer);
+        return good;
+    }
+    void prefetch_list(lists::Block block)
+    {
+        if (exists(block))
+            if (const char* page = lists_ahead_.pin(hints_, rel_, block))
+                quiver::prefetch(page, 1024);
+    }
+    void prefetch_code(lists::Block block, uint32_t place)
+    {
+        if (exists(block))
+            if (const char* page = codes_ahead_.pin(hints_, rel_, block)) {
+                __builtin_prefetch(page, 0, 2);
+                __builtin_prefetch(page + BLCKSZ - sizeof(page::Tail), 0, 2);
+                quiver::prefetch(page + MAXALIGN(SizeOfPageHeaderData) + place, encoding_.layout().code_bytes);
+            }
+    }
+    void release()
+    {
+        lists_ahead_.release();
+        codes_ahead_.release();
+    }
+    void poll() { pg::poll(); }
+
+    // ---- changes ----
+
+    // Adds a row to a list, whose first page is `head`.
+    void add(uint32_t list, lists::Block head, const codec::Sketch& sketch, graph::Tid tid,
+             codec::FilterCode filter, const codec::Code& code);
+
+    // Notes the first page of a list that may have free places.
+    void set_room(uint32_t list, lists::Block head, lists::Block room);
+
+    static bool belongs_to(Page page, lists::Block owner)
+    {
+        return !PageIsNew(page) && page::is_of(page, page::Kind::codes) && page::tail_of(page)->next == owner;
+    }
+    lists::MutableListPage list_page(Page page) const { return {encoding_.layout(), page::contents_of(page)}; }
+    // May a page of this kind be used for a list?
+    static bool is_free(Page page) { return PageIsNew(page) || page::is_of(page, page::Kind::free); }
+
+  private:
+    bool exists(BlockNumber block)
+    {
+        return block < blocks_ || block < (blocks_ = RelationGetNumberOfBlocks(rel_));
+    }
+    template <class F>
+    bool read(lists::Block block, const lists::Layout& layout, F&& f)
+    {
+        if (!exists(block))
+            return false;
+        Buffer buffer = lists_ahead_.take(block);
+        if (!BufferIsValid(buffer))
+            buffer = hints_.read(rel_, block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool good = !PageIsNew(page) && page::is_of(page, page::Kind::list);
+        if (good)
+            f(lists::ListPage(layout, page::contents_of(page)));
+        UnlockReleaseBuffer(buffer);
+        return good;
+    }
+    Buffer allocate();
+
+    Relation rel_;
+    page::BufferHints hints_;
+    const lists::Encoding& encoding_;
+    BlockNumber root_;
+    BlockNumber blocks_;   // a lower bound of the current number
+    page::PinnedAhead<2> lists_ahead_;
+    page::PinnedAhead<8> codes_ahead_;
+};
+static_assert(lists::ReadStore<ListStore>);
+
+}   // namespace quiver::ivfflat

@@ -1,0 +1,61 @@
+// The meta page of an ivfflat index. Format 1.
+#pragma once
+
+#include "am/filter.hpp"
+#include "am/meta_page.hpp"
+#include "lists/encoding.hpp"
+
+namespace quiver::ivfflat {
+
+// The order of the members is the order on disk. A new member takes the place of unused ones.
+struct MetaData : am::MetaHead {
+    codec::Metric metric;
+    codec::Form form;
+    uint8 bits;   // per dimension of a row's code
+    bool chosen_lists;   // by the index, not by the option
+    uint32 dims;
+    uint32 lists;
+    uint32 unused_word;
+    uint64 rotation_seed;   // also of the training
+    // Chains of pages, or InvalidBlockNumber.
+    BlockNumber codec_parameters;   // learnt by the codec
+    BlockNumber filter_codes;       // how filter codes are made, if there are filter columns
+    BlockNumber root_centre;        // the code of the centre of the root; not for bit strings
+    BlockNumber root;               // the first page of the root
+    uint32 filter_columns;
+    uint32 filter_bytes;
+    double rows;   // when the index was built
+    uint32 features;   // features that a reader must know: none in this version
+    uint32 unused[11];
+
+    lists::EncodingShape encoding() const { return {{form, metric, dims, bits}, filter_columns > 0}; }
+    am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
+};
+static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 120);
+
+inline Size parameter_bytes(const codec::CodecSpec& spec)
+{
+    return codec::codec_traits(spec).parameters * sizeof(half);
+}
+inline Size root_centre_bytes(const codec::CodecSpec& spec)
+{
+    return sizeof(codec::CodeParams) + codec::codec_traits(spec).code_bytes;
+}
+
+// The encoding of an index, with the codec's learnt parameters.
+class IndexEncoding : public lists::Encoding {
+  public:
+    // For an index that is being built.
+    explicit IndexEncoding(const MetaData& meta);
+    IndexEncoding(Relation index, const MetaData& meta);
+};
+
+// The meta data of an index that is to be built, without places of pages. Raises an error if its columns or its
+// options do not allow it.
+MetaData new_meta(Relation index);
+// The meta data of an index, checked. Raises an error unless this version can use it.
+MetaData read_meta(Relation index);
+// The same for the planner, which must not fail: false if this version cannot use the index.
+bool try_read_meta(Relation index, MetaData* to);
+
+}   // namespace quiver::ivfflat

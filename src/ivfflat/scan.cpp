@@ -1,0 +1,130 @@
+// Index scans.
+#include "pg/pg.hpp"
+
+#include "ivfflat/scan.hpp"
+
+#include "am/index_scan.hpp"
+#include "ivfflat/handler.hpp"
+#include "ivfflat/list_store.hpp"
+#include "ivfflat/settings.hpp"
+
+namespace quiver::ivfflat {
+
+constinit LastScan last_scan;
+
+namespace {
+
+// Returns all rows, list by list. A row that the scan can see stays at its place.
+class AllRows {
+  public:
+    void start(ListStore& store, lists::NearestLists<ListStore>& lists, const codec::FilterSet* filter)
+    {
+        filter_ = filter;
+        heads_.clear();
+        tids_.clear();
+        lists.for_each([&](uint32_t list, lists::Block head) { heads_.push_back({list, head}); });
+        store.release();
+    }
+    bool next(ListStore& store, graph::Tid* tid)
+    {
+        while (tids_.empty()) {
+            if (heads_.empty())
+                return false;
+            const Head head = heads_.back();
+            heads_.pop_back();
+            lists::for_each_list_page(
+                head.block, store.pages(), [&](lists::Block b, auto&& f) { store.read_list(b, f); },
+                [&](const lists::ListPage& page) { return page.header().list == head.list; },
+                [&](lists::Block, const lists::ListPage& page) { add(page); }, [&] { store.poll(); });
+        }
+        *tid = tids_.back();
+        tids_.pop_back();
+        return true;
+    }
+
+  private:
+    struct Head {
+        uint32_t list;
+        lists::Block block;
+    };
+    void add(const lists::ListPage& page)
+    {
+        for (uint32_t i = 0; i < page.used(); i++)
+            if (page.is_taken(i) && (!filter_ || filter_->admits(page.filter(i))))
+                tids_.push_back(page.tids()[i]);
+    }
+
+    const codec::FilterSet* filter_ = nullptr;
+    Vec<Head> heads_;   // of lists that are not read yet
+    Vec<graph::Tid> tids_;   // of the last list
+};
+
+struct Search {
+    static constexpr const am::AccessMethod& method = access_method;
+
+    MemoryContext context;
+    MetaData meta;
+    IndexEncoding encoding;
+    am::VectorReader reader;
+    am::Filter filter;
+    ListStore store;
+    lists::Scan<ListStore> scan;
+    am::HeapRows rows;
+    AllRows all_rows;
+
+    Search(Relation index, MemoryContext c) : Search(index, read_meta(index), c) {}
+    Search(Relation index, const MetaData& m, MemoryContext c)
+        : context(c), meta(m), encoding(index, m),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m.filter_place()),
+          store(index, meta, encoding), scan(store)
+    {
+    }
+    uint64 build_id() const { return meta.build_id; }
+    void refresh(Relation index) { store.refresh(index); }
+
+    size_t start(const graph::Value& x, const codec::FilterSet* wanted, bool)
+    {
+        const lists::SearchLimits limits{lists_of(settings.probes), lists_of(settings.max_probes),
+                                         settings.iterative_scan != 0};
+        scan.start(x, limits, &rows, wanted);
+        // Nearer rows may follow as long as there are further lists.
+        return limits.iterate ? SIZE_MAX : 0;
+    }
+    bool next(graph::Tid* tid, double* distance)
+    {
+        return scan.next(tid, distance, [&](graph::Tid t) { rows.coming(t, scan); });
+    }
+    void start_all(const codec::FilterSet* wanted) { all_rows.start(store, scan.lists(), wanted); }
+    bool next_of_all(graph::Tid* tid) { return all_rows.next(store, tid); }
+    void note(uint64 returned, bool searched) const
+    {
+        last_scan.counters = searched ? scan.counters() : lists::Counters{};
+        last_scan.rows = returned;
+    }
+
+  private:
+    // How many lists are meant by a number of probes.
+    size_t lists_of(int probes) const
+    {
+        const auto count = static_cast<size_t>(probes);
+        return meta.chosen_lists ? (count * meta.lists + 99) / 100 : count;
+    }
+};
+
+}   // namespace
+
+IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
+{
+    return am::begin_scan<Search>(index, keys, orderbys);
+}
+void rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+    am::rescan<Search>(scan, keys, nkeys, orderbys, norderbys);
+}
+bool get_tuple(IndexScanDesc scan, ScanDirection direction)
+{
+    return am::get_tuple<Search>(scan, direction);
+}
+void end_scan(IndexScanDesc scan) { am::end_scan<Search>(scan); }
+
+}   // namespace quiver::ivfflat

@@ -1,0 +1,268 @@
+// The callbacks of VACUUM. It reads all pages in order and removes dead rows from their places. A list page that
+// has no rows any more is taken out of its list, and becomes free with its code pages, unless it is the first
+// page of the list. Nothing else moves.
+//
+// A crash can leave a page that was added to the file but never written, or code pages of a list page that was
+// made free: these become free, too.
+#include "pg/pg.hpp"
+
+#include "am/rows.hpp"
+#include "ivfflat/handler.hpp"
+#include "ivfflat/list_store.hpp"
+
+extern "C" {
+#include "storage/indexfsm.h"
+}
+
+namespace quiver::ivfflat {
+
+namespace {
+
+class Vacuum {
+  public:
+    Vacuum(IndexVacuumInfo* info, IndexBulkDeleteCallback callback, void* state)
+        : index_(info->index), strategy_(info->strategy), callback_(callback), state_(state),
+          meta_(read_meta(index_)), encoding_(index_, meta_), store_(index_, meta_, encoding_),
+          removed_(meta_.lists), emptied_(meta_.lists), head_(meta_.lists, lists::no_block)
+    {
+    }
+
+    void run()
+    {
+        pg::ReadAhead ahead(index_, am::meta_block + 1, RelationGetNumberOfBlocks(index_), strategy_);
+        for (BlockNumber block = am::meta_block + 1; block < RelationGetNumberOfBlocks(index_); block++) {
+            pg::vacuum_pause();
+            const Buffer buffer = ahead.next(block);
+            look_at(block, buffer);
+        }
+        ahead.end();
+        find_heads();
+        for (uint32_t list = 0; list < meta_.lists; list++) {
+            if (emptied_[list])
+                remove_empty_pages(list);
+            // Inserts look for room from the first page on.
+            if (removed_[list])
+                store_.set_room(list, head_[list], head_[list]);
+        }
+        IndexFreeSpaceMapVacuum(index_);
+    }
+    double rows() const { return static_cast<double>(rows_); }
+    double removed() const { return static_cast<double>(removed_rows_); }
+    BlockNumber free_pages() const { return free_; }
+
+  private:
+    void look_at(BlockNumber block, Buffer buffer)
+    {
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        const Page page = BufferGetPage(buffer);
+        BlockNumber owner = InvalidBlockNumber;
+        bool free = ListStore::is_free(page);
+        if (!free && page::is_of(page, page::Kind::list))
+            remove_dead(buffer);
+        else if (!free && page::is_of(page, page::Kind::codes))
+            owner = page::tail_of(page)->next;
+        UnlockReleaseBuffer(buffer);
+        if (owner != InvalidBlockNumber && !has_code_page(owner, block))
+            free = free_code_page(owner, block, true);
+        if (free)
+            note_free(block);
+    }
+    void remove_dead(Buffer buffer)
+    {
+        const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
+        const uint32_t list = page.header().list;
+        if (list == lists::root_list)
+            return;
+        if (list >= meta_.lists)
+            throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
+        dead_.clear();
+        uint64 taken = 0;
+        for (uint32_t i = 0; i < page.used(); i++) {
+            if (!page.is_taken(i))
+                continue;
+            ItemPointerData tid = am::from_tid(page.tids()[i]);
+            // No table has a row of number 0, but a damaged index may.
+            if (callback_ && tid.ip_posid != InvalidOffsetNumber && callback_(&tid, state_))
+                dead_.push_back(i);
+            else
+                taken++;
+        }
+        rows_ += taken;
+        if (!dead_.empty()) {
+            page::Change change(index_);
+            const lists::MutableListPage to = store_.list_page(change.of(buffer));
+            for (const uint32_t i : dead_)
+                lists::remove_entry(to, i);
+            change.keep();
+            removed_rows_ += dead_.size();
+            removed_[list] = true;
+        }
+        if (taken == 0)
+            emptied_[list] = true;
+    }
+
+    // Does the code page belong to the list page? (Both change together.)
+    bool has_code_page(BlockNumber owner, BlockNumber block)
+    {
+        bool has = false;
+        const auto look = [&](const lists::ListPage& page) {
+            const lists::Block* blocks = page.code_blocks();
+            has = std::find(blocks, blocks + page.layout().code_pages, block) != blocks + page.layout().code_pages;
+        };
+        bool root = false;
+        store_.read_list(owner, [&](const lists::ListPage& page) {
+            root = page.header().list == lists::root_list;
+            if (!root)
+                look(page);
+        });
+        if (root)
+            store_.read_root(owner, look);
+        return has;
+    }
+    // Makes a code page free if it still belongs to `owner`. check: unless the owner has it again.
+    bool free_code_page(BlockNumber owner, BlockNumber block, bool check)
+    {
+        const Buffer list = ReadBuffer(index_, owner);
+        LockBuffer(list, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(list);
+        bool has = false;
+        if (check && !PageIsNew(page) && page::is_of(page, page::Kind::list)) {
+            const lists::ListPage l = store_.list_page(page);
+            // (The root's pages never become free.)
+            has = l.header().list == lists::root_list ||
+                  std::find(l.code_blocks(), l.code_blocks() + l.layout().code_pages, block) !=
+                      l.code_blocks() + l.layout().code_pages;
+        }
+        bool freed = false;
+        if (!has) {
+            const Buffer buffer = ReadBuffer(index_, block);
+            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+            freed = ListStore::belongs_to(BufferGetPage(buffer), owner);
+            if (freed)
+                make_free(buffer);
+            UnlockReleaseBuffer(buffer);
+        }
+        UnlockReleaseBuffer(list);
+        return freed;
+    }
+    void make_free(Buffer buffer)
+    {
+        page::Change change(index_);
+        page::set_used(change.fresh(buffer, page::Kind::free), 0);
+        change.keep();
+    }
+    void note_free(BlockNumber block)
+    {
+        RecordFreeIndexPage(index_, block);
+        free_++;
+    }
+
+    void find_heads()
+    {
+        lists::Query query(encoding_);
+        lists::NearestLists<ListStore> lists(store_, query);
+        lists.for_each([&](uint32_t list, lists::Block head) {
+            if (list < meta_.lists)
+                head_[list] = head;
+        });
+    }
+
+    // Takes the pages without rows out of a list, except the first one.
+    void remove_empty_pages(uint32_t list)
+    {
+        BlockNumber before = head_[list];
+        uint64 steps = 0;
+        for (;;) {
+            pg::vacuum_pause();
+            if (++steps > 2 * uint64{RelationGetNumberOfBlocks(index_)})
+                throw Error(Errc::corrupt, "the pages of list %u form a circle", list);
+            const Buffer previous = ReadBuffer(index_, before);
+            LockBuffer(previous, BUFFER_LOCK_EXCLUSIVE);
+            const BlockNumber block = next_of(previous, list);
+            if (block == lists::no_block) {
+                UnlockReleaseBuffer(previous);
+                return;
+            }
+            const Buffer buffer = ReadBuffer(index_, block);
+            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+            const BlockNumber next = next_of(buffer, list);
+            const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
+            const bool empty = page.header().taken == 0;
+            if (empty) {
+                const Vec<lists::Block> codes(page.code_blocks(), page.code_blocks() + page.layout().code_pages);
+                page::Change change(index_);
+                store_.list_page(change.of(previous)).header().next = next;
+                page::set_used(change.fresh(buffer, page::Kind::free), 0);
+                change.keep();
+                UnlockReleaseBuffer(buffer);
+                UnlockReleaseBuffer(previous);
+                for (const lists::Block c : codes)
+                    if (c != lists::no_block && free_code_page(block, c, false))
+                        note_free(c);
+                note_free(block);
+            } else {
+                UnlockReleaseBuffer(buffer);
+                UnlockReleaseBuffer(previous);
+                before = block;
+            }
+        }
+    }
+    lists::Block next_of(Buffer buffer, uint32_t list) const
+    {
+        const Page page = BufferGetPage(buffer);
+        if (PageIsNew(page) || !page::is_of(page, page::Kind::list) ||
+            store_.list_page(page).header().list != list)
+            throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
+        return store_.list_page(page).header().next;
+    }
+
+    Relation index_;
+    BufferAccessStrategy strategy_;
+    IndexBulkDeleteCallback callback_;
+    void* state_;
+    MetaData meta_;
+    IndexEncoding encoding_;
+    ListStore store_;
+    Vec<uint8_t> removed_, emptied_;   // of each list: rows were removed; a page has no rows
+    Vec<BlockNumber> head_;
+    Vec<uint32_t> dead_;
+    uint64 rows_ = 0, removed_rows_ = 0;
+    BlockNumber free_ = 0;
+};
+
+IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                              IndexBulkDeleteCallback callback, void* state)
+{
+    if (!stats)
+        stats = static_cast<IndexBulkDeleteResult*>(palloc0(sizeof(IndexBulkDeleteResult)));
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "ivfflat vacuum", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    auto* vacuum = new (palloc(sizeof(Vacuum))) Vacuum(info, callback, state);
+    vacuum->run();
+    stats->num_index_tuples = vacuum->rows();
+    stats->estimated_count = false;
+    stats->tuples_removed += vacuum->removed();
+    stats->pages_free = vacuum->free_pages();
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+    return stats;
+}
+
+}   // namespace
+
+IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+                                   IndexBulkDeleteCallback callback, void* state)
+{
+    return vacuum(info, stats, callback, state);
+}
+
+IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+{
+    if (info->analyze_only || !stats)
+        return stats;   // nothing was deleted
+    stats->num_pages = RelationGetNumberOfBlocks(info->index);
+    return stats;
+}
+
+}   // namespace quiver::ivfflat
