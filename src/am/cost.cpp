@@ -18,8 +18,8 @@ void warn_of_unusable(Relation index)
                       errhint("REINDEX the index.")));
 }
 
-void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity, double* correlation,
-              double* pages)
+void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity,
+              double* correlation, double* pages)
 {
     *startup = *total = get_float8_infinity();
     *selectivity = 0;

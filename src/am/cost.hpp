@@ -8,8 +8,8 @@ namespace quiver::am {
 // Raises a warning for an index that a query would use, but this version cannot, such as one of another format.
 void warn_of_unusable(Relation index);
 // The results of amcostestimate for an index scan that is impossible.
-void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity, double* correlation,
-              double* pages);
+void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity,
+              double* correlation, double* pages);
 
 // Does the query itself have a condition on the vector that was matched to the index, and that scans do not
 // know? The only operator is that of thresholds, which is for thresholds.cpp, and is always true

@@ -17,8 +17,8 @@ namespace quiver::am {
 
 // The search of an index, with all memory that it needs. It is made in `context`, which it keeps.
 template <class S>
-concept IndexSearch = requires(S& s, Relation index, graph::Tid tid, double distance, const graph::Value& x,
-                               const codec::FilterSet* filter)
+concept IndexSearch = requires(S& s, Relation index, graph::Tid tid, double distance,
+                               const graph::Value& x, const codec::FilterSet* filter)
 {
     {
         S::method
@@ -62,9 +62,9 @@ struct ScanState : Search {
     using Search::Search;
 
     bool started = false;
-    codec::FilterSet wanted;   // the codes that the conditions on filter columns admit
-    bool filtered = false;     // has conditions on filter columns, which the executor checks
-    bool null_query = false;   // all rows are equally near
+    codec::FilterSet wanted;       // the codes that the conditions on filter columns admit
+    bool filtered = false;         // has conditions on filter columns, which the executor checks
+    bool null_query = false;       // all rows are equally near
     double threshold = INFINITY;   // rows beyond this distance are not wanted
     size_t beyond = 0;             // rows that were beyond it, one after the other
     size_t most_beyond = 0;        // after more of them the scan ends
@@ -146,8 +146,8 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
     using State = ScanState<Search>;
     State* state = kept_scans<Search>.take(read_build_id(index));
     if (!state) {
-        const MemoryContext context =
-            AllocSetContextCreate(CurrentMemoryContext, "vector index scan", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext context = AllocSetContextCreate(
+            CurrentMemoryContext, "vector index scan", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext old = MemoryContextSwitchTo(context);
         state = new (palloc(sizeof(State))) State(index, context);
         MemoryContextSwitchTo(old);

@@ -10,7 +10,7 @@ namespace quiver::am {
 
 // The parameters of the codec, learnt from the first rows of the table, in the current memory context. Empty if
 // there is nothing to learn. heap: null, if there are no rows.
-std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec,
-                                  uint64 seed);
+std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info,
+                                  const codec::Codec& codec, uint64 seed);
 
 }   // namespace quiver::am

@@ -45,8 +45,8 @@ uint32 lists_for(double rows)
 // ---- clusters ----
 
 // Reads rows of some blocks of the table.
-double read_sample(Relation heap, Relation index, IndexInfo* info, am::VectorReader& reader, BlockNumber blocks,
-                   lists::ScalarCodes* to)
+double read_sample(Relation heap, Relation index, IndexInfo* info, am::VectorReader& reader,
+                   BlockNumber blocks, lists::ScalarCodes* to)
 {
     const MemoryContext context = CurrentMemoryContext;
     double rows = 0;
@@ -64,8 +64,8 @@ double read_sample(Relation heap, Relation index, IndexInfo* info, am::VectorRea
 }
 
 // Computes the centroids. Sets meta->lists.
-void make_clusters(Relation heap, Relation index, IndexInfo* info, const lists::Encoding& encoding, MetaData* meta,
-                   lists::Clusters* clusters)
+void make_clusters(Relation heap, Relation index, IndexInfo* info, const lists::Encoding& encoding,
+                   MetaData* meta, lists::Clusters* clusters)
 {
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_kmeans);
     const codec::CodecTraits& traits = encoding.codec().traits;
@@ -81,7 +81,8 @@ void make_clusters(Relation heap, Relation index, IndexInfo* info, const lists::
         if (meta->chosen_lists)
             meta->lists = lists_for(density * blocks);
         constexpr double rows_of_list = 64, least_rows = 10000;
-        const double most = maintenance_work_mem * 1024.0 / 2 / static_cast<double>(sample.bytes_of_one()),
+        const double most = maintenance_work_mem * 1024.0 / 2 /
+                            static_cast<double>(sample.bytes_of_one()),
                      rows = std::min(most, std::max(least_rows, rows_of_list * meta->lists));
         sample.clear();
         read_sample(heap, index, info, reader,
@@ -89,14 +90,17 @@ void make_clusters(Relation heap, Relation index, IndexInfo* info, const lists::
     }
     const size_t wanted = std::max<size_t>(1, meta->lists);
     if (!meta->chosen_lists && sample.size() < wanted)
-        ereport(NOTICE, (errmsg("ivfflat index created with little data"),
-                         errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
-                                   sample.size(), wanted),
-                         errhint("REINDEX the index when the table has more data.")));
+        ereport(
+            NOTICE,
+            (errmsg("ivfflat index created with little data"),
+             errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
+                       sample.size(), wanted),
+             errhint("REINDEX the index when the table has more data.")));
     clusters->train(sample, wanted, meta->rotation_seed, pg::poll);
     if (clusters->size() == 0)
         clusters->set(Vec<float>(clusters->coordinates()), 1);
     meta->lists = static_cast<uint32>(clusters->size());
+    meta->probes = lists::learn_probes(sample, *clusters, pg::poll);
 }
 
 // ---- rows ----
@@ -129,11 +133,11 @@ struct BuildState {
     uint64 rows = 0;
 
     BuildState(Relation rel, const MetaData& m, const Learnt& learnt, lists::Clusters& c)
-        : index(rel), meta(m), encoding(m), reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
+        : index(rel), meta(m), encoding(m),
+          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
           filter(rel, learnt.filter), clusters(c), context(CurrentMemoryContext),
-          row_bytes(codec::round_up(sizeof(RowHead) + sizeof(codec::CodeParams) +
-                                        encoding.codec().traits.code_bytes,
-                                    4)),
+          row_bytes(codec::round_up(
+              sizeof(RowHead) + sizeof(codec::CodeParams) + encoding.codec().traits.code_bytes, 4)),
           waiting(m.form, encoding.codec().traits.padded), waiting_rows(at_once * row_bytes),
           file(pg::TempFile::create(nullptr, nullptr))
     {
@@ -190,7 +194,8 @@ struct Row {
 class ListWriter {
   public:
     // encoder: makes the sketches. Its centre is set for each list.
-    ListWriter(page::BulkWriter& writer, const lists::Layout& layout, Owned<codec::SketchEncoder> encoder)
+    ListWriter(page::BulkWriter& writer, const lists::Layout& layout,
+               Owned<codec::SketchEncoder> encoder)
         : writer_(writer), l_(layout), encoder_(std::move(encoder))
     {
     }
@@ -228,8 +233,9 @@ class ListWriter {
         }
         for (Block p = 0; p < count && l_.code_bytes > 0; p++)
             for (uint32_t from = 0, used = used_on(p, rows); from < used; from += l_.codes_per_page)
-                write_codes(first + p, std::min(l_.codes_per_page, used - from),
-                            [&](uint32_t i) { return row_of(uint64{p} * l_.entries + from + i).code; });
+                write_codes(first + p, std::min(l_.codes_per_page, used - from), [&](uint32_t i) {
+                    return row_of(uint64{p} * l_.entries + from + i).code;
+                });
     }
 
   private:
@@ -239,7 +245,9 @@ class ListWriter {
     }
     static uint32_t code_pages(const lists::Layout& l, uint64 rows)
     {
-        return l.code_bytes == 0 ? 0 : static_cast<uint32_t>((rows + l.codes_per_page - 1) / l.codes_per_page);
+        return l.code_bytes == 0
+                   ? 0
+                   : static_cast<uint32_t>((rows + l.codes_per_page - 1) / l.codes_per_page);
     }
     // The rows on list page p of a list.
     uint32_t used_on(Block p, uint64 rows) const
@@ -277,7 +285,8 @@ struct CentroidCodes {
         mean.resize(stride);
         Vec<uint8_t> buffer;
         for (size_t i = 0; i < clusters.size(); i++)
-            lists::put_code(encoding.codec().encode(clusters.value(i), buffer), &records[i * stride]);
+            lists::put_code(encoding.codec().encode(clusters.value(i), buffer),
+                            &records[i * stride]);
         if (encoding.exact())
             return;
         Vec<float> sum(clusters.coordinates());
@@ -288,7 +297,10 @@ struct CentroidCodes {
         value.dense = sum.data();
         lists::put_code(encoding.codec().encode(value, buffer), mean.data());
     }
-    codec::Code operator[](size_t i) const { return lists::code_at(&records[i * stride], code_bytes); }
+    codec::Code operator[](size_t i) const
+    {
+        return lists::code_at(&records[i * stride], code_bytes);
+    }
     codec::Code mean_code() const { return lists::code_at(mean.data(), code_bytes); }
 };
 
@@ -300,9 +312,12 @@ struct RowsOfLists {
     RowsOfLists(const char* rows, uint64 count, Size row_bytes, size_t lists) : start(lists + 1)
     {
         if (count > PG_UINT32_MAX)
-            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many rows for an ivfflat index"),
+            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                            errmsg("too many rows for an ivfflat index"),
                             errhint("Partition the table.")));
-        const auto list_of = [&](uint64 i) { return reinterpret_cast<const RowHead*>(rows + i * row_bytes)->list; };
+        const auto list_of = [&](uint64 i) {
+            return reinterpret_cast<const RowHead*>(rows + i * row_bytes)->list;
+        };
         for (uint64 i = 0; i < count; i++)
             start[list_of(i) + 1]++;
         for (size_t c = 0; c < lists; c++)
@@ -316,8 +331,8 @@ struct RowsOfLists {
 
 // Writes the index. rows: the mapped file.
 void write_index(Relation index, ForkNumber fork, MetaData meta, const Learnt& learnt,
-                 const lists::Encoding& encoding, lists::Clusters& clusters, const char* rows, uint64 count,
-                 Size row_bytes)
+                 const lists::Encoding& encoding, lists::Clusters& clusters, const char* rows,
+                 uint64 count, Size row_bytes)
 {
     const CentroidCodes centroids(encoding, clusters);
     const RowsOfLists of(rows, count, row_bytes, clusters.size());
@@ -341,7 +356,8 @@ void write_index(Relation index, ForkNumber fork, MetaData meta, const Learnt& l
     page::set_used(page, sizeof(MetaData));
     page::write_chain(writer, reinterpret_cast<const char*>(learnt.parameters.data()),
                       learnt.parameters.size_bytes());
-    page::write_chain(writer, reinterpret_cast<const char*>(learnt.filter.data()), learnt.filter.size());
+    page::write_chain(writer, reinterpret_cast<const char*>(learnt.filter.data()),
+                      learnt.filter.size());
     if (!encoding.exact())
         page::write_chain(writer, centroids.mean.data(), centroids.mean.size());
 
@@ -367,7 +383,8 @@ void write_index(Relation index, ForkNumber fork, MetaData meta, const Learnt& l
         list.write(static_cast<uint32_t>(c), head[c], of.start[c + 1] - of.start[c], [&](uint64 i) {
             const char* row = rows + of.order[of.start[c] + i] * row_bytes;
             const auto* h = reinterpret_cast<const RowHead*>(row);
-            return Row{lists::code_at(row + sizeof(RowHead), encoding.codec().traits.code_bytes), h->tid, h->filter};
+            return Row{lists::code_at(row + sizeof(RowHead), encoding.codec().traits.code_bytes),
+                       h->tid, h->filter};
         });
     }
     writer.finish();
@@ -392,13 +409,14 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_assign);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, *clusters);
-    const double heap_tuples = table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
+    const double heap_tuples =
+        table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
     b->flush();
     b->file.flush();
 
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    write_index(index, MAIN_FORKNUM, meta, learnt, *encoding, *clusters, b->file.map(context), b->rows,
-                b->row_bytes);
+    write_index(index, MAIN_FORKNUM, meta, learnt, *encoding, *clusters, b->file.map(context),
+                b->rows, b->row_bytes);
     b->file.close();
     const double tuples = static_cast<double>(b->rows);
     MemoryContextSwitchTo(old);

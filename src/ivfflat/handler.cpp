@@ -27,17 +27,20 @@ static void ivfflat_buildempty(Relation index)
 {
     guarded([&] { ivfflat::build_empty(index); });
 }
-static IndexBulkDeleteResult* ivfflat_bulkdelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+static IndexBulkDeleteResult* ivfflat_bulkdelete(IndexVacuumInfo* info,
+                                                 IndexBulkDeleteResult* stats,
                                                  IndexBulkDeleteCallback callback, void* state)
 {
     return guarded([&] { return ivfflat::bulk_delete(info, stats, callback, state); });
 }
-static IndexBulkDeleteResult* ivfflat_vacuumcleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
+static IndexBulkDeleteResult* ivfflat_vacuumcleanup(IndexVacuumInfo* info,
+                                                    IndexBulkDeleteResult* stats)
 {
     return guarded([&] { return ivfflat::vacuum_cleanup(info, stats); });
 }
-static void ivfflat_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
-                                 Selectivity* selectivity, double* correlation, double* pages)
+static void ivfflat_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup,
+                                 Cost* total, Selectivity* selectivity, double* correlation,
+                                 double* pages)
 {
     guarded([&] {
         ivfflat::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
@@ -65,7 +68,8 @@ static IndexScanDesc ivfflat_beginscan(Relation index, int keys, int orderbys)
 {
     return guarded([&] { return ivfflat::begin_scan(index, keys, orderbys); });
 }
-static void ivfflat_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+static void ivfflat_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
+                           int norderbys)
 {
     guarded([&] { ivfflat::rescan(scan, keys, nkeys, orderbys, norderbys); });
 }

@@ -31,8 +31,9 @@ struct InsertState {
 
     InsertState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
-          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m.filter_place()),
-          store(index, meta, encoding), query(encoding, lists::Query::by_centroid), lists(store, query),
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          filter(index, m.filter_place()), store(index, meta, encoding),
+          query(encoding, lists::Query::by_centroid), lists(store, query),
           sketch(encoding.sketches().encoder())
     {
     }

@@ -91,9 +91,11 @@ void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketc
         }
         // A row needs its list page, and the code page. One of them may be new.
         const bool new_list_page = place == l.entries;
-        const lists::Block code_block =
-            new_list_page || encoding_.exact() ? lists::no_block : page.code_blocks()[l.code_page_of(place)];
-        const bool needs_page = new_list_page || (!encoding_.exact() && code_block == lists::no_block);
+        const lists::Block code_block = new_list_page || encoding_.exact()
+                                            ? lists::no_block
+                                            : page.code_blocks()[l.code_page_of(place)];
+        const bool needs_page =
+            new_list_page || (!encoding_.exact() && code_block == lists::no_block);
         if (needs_page && (!BufferIsValid(spare) || !lock_if_free(spare))) {
             UnlockReleaseBuffer(buffer);
             if (BufferIsValid(spare))
@@ -136,7 +138,8 @@ void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketc
                 code_page = change.of(codes);
             const uint32_t at = l.place_of(place);
             lists::put_code(code, page::contents_of(code_page) + at);
-            page::set_used(code_page, std::max<Size>(page::used_bytes(code_page), at + l.code_bytes));
+            page::set_used(code_page,
+                           std::max<Size>(page::used_bytes(code_page), at + l.code_bytes));
         }
         lists::put_entry(to, place, sketch, tid, filter);
         change.keep();
@@ -158,8 +161,8 @@ void ListStore::set_room(uint32_t list, lists::Block head, lists::Block room)
     const Buffer buffer = hints_.read(rel_, head);
     LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
     const Page now = BufferGetPage(buffer);
-    if (!PageIsNew(now) && page::is_of(now, page::Kind::list) && list_page(now).header().list == list &&
-        list_page(now).header().room != room) {
+    if (!PageIsNew(now) && page::is_of(now, page::Kind::list) &&
+        list_page(now).header().list == list && list_page(now).header().room != room) {
         page::Change change(rel_);
         list_page(change.of(buffer)).header().room = room;
         change.keep();

@@ -73,7 +73,8 @@ class ListStore {
             if (const char* page = codes_ahead_.pin(hints_, rel_, block)) {
                 __builtin_prefetch(page, 0, 2);
                 __builtin_prefetch(page + BLCKSZ - sizeof(page::Tail), 0, 2);
-                quiver::prefetch(page + MAXALIGN(SizeOfPageHeaderData) + place, encoding_.layout().code_bytes);
+                quiver::prefetch(page + MAXALIGN(SizeOfPageHeaderData) + place,
+                                 encoding_.layout().code_bytes);
             }
     }
     void release()
@@ -94,11 +95,18 @@ class ListStore {
 
     static bool belongs_to(Page page, lists::Block owner)
     {
-        return !PageIsNew(page) && page::is_of(page, page::Kind::codes) && page::tail_of(page)->next == owner;
+        return !PageIsNew(page) && page::is_of(page, page::Kind::codes) &&
+               page::tail_of(page)->next == owner;
     }
-    lists::MutableListPage list_page(Page page) const { return {encoding_.layout(), page::contents_of(page)}; }
+    lists::MutableListPage list_page(Page page) const
+    {
+        return {encoding_.layout(), page::contents_of(page)};
+    }
     // May a page of this kind be used for a list?
-    static bool is_free(Page page) { return PageIsNew(page) || page::is_of(page, page::Kind::free); }
+    static bool is_free(Page page)
+    {
+        return PageIsNew(page) || page::is_of(page, page::Kind::free);
+    }
 
   private:
     bool exists(BlockNumber block)

@@ -24,11 +24,13 @@ uint8 choose_vector_bits(const am::Opclass& opclass, uint32 dims, bool filtered,
     };
     if (wanted != choose_bits) {
         if (!fits(static_cast<uint32>(wanted)))
-            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                            errmsg("vector_bits = %d is not possible for this operator class and this number "
-                                   "of dimensions",
-                                   wanted),
-                            errhint("Use the default of vector_bits.")));
+            ereport(
+                ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("vector_bits = %d is not possible for this operator class and this number "
+                        "of dimensions",
+                        wanted),
+                 errhint("Use the default of vector_bits.")));
         return static_cast<uint8>(wanted);
     }
     const uint32 row_bytes = dims * (opclass.element == am::ElementType::f32 ? 4 : 2);
@@ -53,7 +55,8 @@ MetaData new_meta(Relation index)
     meta.form = opclass.form();
     meta.dims = am::dimensions_of_column(index);
     meta.filter_columns = static_cast<uint32>(IndexRelationGetNumberOfKeyAttributes(index)) - 1;
-    meta.bits = choose_vector_bits(opclass, meta.dims, meta.filter_columns > 0, options.vector_bits);
+    meta.bits =
+        choose_vector_bits(opclass, meta.dims, meta.filter_columns > 0, options.vector_bits);
     meta.chosen_lists = options.lists == choose_lists;
     meta.lists = static_cast<uint32>(options.lists);
     meta.rotation_seed = 1;
@@ -71,8 +74,8 @@ bool has_encoding(const MetaData& meta)
            meta.filter_columns <= codec::max_filter_columns &&
            meta.filter_bytes <= codec::max_filter_codec_bytes && meta.features == 0 &&
            codec::find_codec(meta.encoding().codec) &&
-           lists::Encoding(meta.encoding(), page::usable_bytes).layout().fits() && meta.lists >= 1 &&
-           meta.lists <= lists::max_lists;
+           lists::Encoding(meta.encoding(), page::usable_bytes).layout().fits() &&
+           meta.lists >= 1 && meta.lists <= lists::max_lists;
 }
 
 bool fits_columns(const MetaData& meta, Relation index)
@@ -89,7 +92,8 @@ am::MetaState look_at_meta(Relation index, MetaData* to)
     const am::MetaState state = am::copy_meta(index, access_method, to, sizeof *to);
     if (state != am::MetaState::good)
         return state;
-    return has_encoding(*to) && fits_columns(*to, index) ? am::MetaState::good : am::MetaState::damaged;
+    return has_encoding(*to) && fits_columns(*to, index) ? am::MetaState::good
+                                                         : am::MetaState::damaged;
 }
 
 }   // namespace
@@ -109,7 +113,10 @@ bool try_read_meta(Relation index, MetaData* to)
            look_at_meta(index, to) == am::MetaState::good;
 }
 
-IndexEncoding::IndexEncoding(const MetaData& meta) : lists::Encoding(meta.encoding(), page::usable_bytes) {}
+IndexEncoding::IndexEncoding(const MetaData& meta)
+    : lists::Encoding(meta.encoding(), page::usable_bytes)
+{
+}
 
 IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncoding(meta)
 {

@@ -4,6 +4,7 @@
 #include "am/filter.hpp"
 #include "am/meta_page.hpp"
 #include "lists/encoding.hpp"
+#include "lists/probe_table.hpp"
 
 namespace quiver::ivfflat {
 
@@ -11,7 +12,7 @@ namespace quiver::ivfflat {
 struct MetaData : am::MetaHead {
     codec::Metric metric;
     codec::Form form;
-    uint8 bits;   // per dimension of a row's code
+    uint8 bits;          // per dimension of a row's code
     bool chosen_lists;   // by the index, not by the option
     uint32 dims;
     uint32 lists;
@@ -24,11 +25,15 @@ struct MetaData : am::MetaHead {
     BlockNumber root;               // the first page of the root
     uint32 filter_columns;
     uint32 filter_bytes;
-    double rows;   // when the index was built
+    double rows;       // when the index was built
     uint32 features;   // features that a reader must know: none in this version
-    uint32 unused[11];
+    lists::ProbeTable probes;
+    uint32 unused[5];
 
-    lists::EncodingShape encoding() const { return {{form, metric, dims, bits}, filter_columns > 0}; }
+    lists::EncodingShape encoding() const
+    {
+        return {{form, metric, dims, bits}, filter_columns > 0};
+    }
     am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
 };
 static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 120);

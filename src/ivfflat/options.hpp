@@ -9,8 +9,8 @@ namespace quiver::ivfflat {
 constexpr int choose_lists = 0, choose_bits = 0;
 
 struct Options {
-    int32 vl_len_;   // varlena header
-    int lists;       // or choose_lists
+    int32 vl_len_;     // varlena header
+    int lists;         // or choose_lists
     int vector_bits;   // those of a codec (codec/codecs.cpp), or choose_bits
 };
 

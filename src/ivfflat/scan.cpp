@@ -12,12 +12,29 @@ namespace quiver::ivfflat {
 
 constinit LastScan last_scan;
 
+static size_t lists_of(const MetaData& meta, int probes)
+{
+    const auto count = static_cast<size_t>(probes);
+    return meta.chosen_lists ? (count * meta.lists + 99) / 100 : count;
+}
+size_t lists_at_first(const MetaData& meta)
+{
+    return std::min<size_t>(meta.lists, settings.recall > 0
+                                            ? meta.probes.probes_for(settings.recall, meta.lists)
+                                            : lists_of(meta, settings.probes));
+}
+size_t lists_at_most(const MetaData& meta)
+{
+    return std::max(lists_at_first(meta), lists_of(meta, settings.max_probes));
+}
+
 namespace {
 
 // Returns all rows, list by list. A row that the scan can see stays at its place.
 class AllRows {
   public:
-    void start(ListStore& store, lists::NearestLists<ListStore>& lists, const codec::FilterSet* filter)
+    void start(ListStore& store, lists::NearestLists<ListStore>& lists,
+               const codec::FilterSet* filter)
     {
         filter_ = filter;
         heads_.clear();
@@ -35,7 +52,8 @@ class AllRows {
             lists::for_each_list_page(
                 head.block, store.pages(), [&](lists::Block b, auto&& f) { store.read_list(b, f); },
                 [&](const lists::ListPage& page) { return page.header().list == head.list; },
-                [&](lists::Block, const lists::ListPage& page) { add(page); }, [&] { store.poll(); });
+                [&](lists::Block, const lists::ListPage& page) { add(page); },
+                [&] { store.poll(); });
         }
         *tid = tids_.back();
         tids_.pop_back();
@@ -55,7 +73,7 @@ class AllRows {
     }
 
     const codec::FilterSet* filter_ = nullptr;
-    Vec<Head> heads_;   // of lists that are not read yet
+    Vec<Head> heads_;        // of lists that are not read yet
     Vec<graph::Tid> tids_;   // of the last list
 };
 
@@ -75,8 +93,8 @@ struct Search {
     Search(Relation index, MemoryContext c) : Search(index, read_meta(index), c) {}
     Search(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
-          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed), filter(index, m.filter_place()),
-          store(index, meta, encoding), scan(store)
+          reader(am::opclass_of(index), encoding.codec(), m.rotation_seed),
+          filter(index, m.filter_place()), store(index, meta, encoding), scan(store)
     {
     }
     uint64 build_id() const { return meta.build_id; }
@@ -84,7 +102,7 @@ struct Search {
 
     size_t start(const graph::Value& x, const codec::FilterSet* wanted, bool)
     {
-        const lists::SearchLimits limits{lists_of(settings.probes), lists_of(settings.max_probes),
+        const lists::SearchLimits limits{lists_at_first(meta), lists_at_most(meta),
                                          settings.iterative_scan != 0};
         scan.start(x, limits, &rows, wanted);
         // Nearer rows may follow as long as there are further lists.
@@ -100,14 +118,6 @@ struct Search {
     {
         last_scan.counters = searched ? scan.counters() : lists::Counters{};
         last_scan.rows = returned;
-    }
-
-  private:
-    // How many lists are meant by a number of probes.
-    size_t lists_of(int probes) const
-    {
-        const auto count = static_cast<size_t>(probes);
-        return meta.chosen_lists ? (count * meta.lists + 99) / 100 : count;
     }
 };
 

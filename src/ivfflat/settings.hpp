@@ -7,6 +7,7 @@ struct Settings {
     int probes;
     int iterative_scan;   // 0: off, 1: relaxed order
     int max_probes;
+    double recall;
 };
 extern Settings settings;
 

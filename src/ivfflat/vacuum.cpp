@@ -29,8 +29,10 @@ class Vacuum {
 
     void run()
     {
-        pg::ReadAhead ahead(index_, am::meta_block + 1, RelationGetNumberOfBlocks(index_), strategy_);
-        for (BlockNumber block = am::meta_block + 1; block < RelationGetNumberOfBlocks(index_); block++) {
+        pg::ReadAhead ahead(index_, am::meta_block + 1, RelationGetNumberOfBlocks(index_),
+                            strategy_);
+        for (BlockNumber block = am::meta_block + 1; block < RelationGetNumberOfBlocks(index_);
+             block++) {
             pg::vacuum_pause();
             const Buffer buffer = ahead.next(block);
             look_at(block, buffer);
@@ -107,7 +109,8 @@ class Vacuum {
         bool has = false;
         const auto look = [&](const lists::ListPage& page) {
             const lists::Block* blocks = page.code_blocks();
-            has = std::find(blocks, blocks + page.layout().code_pages, block) != blocks + page.layout().code_pages;
+            has = std::find(blocks, blocks + page.layout().code_pages, block) !=
+                  blocks + page.layout().code_pages;
         };
         bool root = false;
         store_.read_list(owner, [&](const lists::ListPage& page) {
@@ -189,7 +192,8 @@ class Vacuum {
             const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
             const bool empty = page.header().taken == 0;
             if (empty) {
-                const Vec<lists::Block> codes(page.code_blocks(), page.code_blocks() + page.layout().code_pages);
+                const Vec<lists::Block> codes(page.code_blocks(),
+                                              page.code_blocks() + page.layout().code_pages);
                 page::Change change(index_);
                 store_.list_page(change.of(previous)).header().next = next;
                 page::set_used(change.fresh(buffer, page::Kind::free), 0);

@@ -28,6 +28,12 @@ void ScalarCodes::add(const float* x)
     params_.push_back(codec::scalar_encode(x, n_, bytes_.data() + bytes_.size() - stride_));
 }
 
+void ScalarCodes::add(const codec::Code& code)
+{
+    params_.push_back(code.params);
+    bytes_.insert(bytes_.end(), code.bytes, code.bytes + stride_);
+}
+
 void ScalarCodes::add(const codec::Value& x)
 {
     if (form_ == codec::Form::dense)
@@ -57,7 +63,9 @@ void Clusters::nearest(const ScalarCodes& rows, uint32_t* cluster)
 {
     packed_.for_each_row(
         rows.size(), [&](size_t i) { return rows[i]; },
-        [&](size_t i, const float* distances) { cluster[i] = least_of(distances, packed_.columns()); });
+        [&](size_t i, const float* distances) {
+            cluster[i] = least_of(distances, packed_.columns());
+        });
 }
 
 codec::Value Clusters::value(size_t i)

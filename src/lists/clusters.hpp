@@ -18,6 +18,7 @@ class ScalarCodes {
     {
     }
 
+    codec::Form form() const { return form_; }
     size_t coordinates() const { return n_; }
     size_t size() const { return params_.size(); }
     size_t bytes_of_one() const { return stride_ + sizeof(codec::CodeParams); }
@@ -28,11 +29,15 @@ class ScalarCodes {
     }
     void add(const codec::Value& x);
     void add(const float* x);   // n coordinates
+    void add(const codec::Code& code);
     codec::Code operator[](size_t i) const
     {
         return {params_[i], bytes_.data() + i * stride_, static_cast<uint32_t>(n_)};
     }
-    void decode(size_t i, float* to) const { codec::scalar_decode(params_[i], &bytes_[i * stride_], n_, to); }
+    void decode(size_t i, float* to) const
+    {
+        codec::scalar_decode(params_[i], &bytes_[i * stride_], n_, to);
+    }
 
   private:
     static constexpr size_t max_coordinates = 32768;
@@ -47,7 +52,10 @@ class ScalarCodes {
 // The centroids of clusters.
 class Clusters {
   public:
-    Clusters(codec::Form form, size_t padded) : form_(form), padded_(padded), codes_(form, padded), packed_(codes_.coordinates()) {}
+    Clusters(codec::Form form, size_t padded)
+        : form_(form), padded_(padded), codes_(form, padded), packed_(codes_.coordinates())
+    {
+    }
 
     // Computes at most `count` clusters of the sample. (Equal centroids count once.) poll() is called often and
     // may throw (or longjmp).
@@ -63,6 +71,13 @@ class Clusters {
     codec::Value value(size_t i);
     // Finds the nearest cluster of each vector.
     void nearest(const ScalarCodes& rows, uint32_t* cluster);
+    // Calls f with the squared distances of a vector to all centroids.
+    template <class F>
+    void distances(const codec::Code& row, F&& f)
+    {
+        packed_.for_each_row(
+            1, [&](size_t) { return row; }, [&](size_t, const float* distances) { f(distances); });
+    }
 
   private:
     void pack();

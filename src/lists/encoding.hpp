@@ -17,8 +17,8 @@ class Encoding {
         : shape_(shape), codec_(codec::make_codec(shape.codec)),
           sketches_(codec::make_sketches(*codec_, 1)),
           root_codec_(codec::make_codec(root_spec(shape.codec))),
-          root_sketches_(codec::make_sketches(*root_codec_, 1)), layout_(layout(shape.filtered, page_bytes)),
-          root_layout_(layout(false, page_bytes))
+          root_sketches_(codec::make_sketches(*root_codec_, 1)),
+          layout_(layout(shape.filtered, page_bytes)), root_layout_(layout(false, page_bytes))
     {
     }
 
@@ -79,8 +79,9 @@ class Query {
     // to a list.
     enum Order { by_distance, by_centroid };
     explicit Query(const Encoding& encoding, Order order = by_distance)
-        : encoding_(encoding), own_(encoding.codec().query()), sketches_(encoding.sketches().query()),
-          root_own_(encoding.root_codec().query()), root_sketches_(encoding.root_sketches().query()),
+        : encoding_(encoding), own_(encoding.codec().query()),
+          sketches_(encoding.sketches().query()), root_own_(encoding.root_codec().query()),
+          root_sketches_(encoding.root_sketches().query()),
           ip_(order == by_distance &&
               encoding.codec().metric.geometry == codec::Geometry::inner_product),
           out_(std::max(encoding.layout().entries, encoding.root_layout().entries) + 8),

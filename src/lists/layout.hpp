@@ -33,22 +33,22 @@ constexpr uint32_t max_lists = 32768;   // as in pgvector
 constexpr uint32_t root_list = UINT32_MAX;
 
 struct ListHeader {
-    uint32_t list;   // its number, or root_list
-    Block next;      // the next page of the list, or no_block
-    Block room;      // first page of a list: the first page that may have free places. A hint
-    uint16_t used;   // places that have been used; no place after these is taken
+    uint32_t list;    // its number, or root_list
+    Block next;       // the next page of the list, or no_block
+    Block room;       // first page of a list: the first page that may have free places. A hint
+    uint16_t used;    // places that have been used; no place after these is taken
     uint16_t taken;   // places that have a row
 };
 static_assert(sizeof(ListHeader) == 16);
 
 // The places in pages. All follows from the codec, the sketches, and the size of a page.
 struct Layout {
-    uint32_t words = 0;            // of a sketch
-    uint32_t entries = 0;          // places on a list page
-    uint32_t code_bytes = 0;       // of a record on a code page; 0: there are none, sketches are exact
+    uint32_t words = 0;        // of a sketch
+    uint32_t entries = 0;      // places on a list page
+    uint32_t code_bytes = 0;   // of a record on a code page; 0: there are none, sketches are exact
     uint32_t codes_per_page = 0;
-    uint32_t code_pages = 0;       // of a full list page
-    bool has_b = false;            // sketches have a second factor
+    uint32_t code_pages = 0;   // of a full list page
+    bool has_b = false;        // sketches have a second factor
     bool filtered = false;
     // Offsets in a list page.
     uint32_t bits = 0, taken = 0, a = 0, b = 0, blocks = 0, tids = 0, filters = 0, bytes = 0;
@@ -59,8 +59,8 @@ struct Layout {
           code_bytes(exact_sketches
                          ? 0
                          : codec::round_up(sizeof(CodeParams) + codec.code_bytes, uint64_t{4})),
-          codes_per_page(exact_sketches ? 1 : page_bytes / code_bytes),
-          has_b(sketch.factors > 1), filtered(with_filters)
+          codes_per_page(exact_sketches ? 1 : page_bytes / code_bytes), has_b(sketch.factors > 1),
+          filtered(with_filters)
     {
         // As many places as fill the code pages best. Kernels take a multiple of 4 sketches with factors.
         const uint32_t step = has_b ? 4 : 1;
@@ -86,7 +86,8 @@ struct Layout {
     uint32_t place(uint32_t n)
     {
         entries = n;
-        code_pages = code_bytes == 0 || codes_per_page == 0 ? 0 : (n + codes_per_page - 1) / codes_per_page;
+        code_pages =
+            code_bytes == 0 || codes_per_page == 0 ? 0 : (n + codes_per_page - 1) / codes_per_page;
         bits = sizeof(ListHeader);
         taken = bits + words * n * 8;
         a = taken + (n + 63) / 64 * 8;
@@ -213,7 +214,8 @@ inline Tid to_tid(ListPointer p)
 }
 inline ListPointer list_pointer(Tid t)
 {
-    return {Block{t.block_high} << 16 | t.block_low, std::bit_cast<float>(uint32_t{t.offset} << 16)};
+    return {Block{t.block_high} << 16 | t.block_low,
+            std::bit_cast<float>(uint32_t{t.offset} << 16)};
 }
 
 }   // namespace quiver::lists

@@ -120,7 +120,8 @@ class NearestLists {
         rest_.clear();
         probes_.clear();
         known_ = 0;
-        for_each_root_page([&](Block block, const ListPage& page) { add_centroids(block, page, exact); });
+        for_each_root_page(
+            [&](Block block, const ListPage& page) { add_centroids(block, page, exact); });
     }
     size_t size() const { return centroids_.size(); }
     // Calls f(code) with the code of a list's centroid. There are none if sketches are exact.
@@ -153,7 +154,8 @@ class NearestLists {
         if (wanted > probes_.size()) {
             const auto more = wanted - probes_.size();
             if (more < rest_.size())
-                std::nth_element(rest_.begin(), rest_.begin() + static_cast<ptrdiff_t>(more), rest_.end());
+                std::nth_element(rest_.begin(), rest_.begin() + static_cast<ptrdiff_t>(more),
+                                 rest_.end());
             for (size_t i = 0; i < more; i++)
                 add_probe(rest_[i]);
             rest_.erase(rest_.begin(), rest_.begin() + static_cast<ptrdiff_t>(more));
@@ -188,7 +190,8 @@ class NearestLists {
             const ListPointer to = list_pointer(page.tids()[i]);
             const auto number = static_cast<uint32_t>(centroids_.size());
             rest_.push_back(Candidate(query_.key(estimate[i], to.norm2), number));
-            centroids_.push_back({to.head, block, exact ? no_block : page.code_blocks()[l.code_page_of(i)], i,
+            centroids_.push_back({to.head, block,
+                                  exact ? no_block : page.code_blocks()[l.code_page_of(i)], i,
                                   exact ? 0 : l.place_of(i)});
         }
     }
@@ -243,7 +246,8 @@ class Search {
     }
 
     // first_rows: how many rows are probably wanted. filter: if not null, only rows that it admits are found.
-    void start(const SearchLimits& limits, size_t first_rows, const codec::FilterSet* filter = nullptr)
+    void start(const SearchLimits& limits, size_t first_rows,
+               const codec::FilterSet* filter = nullptr)
     {
         limits_ = limits;
         filter_ = filter;
@@ -273,11 +277,13 @@ class Search {
         else
             next_lists(std::max<size_t>(limits_.probes, to_));
         search_lists();
-        state_ = left_out_ || (limits_.iterate && to_ < most_lists()) ? State::running : State::done;
+        state_ =
+            left_out_ || (limits_.iterate && to_ < most_lists()) ? State::running : State::done;
         *most_rows = SIZE_MAX;
         if (left_out_)
             // Codes are not exact either. So the last rows of a batch wait for the next one.
-            *most_rows = std::max<size_t>(1, wanted_ - wanted_ / 4 - std::min(wanted_ / 2, returned() - returned_before_));
+            *most_rows = std::max<size_t>(
+                1, wanted_ - wanted_ / 4 - std::min(wanted_ / 2, returned() - returned_before_));
         while (!pending_.empty())
             take(pending_.pop());
         return true;
@@ -299,7 +305,7 @@ class Search {
   private:
     enum class State : uint8_t { fresh, running, done };
     static constexpr size_t least_wanted = 16;
-    static constexpr size_t at_once = 8;      // codes that are fetched at once
+    static constexpr size_t at_once = 8;          // codes that are fetched at once
     static constexpr size_t most_judged = 1024;   // rows that wait for a look at their codes
 
     // A row that its sketch has not ruled out.
@@ -405,7 +411,8 @@ class Search {
         if (!known_.empty() && std::binary_search(known_.begin(), known_.end(), key_of(block, i)))
             return;
         queue_.push(Candidate(bound, static_cast<uint32_t>(judged_.size())));
-        judged_.push_back({page.tids()[i], exact_ ? no_block : page.code_blocks()[l.code_page_of(i)], block, i});
+        judged_.push_back(
+            {page.tids()[i], exact_ ? no_block : page.code_blocks()[l.code_page_of(i)], block, i});
     }
 
     // Compares rows by their codes, nearest bound first, until the bounds of the others are beyond the limit.
@@ -414,7 +421,8 @@ class Search {
         while (!queue_.empty() && !(queue_.top().distance() > limit())) {
             Candidate next[at_once];
             size_t count = 0;
-            for (; count < at_once && !queue_.empty() && !(queue_.top().distance() > limit()); count++) {
+            for (; count < at_once && !queue_.empty() && !(queue_.top().distance() > limit());
+                 count++) {
                 next[count] = queue_.pop();
                 const Judged& row = judged_[next[count].id()];
                 if (!exact_)
@@ -433,8 +441,8 @@ class Search {
         float distance = bound;
         if (!exact_) {
             counters_.visited++;
-            if (!store_.read_code(row.block, store_.encoding().layout().place_of(row.place), row.page,
-                                  [&](const Code& code) {
+            if (!store_.read_code(row.block, store_.encoding().layout().place_of(row.place),
+                                  row.page, [&](const Code& code) {
                                       distance = query_.distance(code);
                                       found.norm2 = code.params.norm2;
                                       found.error = code.params.error;
@@ -444,7 +452,8 @@ class Search {
         nearest_.add(std::isfinite(distance) ? distance : std::numeric_limits<float>::infinity());
         // A sum that overflows tells nothing about the distance. Such a row comes first, so that its exact
         // distance decides.
-        distance_.push_back(std::isfinite(distance) ? distance : -std::numeric_limits<float>::infinity());
+        distance_.push_back(std::isfinite(distance) ? distance
+                                                    : -std::numeric_limits<float>::infinity());
         pending_.push(Candidate(distance_.back(), static_cast<uint32_t>(found_.size())));
         found_.push_back(found);
     }
@@ -456,16 +465,16 @@ class Search {
     SearchLimits limits_{};
     const codec::FilterSet* filter_ = nullptr;
     State state_ = State::fresh;
-    size_t wanted_ = 0;         // rows, of the lists that are being searched
+    size_t wanted_ = 0;          // rows, of the lists that are being searched
     size_t from_ = 0, to_ = 0;   // these lists
-    bool left_out_ = false;     // have they further rows?
+    bool left_out_ = false;      // have they further rows?
     Counters counters_;
     Vec<FoundRow> found_;
-    Vec<float> distance_;   // of each of them
+    Vec<float> distance_;                            // of each of them
     size_t first_found_ = 0, returned_before_ = 0;   // when the search of these lists began
-    MinHeap pending_;   // their ids are indexes of found_
+    MinHeap pending_;                                // their ids are indexes of found_
     KNearest<float> nearest_;
-    Vec<uint64_t> known_;    // what was found in these lists before, sorted
+    Vec<uint64_t> known_;   // what was found in these lists before, sorted
     Vec<Judged> judged_;
     MinHeap queue_;   // by bounds; their ids are indexes of judged_
 };
@@ -510,8 +519,8 @@ template <ReadStore S>
 class Scan {
   public:
     explicit Scan(S& store)
-        : query_(store.encoding()), search_(store, query_), certify_(search_, RowBounds<S>(store, query_)),
-          rerank_(certify_)
+        : query_(store.encoding()), search_(store, query_),
+          certify_(search_, RowBounds<S>(store, query_)), rerank_(certify_)
     {
     }
     Scan(const Scan&) = delete;
@@ -547,7 +556,8 @@ class Scan {
     Search<S> search_;
     graph::Certify<Search<S>, RowBounds<S>> certify_;
     graph::Rerank<graph::Certify<Search<S>, RowBounds<S>>> rerank_;
-    size_t returned_ = 0;   // rows of this scan, or of the one before it, which is probably like the next one
+    size_t returned_ =
+        0;   // rows of this scan, or of the one before it, which is probably like the next one
 };
 
 }   // namespace quiver::lists
