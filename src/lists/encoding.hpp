@@ -121,8 +121,9 @@ class Query {
     // In near(), bit i % 64 of word i / 64 tells whether bound i is at most `limit`. Valid until the next call.
     const float* bounds(const ListPage& page, float distance, float norm2, float limit)
     {
-        // About one near row in 50 is taken for too far, most of them beyond the nearest ten.
-        constexpr float deviations = 2;
+        // The bound of one row in 741 is too high. (With two deviations, a search of all lists found 99.75 % of the
+        // nearest 20 of 100,000 random vectors of 3 dimensions, whose errors are not independent.)
+        constexpr float deviations = 3;
         sketches_->lower_bounds(page.sketches(), distance, norm2, deviations, limit, out_.data(),
                                 near_.data());
         return out_.data();
