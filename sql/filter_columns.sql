@@ -143,6 +143,23 @@ RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM numbers WHERE i4 = 3;
 SET enable_seqscan = off;
 
+-- Of two indexes on the same vector, the one that knows the conditions is chosen, also for conditions that the planner does
+-- not match to an index by itself. (Without conditions, the other one is.)
+CREATE TABLE two (id integer, v vector(12), kind integer, archived boolean);
+INSERT INTO two SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 12) j), i % 100, i % 20 > 0 FROM generate_series(1, 4000) i;
+CREATE INDEX two_filters ON two USING hnsw (v vector_l2_ops, kind, archived);
+CREATE INDEX two_plain ON two USING hnsw (v vector_l2_ops);
+ANALYZE two;
+\set q '\'[1,2,3,4,5,6,7,8,9,10,11,12]\''
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind = 3 ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind IN (3, 5) ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE NOT archived ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two ORDER BY v <-> :q LIMIT 10;
+SET hnsw.range_scan = on;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind IN (3, 5) AND v <-> :q < 10;
+RESET hnsw.range_scan;
+DROP TABLE two;
+
 -- parameters, in custom and generic plans
 PREPARE by_number(integer, integer[]) AS SELECT count(*), min(i4), max(i4) FROM
     (SELECT i4 FROM numbers WHERE i4 >= $1 AND i4 = ANY ($2) ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;

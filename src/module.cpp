@@ -2,7 +2,6 @@
 // library need not be in shared_preload_libraries.
 #include "pg/pg.hpp"
 
-#include "am/filter_columns.hpp"
 #include "am/plan.hpp"
 #include "am/setting.hpp"
 #include "am/thresholds.hpp"
@@ -113,8 +112,7 @@ void _PG_init(void)
         quiver::hnsw::load();
         define_ivfflat_settings();
         quiver::am::hook_planner();
-        quiver::am::hook_thresholds();
-        quiver::am::hook_filters();
+        quiver::am::hook_range_scans();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",

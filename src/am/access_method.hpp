@@ -22,16 +22,5 @@ struct AccessMethod {
 void register_access_method(const AccessMethod& method);
 // Null for an index of another extension or of PostgreSQL itself.
 const AccessMethod* access_method_of(const IndexOptInfo* index);
-// Calls f(path) for each path of the table that is a scan of such an index in the order of a distance.
-template <class F>
-void for_each_ordered_scan(const RelOptInfo* table, F&& f)
-{
-    ListCell* cell;
-    foreach (cell, table->pathlist) {
-        auto* path = static_cast<IndexPath*>(lfirst(cell));
-        if (IsA(path, IndexPath) && path->indexorderbys != NIL && access_method_of(path->indexinfo))
-            f(path);
-    }
-}
 
 }   // namespace quiver::am
