@@ -1364,10 +1364,10 @@ CREATE FUNCTION hnsw_page_items(index regclass, page bytea, OUT slot integer, OU
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
     'shows the slots of a raw page of an hnsw index, as pageinspect''s get_raw_page returns it. Only for the owner of the index';
-CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint)
+CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint, OUT pages bigint, OUT rejected bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, and of rows that it returned to the executor';
+    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, of rows that it returned to the executor, of pages of the index that it read (one that it read twice counts twice), and of nodes whose filter codes did not match its conditions. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same for each index scan';
 
 CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
     OUT problem text)

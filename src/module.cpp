@@ -2,6 +2,7 @@
 // library need not be in shared_preload_libraries.
 #include "pg/pg.hpp"
 
+#include "am/access_method.hpp"
 #include "am/plan.hpp"
 #include "am/setting.hpp"
 #include "am/thresholds.hpp"
@@ -113,6 +114,7 @@ void _PG_init(void)
         define_ivfflat_settings();
         quiver::am::hook_planner();
         quiver::am::hook_range_scans();
+        quiver::am::hook_explain();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",

@@ -154,7 +154,7 @@ class Recall {
             take_nearest(scan, queries_[i]);
             const size_t hits = exact_[i].size() > 0 ? nearest_.within(exact_[i].farthest()) : 0;
             found += std::min(hits, exact_[i].size()) - std::min(hits, own_);
-            visited_ += static_cast<double>(last_scan.counters.visited);
+            visited_ += static_cast<double>(last_scan.search.visited);
         }
         index_endscan(scan);
         ExecDropSingleTupleTableSlot(slot_);

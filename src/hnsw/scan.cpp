@@ -22,7 +22,15 @@ extern "C" {
 
 namespace quiver::hnsw {
 
-constinit LastScan last_scan;
+constinit ScanCounters last_scan;
+
+ScanCounters& ScanCounters::operator+=(const ScanCounters& other)
+{
+    search += other.search;
+    pages += other.pages;
+    rows += other.rows;
+    return *this;
+}
 
 namespace {
 
@@ -86,6 +94,8 @@ struct ScanState {
     size_t beyond = 0;             // rows that were beyond it, one after the other
     size_t most_beyond = 0;        // after more of them the scan ends
     bool ended = false;
+    ScanCounters past, now;    // of earlier rescans, and since the last one
+    uint64 reads_before = 0;   // of the page store, before the last rescan
 
     ScanState(Relation index, const MetaData& m, MemoryContext c)
         : context(c), meta(m), encoding(index, m),
@@ -94,6 +104,16 @@ struct ScanState {
     {
     }
     uint64 build_id() const { return meta.build_id; }
+    void begin_count()
+    {
+        past += std::exchange(now, {});
+        reads_before = store.page_store().reads();
+    }
+    void count()
+    {
+        now.search = null_query ? graph::Counters{} : scan.counters();
+        now.pages = store.page_store().reads() - reads_before;
+    }
     bool end() { return rows.end(); }
 
     // Will no further row be within the threshold? (Rows beyond it are dropped by the executor.)
@@ -117,6 +137,7 @@ void start(IndexScanDesc scan, ScanState& s)
     pgstat_count_index_scan(scan->indexRelation);
     pg::count_index_search(scan);
 
+    s.begin_count();
     graph::Value x;
     // All rows are equally near to a query without a direction: NULL, or the zero vector under
     // cosine distance.
@@ -143,7 +164,6 @@ void start(IndexScanDesc scan, ScanState& s)
     s.beyond = 0;
     // In relaxed order, nearer rows may follow a row that is too far: as many as a batch has.
     s.most_beyond = limits.iterate == graph::Iterate::relaxed ? limits.beam() : 0;
-    last_scan.rows = 0;
 }
 
 }   // namespace
@@ -165,6 +185,7 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
         MemoryContextSwitchTo(old);
     }
     state->started = false;
+    state->past = state->now = {};
     scan->opaque = state;
     return scan;
 }
@@ -195,10 +216,11 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
                   s.is_beyond_threshold(distance);
     s.rows.pause();
     MemoryContextSwitchTo(old);
-    last_scan.counters = s.null_query ? graph::Counters{} : s.scan.counters();
+    s.now.rows += !s.ended;
+    s.count();
+    last_scan = s.now;
     if (s.ended)
         return false;
-    last_scan.rows++;
     s.rows.give(tid);
     // Rows come in exact order. The executor could reorder them instead, but before the releases of
     // late 2026 it loses the ctid of the rows that it reorders (so FOR UPDATE fails).
@@ -207,6 +229,17 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     scan->xs_orderbynulls[0] = s.null_query;
     scan->xs_orderbyvals[0] = Float8GetDatum(distance);
     return true;
+}
+
+void explain_scan(IndexScanDesc scan, am::Explanation& to)
+{
+    const auto& s = *static_cast<const ScanState*>(scan->opaque);
+    ScanCounters all = s.past;
+    all += s.now;
+    to.number("Nodes Visited", all.search.visited);
+    to.number("Index Pages Read", all.pages);
+    if (all.search.rejected > 0)
+        to.number("Nodes Rejected by Filter Codes", all.search.rejected);
 }
 
 void end_scan(IndexScanDesc scan)
