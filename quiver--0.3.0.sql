@@ -1378,18 +1378,18 @@ COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
 -- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
-CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
-    OUT recall float8, OUT ms float8, OUT visited float8)
+CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, filter text DEFAULT NULL,
+    OUT ef_search integer, OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10 (which acts as 20 unless hnsw.iterative_scan is off), 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. Only for the owner of the index';
-CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
-    OUT recall float8, OUT ms float8, OUT visited float8)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer, text) IS
+    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10 (which acts as 20 unless hnsw.iterative_scan is off), 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. filter is a condition as in WHERE, such as ''tenant = 7'': then the queries are sampled from the rows that fulfil it, and searches and exact answers are of these rows. It runs with the privileges of the owner of the table. Only for the owner of the index';
+CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, filter text DEFAULT NULL,
+    OUT ef_search integer, OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
-    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries';
+    AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer, text) IS
+    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';
 
 CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
     sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,

@@ -3,6 +3,7 @@
 #include "pg/pg.hpp"
 
 #include "am/access_method.hpp"
+#include "am/only_index.hpp"
 #include "am/plan.hpp"
 #include "am/setting.hpp"
 #include "am/thresholds.hpp"
@@ -115,6 +116,7 @@ void _PG_init(void)
         quiver::am::hook_planner();
         quiver::am::hook_range_scans();
         quiver::am::hook_explain();
+        quiver::am::hook_only_index();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",
