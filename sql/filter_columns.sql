@@ -222,6 +222,17 @@ CREATE INDEX mixed_expression ON mixed USING hnsw (((v + '[1,1,1]')::vector(3)) 
 SELECT count(*), min(kind) FROM (SELECT kind FROM mixed WHERE lower(kind) = 'b' AND doc->>'tenant' = '3' ORDER BY (v + '[1,1,1]')::vector(3) <-> '[10,20,30]' LIMIT 1000) x;
 EXPLAIN (COSTS OFF) SELECT id FROM mixed WHERE lower(kind) = 'b' AND doc->>'tenant' = '3' ORDER BY (v + '[1,1,1]')::vector(3) <-> '[10,20,30]' LIMIT 10;
 
+-- The codes of a partial index are learnt from its own rows, also where few rows of the table are in it. (Each row has a page
+-- here, and the first sample, every second page, has none of the rows.) So they decide a range.
+CREATE UNLOGGED TABLE rare (id integer, v vector(3), filler text, wanted boolean);
+ALTER TABLE rare ALTER filler SET STORAGE plain;
+INSERT INTO rare SELECT i, vector_of(i), repeat('x', 5000), i % 8 = 0 FROM generate_series(1, 4096) i;
+CREATE INDEX rare_v ON rare USING hnsw (v vector_l2_ops, id) WHERE wanted;
+ANALYZE rare;
+SELECT count(*) FROM (SELECT FROM rare WHERE wanted AND id BETWEEN 1000 AND 1099 ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+SELECT rows BETWEEN 12 AND 40 AS decided FROM hnsw_last_scan();
+DROP TABLE rare;
+
 -- rows that change
 UPDATE numbers SET i4 = 77 WHERE id BETWEEN 500 AND 520;
 UPDATE numbers SET i4 = NULL WHERE id BETWEEN 521 AND 530;

@@ -45,8 +45,7 @@ OnlyIndex::OnlyIndex(Relation index)
         set(way, "off");
     set("enable_indexscan", "on");
     // An error deletes the memory context of the caller.
-    auto* callback =
-        static_cast<MemoryContextCallback*>(palloc(sizeof(MemoryContextCallback)));
+    auto* callback = static_cast<MemoryContextCallback*>(palloc(sizeof(MemoryContextCallback)));
     callback->arg = callback;
     callback->func = [](void* of) {
         if (only.of == of)

@@ -313,6 +313,7 @@ struct FilterSample {
     am::FilterColumns& columns;
     codec::FilterTraining& training;
     MemoryContext context;
+    size_t rows = 0;
 };
 
 void sample_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg)
@@ -324,6 +325,7 @@ void sample_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* 
             return;
         const MemoryContext old = MemoryContextSwitchTo(s.context);
         s.training.add(s.columns.read(values, isnull));
+        s.rows++;
         MemoryContextSwitchTo(old);
     });
 }
@@ -338,15 +340,24 @@ std::span<const uint8_t> learn_filter(Relation heap, Relation index, IndexInfo* 
     am::FilterColumns columns(index);
     codec::FilterTraining training(columns.columns(), meta.rotation_seed);
     FilterSample sample{columns, training, CurrentMemoryContext};
-    // So many blocks, evenly spread. (Blocks with few rows have wide ones, so the sample is smaller.)
-    constexpr BlockNumber most_blocks = 2048;
-    const BlockNumber blocks = heap ? RelationGetNumberOfBlocks(heap) : 0;
-    const BlockNumber parts = std::min(blocks, most_blocks);
-    for (BlockNumber i = 0; i < parts; i++) {
-        const auto from = static_cast<BlockNumber>(uint64{blocks} * i / parts);
-        table_index_build_range_scan(heap, index, info, false, false, false, from, 1, sample_row,
-                                     &sample, nullptr);
-    }
+    // Of each of so many parts of the table, the first block; and if these have too few rows, as under a predicate that
+    // few rows fulfil, twice as many, again and again. At most, this reads the table once.
+    constexpr BlockNumber most_parts = 2048;
+    constexpr size_t enough = codec::FilterTraining::sample_rows / 4;
+    const uint64 blocks = heap ? RelationGetNumberOfBlocks(heap) : 0,
+                 parts = std::min<uint64>(blocks, most_parts);
+    const auto start_of = [&](uint64 part) { return blocks * part / parts; };
+    for (uint64 from = 0, to = 1;
+         parts > 0 && from * parts < blocks + parts && sample.rows < enough;
+         from = std::exchange(to, 2 * to))
+        for (uint64 i = 0; i < parts; i++) {
+            const uint64 first = start_of(i) + from,
+                         end = std::min(start_of(i) + to, start_of(i + 1));
+            if (first < end)
+                table_index_build_range_scan(
+                    heap, index, info, false, false, false, static_cast<BlockNumber>(first),
+                    static_cast<BlockNumber>(end - first), sample_row, &sample, nullptr);
+        }
     const Vec<uint8_t> bytes = training.finish();
     const std::span<uint8_t> copy(static_cast<uint8_t*>(palloc(bytes.size())), bytes.size());
     std::copy(bytes.begin(), bytes.end(), copy.begin());

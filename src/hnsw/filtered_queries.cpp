@@ -53,12 +53,11 @@ const char* operator_of(Relation index)
 // FROM and WHERE. (The condition may end in a comment.)
 const char* from_where(Relation heap, Relation index, const char* condition)
 {
-    const char* table = quote_qualified_identifier(
-        get_namespace_name(RelationGetNamespace(heap)), RelationGetRelationName(heap));
+    const char* table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(heap)),
+                                                   RelationGetRelationName(heap));
     List* predicate = RelationGetIndexPredicate(index);
-    return psprintf("FROM ONLY %s WHERE (%s\n)%s%s%s", table, condition,
-                    predicate ? " AND (" : "", predicate ? deparse(heap, predicate) : "",
-                    predicate ? ")" : "");
+    return psprintf("FROM ONLY %s WHERE (%s\n)%s%s%s", table, condition, predicate ? " AND (" : "",
+                    predicate ? deparse(heap, predicate) : "", predicate ? ")" : "");
 }
 
 bool scans(const Plan* plan, Relation index)

@@ -24,7 +24,8 @@ class FilteredQueries {
     template <class F>
     void for_each_row(F&& f)
     {
-        const Portal cursor = SPI_cursor_open(nullptr, prepare(rows_query(), 0), nullptr, nullptr, true);
+        const Portal cursor =
+            SPI_cursor_open(nullptr, prepare(rows_query(), 0), nullptr, nullptr, true);
         do {
             SPI_cursor_fetch(cursor, true, 1000);
             for_each_value(f);
