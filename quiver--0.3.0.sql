@@ -987,7 +987,7 @@ CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME' LANGUAGE C;
 CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
 COMMENT ON ACCESS METHOD hnsw IS
-    'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229)';
+    'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229). Columns after the vector are filter columns: nodes also store codes of their values, so that a search knows which neighbours can match the conditions on them';
 
 CREATE FUNCTION hnsw_vector_l2_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C;
