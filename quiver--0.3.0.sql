@@ -987,7 +987,7 @@ CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME' LANGUAGE C;
 CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
 COMMENT ON ACCESS METHOD hnsw IS
-    'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229)';
+    'approximate nearest neighbour search: an HNSW graph (arXiv 1603.09320) whose nodes store a compressed vector and 1-bit sketches of all neighbours (arXiv 2405.12497, 2411.12229). Columns after the vector are filter columns: nodes also store codes of their values, so that a search knows which neighbours can match the conditions on them';
 
 CREATE FUNCTION hnsw_vector_l2_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -1595,10 +1595,10 @@ CREATE FUNCTION hnsw_page_items(index regclass, page bytea, OUT slot integer, OU
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
     'shows the slots of a raw page of an hnsw index, as pageinspect''s get_raw_page returns it. Only for the owner of the index';
-CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint)
+CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint, OUT pages bigint, OUT rejected bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, and of rows that it returned to the executor';
+    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, of rows that it returned to the executor, of pages of the index that it read (one that it read twice counts twice), and of nodes whose filter codes did not match its conditions. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same for each index scan';
 
 CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
     OUT problem text)
@@ -1609,22 +1609,23 @@ COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
 -- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
 REVOKE ALL ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
-CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, OUT ef_search integer,
-    OUT recall float8, OUT ms float8, OUT visited float8)
+CREATE FUNCTION hnsw_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, filter text DEFAULT NULL,
+    OUT ef_search integer, OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer) IS
-    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10 (which acts as 20 unless hnsw.iterative_scan is off), 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. Only for the owner of the index';
-CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, OUT ef_search integer,
-    OUT recall float8, OUT ms float8, OUT visited float8)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, integer, integer, text) IS
+    'measures the recall of an hnsw index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ef_search 10 (which acts as 20 unless hnsw.iterative_scan is off), 20, 40 and so on up to 640, until nothing is missed; ms and visited are the means per query of the time in milliseconds and of the nodes visited. filter is a condition as in WHERE, such as ''tenant = 7'': then the queries are sampled from the rows that fulfil it, and searches and exact answers are of these rows. It runs with the privileges of the owner of the table. Only for the owner of the index';
+CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 10, filter text DEFAULT NULL,
+    OUT ef_search integer, OUT recall float8, OUT ms float8, OUT visited float8)
     RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer) IS
-    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries';
+    AS 'MODULE_PATHNAME', 'hnsw_recall_of_queries' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer, text) IS
+    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';
 
 CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
-    sample integer DEFAULT 10000, OUT options text, OUT index_bytes bigint, OUT build_ms float8, OUT recall float8,
-    OUT ef_search integer, OUT ms float8, OUT ddl text)
+    sample integer DEFAULT 10000, filter_columns name[] DEFAULT '{}', OUT options text, OUT index_bytes bigint,
+    OUT build_ms float8, OUT recall float8, OUT ef_search integer, OUT ms float8, OUT filter_bytes integer,
+    OUT filter_percent float8, OUT ddl text)
     RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
@@ -1644,6 +1645,12 @@ DECLARE
     candidates text[];
     layout text;
     seen text[] := '{}';
+    filter name;
+    place integer := 1;
+    filters text := '';       -- as columns of an index of the table
+    own_filters text := '';   -- and of one of the sample
+    selected text := '';
+    without record;
 BEGIN
     IF pg_is_in_recovery() THEN
         RAISE read_only_sql_transaction USING MESSAGE = 'hnsw_advise() cannot run during recovery', HINT = 'It builds indexes. Run it on the primary.';
@@ -1672,9 +1679,19 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'sample must be at least 100, and wanted must be between 0 and 1';
     END IF;
 
-    DROP TABLE IF EXISTS pg_temp.hnsw_advise_sample;
-    EXECUTE format('CREATE TEMP TABLE hnsw_advise_sample AS SELECT %1$I AS v FROM %2$s WHERE %1$I IS NOT NULL ORDER BY random() LIMIT %3$s',
-        col, rel, sample);
+    FOREACH filter IN ARRAY coalesce(filter_columns, '{}') LOOP
+        IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = filter AND NOT a.attisdropped) THEN
+            RAISE undefined_column USING MESSAGE = format('column %I of %s does not exist', filter, rel);
+        END IF;
+        filters := filters || format(', %I', filter);
+        own_filters := own_filters || ', f' || place;
+        selected := selected || format(', %I AS f%s', filter, place);
+        place := place + 1;
+    END LOOP;
+
+    DROP TABLE IF EXISTS pg_temp.hnsw_advise_sample, pg_temp.hnsw_advise_empty;
+    EXECUTE format('CREATE TEMP TABLE hnsw_advise_sample AS SELECT %1$I AS v%4$s FROM %2$s WHERE %1$I IS NOT NULL ORDER BY random() LIMIT %3$s',
+        col, rel, sample, selected);
     SELECT count(*) INTO found FROM pg_temp.hnsw_advise_sample;
     IF found < 100 THEN
         RAISE invalid_parameter_value USING MESSAGE = format('%s must have at least 100 vectors, not %s', rel, found);
@@ -1688,6 +1705,7 @@ BEGIN
         EXECUTE format('SELECT %I.vector_dims(v) FROM pg_temp.hnsw_advise_sample LIMIT 1', ours) INTO dims;
     END IF;
     EXECUTE format('ALTER TABLE pg_temp.hnsw_advise_sample ALTER v TYPE %s(%s)', CASE kind WHEN 'bit' THEN 'bit' ELSE format('%I.%I', ours, kind) END, dims);
+    CREATE TEMP TABLE hnsw_advise_empty (LIKE pg_temp.hnsw_advise_sample);
     SELECT CASE WHEN reltuples > 0 THEN reltuples ELSE found END INTO total FROM pg_class WHERE oid = rel;
     total := greatest(total, found);
 
@@ -1700,7 +1718,7 @@ BEGIN
             clause text := CASE options WHEN '' THEN '' ELSE format(' WITH (%s)', options) END;
         BEGIN
             start := clock_timestamp();
-            EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s)', class) || clause;
+            EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s%s)', class, own_filters) || clause;
             build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * total / found;
             -- Skip options that give the same index as earlier ones.
             EXECUTE format('SELECT concat_ws('','', m, ef_construction, max_neighbours, sketch_bits, vector_bits) FROM %I.hnsw_meta(''pg_temp.hnsw_advise_index'')', ours)
@@ -1710,19 +1728,28 @@ BEGIN
                 CONTINUE;
             END IF;
             seen := seen || layout;
+            -- What filter columns cost shows in an empty index without them.
+            IF filters <> '' THEN
+                EXECUTE format('CREATE INDEX hnsw_advise_without ON pg_temp.hnsw_advise_empty USING hnsw (v %s)', class) || clause;
+                EXECUTE format('SELECT w.slot_bytes - o.slot_bytes AS bytes, 100.0 * o.slots_per_page / w.slots_per_page - 100 AS percent
+                    FROM %1$I.hnsw_meta(''pg_temp.hnsw_advise_index'') w, %1$I.hnsw_meta(''pg_temp.hnsw_advise_without'') o', ours) INTO without;
+                filter_bytes := without.bytes;
+                filter_percent := without.percent;
+                DROP INDEX pg_temp.hnsw_advise_without;
+            END IF;
             index_bytes := pg_relation_size('pg_temp.hnsw_advise_index') * total / found;
             EXECUTE format('WITH r AS MATERIALIZED (SELECT * FROM %I.hnsw_recall(''pg_temp.hnsw_advise_index'', $1, 100)),
                     best AS (SELECT * FROM r WHERE recall >= $2 ORDER BY ef_search LIMIT 1)
                 SELECT (SELECT r.recall FROM r ORDER BY abs(ef_search - 40) LIMIT 1), best.ef_search, best.ms FROM (SELECT) x LEFT JOIN best ON true', ours)
                 INTO recall, ef_search, ms USING k, wanted;
             DROP INDEX pg_temp.hnsw_advise_index;
-            ddl := format('CREATE INDEX ON %s USING hnsw (%I %s)', rel, col, class) || clause || ';';
+            ddl := format('CREATE INDEX ON %s USING hnsw (%I %s%s)', rel, col, class, filters) || clause || ';';
             RETURN NEXT;
         EXCEPTION WHEN program_limit_exceeded OR invalid_parameter_value THEN
             NULL;   -- not possible with this number of dimensions
         END;
     END LOOP;
-    DROP TABLE pg_temp.hnsw_advise_sample;
+    DROP TABLE pg_temp.hnsw_advise_sample, pg_temp.hnsw_advise_empty;
 END $$;
-COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer) IS
-    'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement';
+COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer, name[]) IS
+    'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement. With filter_columns, the indexes have these columns after the vector: filter_bytes is how many bytes they add to each node of the index, and filter_percent by how many per cent they make it larger (0 where the bytes fit into space of the pages that is unused otherwise)';

@@ -143,6 +143,23 @@ RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM numbers WHERE i4 = 3;
 SET enable_seqscan = off;
 
+-- Of two indexes on the same vector, the one that knows the conditions is chosen, also for conditions that the planner does
+-- not match to an index by itself. (Without conditions, the other one is.)
+CREATE TABLE two (id integer, v vector(12), kind integer, archived boolean);
+INSERT INTO two SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 12) j), i % 100, i % 20 > 0 FROM generate_series(1, 4000) i;
+CREATE INDEX two_filters ON two USING hnsw (v vector_l2_ops, kind, archived);
+CREATE INDEX two_plain ON two USING hnsw (v vector_l2_ops);
+ANALYZE two;
+\set q '\'[1,2,3,4,5,6,7,8,9,10,11,12]\''
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind = 3 ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind IN (3, 5) ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE NOT archived ORDER BY v <-> :q LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM two ORDER BY v <-> :q LIMIT 10;
+SET hnsw.range_scan = on;
+EXPLAIN (COSTS OFF) SELECT id FROM two WHERE kind IN (3, 5) AND v <-> :q < 10;
+RESET hnsw.range_scan;
+DROP TABLE two;
+
 -- parameters, in custom and generic plans
 PREPARE by_number(integer, integer[]) AS SELECT count(*), min(i4), max(i4) FROM
     (SELECT i4 FROM numbers WHERE i4 >= $1 AND i4 = ANY ($2) ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
@@ -164,6 +181,10 @@ SELECT wanted, array_agg(i4), array_agg(x.listed) FROM queries, LATERAL (SELECT 
 SELECT wanted, bool_and(i4 IN (wanted, wanted + 1)), count(*) FROM queries, LATERAL (SELECT i4 FROM numbers WHERE i4 = ANY (others) ORDER BY v <-> q LIMIT 3) x GROUP BY wanted ORDER BY wanted;
 SELECT count(*), bool_and(i4 = 4) FROM (SELECT i4 FROM numbers WHERE i4 = (SELECT wanted FROM queries WHERE wanted = 4) ORDER BY v <-> '[10,20,30]' LIMIT 10) x;
 
+-- joins that are no subqueries: the condition with the other table's value is the join's
+SELECT count(*), bool_and(i4 = wanted AND i2 > 5) FROM (SELECT * FROM queries JOIN numbers ON i4 = wanted WHERE i2 > 5 ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+SELECT count(*) FROM queries JOIN numbers ON i4 = wanted WHERE i2 > 5;
+
 -- row-level security: the policy becomes an index condition
 CREATE ROLE regress_quiver_tenant;
 GRANT SELECT ON numbers TO regress_quiver_tenant;
@@ -183,6 +204,59 @@ ALTER TABLE numbers DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT ON numbers FROM regress_quiver_tenant;
 DROP ROLE regress_quiver_tenant;
 
+-- Row-level security as frameworks set it up: a role for all users, and the user in a setting, which a function of another
+-- schema reads (PostgREST and what is built on it). Policies on filter columns become index conditions; those with IN
+-- (SELECT ...) do not, and = ANY (ARRAY (SELECT ...)) is the same and does.
+CREATE SCHEMA auth;
+CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT (current_setting('request.jwt.claims', true)::json ->> 'sub')::uuid $$;
+CREATE TABLE members (user_id uuid, team bigint);
+INSERT INTO members SELECT md5((i % 20)::text)::uuid, i % 7 FROM generate_series(1, 40) i;
+CREATE TABLE notes (id integer, v vector(3), user_id uuid NOT NULL, team bigint, shared boolean NOT NULL, created timestamptz NOT NULL);
+INSERT INTO notes SELECT i, vector_of(i), md5((i % 20)::text)::uuid, i % 7, i % 5 = 0, '2024-01-01'::timestamptz + i * interval '1 hour'
+    FROM generate_series(1, 1000) i;
+CREATE INDEX notes_v ON notes USING hnsw (v vector_l2_ops, user_id, team, shared, created);
+ANALYZE notes, members;
+ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+CREATE ROLE regress_quiver_authenticated;
+GRANT USAGE ON SCHEMA auth TO regress_quiver_authenticated;
+GRANT SELECT ON notes, members TO regress_quiver_authenticated;
+CREATE FUNCTION try_policy(policy text, conditions text[]) RETURNS TABLE (condition text, rows bigint, indexed boolean, same boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE POLICY tried ON notes FOR SELECT TO regress_quiver_authenticated USING (%s)', policy);
+    SET LOCAL ROLE regress_quiver_authenticated;
+    RETURN QUERY SELECT t.condition, t.rows, t.indexed, t.same FROM try('notes', conditions) t;
+    RESET ROLE;
+    DROP POLICY tried ON notes;
+END $$;
+SET request.jwt.claims = '{"role": "authenticated", "sub": "c4ca4238-a0b9-2382-0dcc-509a6f75849b"}';
+\set asked '''{true,"created < ''''2024-01-20''''","team IN (1, 3)","shared","NOT shared AND created IS NOT NULL"}'''
+SELECT * FROM try_policy('auth.uid() = user_id', :asked);
+SELECT * FROM try_policy('(SELECT auth.uid()) = user_id', :asked);
+SELECT condition, rows, same FROM try_policy('shared AND user_id IN (SELECT auth.uid())', '{true}');
+SELECT * FROM try_policy('team = ANY (ARRAY (SELECT m.team FROM members m WHERE m.user_id = (SELECT auth.uid())))', :asked);
+SELECT * FROM try_policy('team IN (SELECT m.team FROM members m WHERE m.user_id = (SELECT auth.uid()))', '{true}');
+SELECT condition, rows, same FROM try_policy('user_id = auth.uid() OR shared', '{true}');
+-- no user: no rows
+SET request.jwt.claims = '{"role": "anon"}';
+SELECT * FROM try_policy('auth.uid() = user_id', '{true}');
+-- Each user has the own rows, also in one prepared statement with a generic plan.
+CREATE POLICY own ON notes FOR SELECT TO regress_quiver_authenticated USING ((SELECT auth.uid()) = user_id);
+SET ROLE regress_quiver_authenticated;
+SET plan_cache_mode = force_generic_plan;
+PREPARE mine(timestamptz) AS SELECT count(*), count(DISTINCT user_id), bool_and(user_id = auth.uid() AND created < $1) AS own
+    FROM (SELECT user_id, created FROM notes WHERE created < $1 ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+SET request.jwt.claims = '{"sub": "c4ca4238-a0b9-2382-0dcc-509a6f75849b"}';
+EXECUTE mine('2024-01-20');
+SET request.jwt.claims = '{"sub": "c81e728d-9d4c-2f63-6f06-7f89cc14862c"}';
+EXECUTE mine('2024-01-10');
+RESET plan_cache_mode;
+DEALLOCATE mine;
+RESET ROLE;
+DROP TABLE notes, members;
+DROP FUNCTION try_policy, auth.uid;
+DROP SCHEMA auth;
+DROP ROLE regress_quiver_authenticated;
+
 -- partitions
 CREATE TABLE parts (id integer, v vector(3), region integer, tenant integer) PARTITION BY LIST (region);
 CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
@@ -192,6 +266,21 @@ INSERT INTO parts SELECT i, vector_of(i), 1 + i % 2, i % 10 FROM generate_series
 ANALYZE parts;
 SELECT * FROM try('parts', '{tenant = 3,"tenant IN (1, 2)",tenant IS NULL}');
 SELECT * FROM try('parts', '{region = 1 AND tenant = 4}');
+-- one whose columns have other places; conditions with values from another table, and from a generic plan
+CREATE TABLE part_3 (tenant integer, gone integer, region integer, v vector(3), id integer);
+ALTER TABLE part_3 DROP gone;
+ALTER TABLE parts ATTACH PARTITION part_3 FOR VALUES IN (3);
+INSERT INTO parts SELECT i, vector_of(i), 3, i % 10 FROM generate_series(1001, 1500) i;
+ANALYZE parts;
+SELECT * FROM try('parts', '{tenant = 3,"tenant IN (1, 2) AND region > 1"}');
+SELECT wanted, count(*), bool_and(tenant = wanted) FROM queries, LATERAL (SELECT tenant FROM parts WHERE tenant = wanted ORDER BY v <-> q LIMIT 7) x GROUP BY wanted ORDER BY wanted;
+SET plan_cache_mode = force_generic_plan;
+PREPARE of_region(integer, integer[]) AS SELECT count(*), min(tenant), max(tenant), min(region), max(region) FROM
+    (SELECT tenant, region FROM parts WHERE region = $1 AND tenant = ANY ($2) ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+EXECUTE of_region(3, '{3,7}');
+EXECUTE of_region(1, '{4}');
+RESET plan_cache_mode;
+DEALLOCATE of_region;
 
 -- a partial index, and an expression as a column
 CREATE TABLE mixed (id integer, v vector(3), kind text, doc jsonb);
@@ -200,10 +289,33 @@ CREATE INDEX mixed_partial ON mixed USING hnsw (v vector_l2_ops, ((doc->>'tenant
 ANALYZE mixed;
 SELECT * FROM try('mixed', '{kind = ''a'' AND (doc->>''tenant'')::integer = 4,"kind = ''a'' AND (doc->>''tenant'')::integer IN (4, 6)"}');
 SELECT condition, rows, same FROM try('mixed', '{(doc->>''tenant'')::integer = 4,kind = ''b'' AND (doc->>''tenant'')::integer = 3}');
+-- in custom plans, as long as the condition is known to imply the predicate, and in generic ones
+PREPARE of_kind(text, integer) AS SELECT count(*), min(kind), max((doc->>'tenant')::integer) FROM
+    (SELECT * FROM mixed WHERE kind = $1 AND (doc->>'tenant')::integer = $2 ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+EXECUTE of_kind('a', 4);
+EXECUTE of_kind('b', 3);
+SET plan_cache_mode = force_generic_plan;
+EXECUTE of_kind('a', 4);
+EXECUTE of_kind('b', 3);
+RESET plan_cache_mode;
+DEALLOCATE of_kind;
 DROP INDEX mixed_partial;
 CREATE INDEX mixed_expression ON mixed USING hnsw (((v + '[1,1,1]')::vector(3)) vector_l2_ops, (lower(kind)), (doc->>'tenant'));
 SELECT count(*), min(kind) FROM (SELECT kind FROM mixed WHERE lower(kind) = 'b' AND doc->>'tenant' = '3' ORDER BY (v + '[1,1,1]')::vector(3) <-> '[10,20,30]' LIMIT 1000) x;
+SELECT wanted, count(*), min(tenant) FROM queries, LATERAL (SELECT doc->>'tenant' AS tenant FROM mixed WHERE doc->>'tenant' = wanted::text
+    ORDER BY (v + '[1,1,1]')::vector(3) <-> q LIMIT 5) x GROUP BY wanted ORDER BY wanted;
 EXPLAIN (COSTS OFF) SELECT id FROM mixed WHERE lower(kind) = 'b' AND doc->>'tenant' = '3' ORDER BY (v + '[1,1,1]')::vector(3) <-> '[10,20,30]' LIMIT 10;
+
+-- The codes of a partial index are learnt from its own rows, also where few rows of the table are in it. (Each row has a page
+-- here, and the first sample, every second page, has none of the rows.) So they decide a range.
+CREATE UNLOGGED TABLE rare (id integer, v vector(3), filler text, wanted boolean);
+ALTER TABLE rare ALTER filler SET STORAGE plain;
+INSERT INTO rare SELECT i, vector_of(i), repeat('x', 5000), i % 8 = 0 FROM generate_series(1, 4096) i;
+CREATE INDEX rare_v ON rare USING hnsw (v vector_l2_ops, id) WHERE wanted;
+ANALYZE rare;
+SELECT count(*) FROM (SELECT FROM rare WHERE wanted AND id BETWEEN 1000 AND 1099 ORDER BY v <-> '[10,20,30]' LIMIT 1000) x;
+SELECT rows BETWEEN 12 AND 40 AS decided FROM hnsw_last_scan();
+DROP TABLE rare;
 
 -- rows that change
 UPDATE numbers SET i4 = 77 WHERE id BETWEEN 500 AND 520;

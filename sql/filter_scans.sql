@@ -106,6 +106,44 @@ SELECT rows, match FROM try('a = 7', 1000, 0, 10000, 'w');
 SELECT rows, match FROM try('g = ''2024-01-10'' AND f IN (''f1'', ''f2'')', 1000, 0, 10000, 'w');
 RESET hnsw.iterative_scan;
 
+-- What a scan did: visits and pages, and without sketches, where a search visits what does not match, the nodes that were
+-- rejected by their codes. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same, for all loops together.
+SELECT count(*) FROM (SELECT FROM f WHERE half = 1 ORDER BY v <-> wave(0) LIMIT 10) x;
+SELECT visited > 0 AS visited, pages >= visited AS pages, rows FROM hnsw_last_scan();
+CREATE TABLE u (id integer, v vector(12), half integer);
+INSERT INTO u SELECT id, v, half FROM f WHERE id <= 1000;
+CREATE INDEX u_v ON u USING hnsw (v vector_l1_ops, half);
+ANALYZE u;
+SELECT count(*) FROM (SELECT FROM u WHERE half = 1 ORDER BY v <+> wave(0) LIMIT 10) x;
+SELECT visited > rejected AS visited, rejected > 0 AS rejected, pages > visited AS pages FROM hnsw_last_scan();
+SELECT count(*) FROM (SELECT FROM u ORDER BY v <+> wave(0) LIMIT 10) x;
+SELECT rejected FROM hnsw_last_scan();
+CREATE FUNCTION explained(query text, label text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, FORMAT JSON) ' || query INTO plan;
+    RETURN jsonb_path_query_first(plan, ('$.**."' || label || '"')::jsonpath);
+END $$;
+-- The same number as that of hnsw_last_scan(), or none before PostgreSQL 18.
+CREATE FUNCTION shows(query text, label text, name text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    shown bigint := explained(query, label);
+    counted bigint;
+BEGIN
+    EXECUTE format('SELECT %I FROM hnsw_last_scan()', name) INTO counted;
+    RETURN shown IS NOT DISTINCT FROM CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN counted END;
+END $$;
+\set q '''SELECT FROM u WHERE half = 1 ORDER BY v <+> wave(0) LIMIT 10'''
+SELECT shows(:q, 'Nodes Visited', 'visited'), shows(:q, 'Index Pages Read', 'pages'), shows(:q, 'Nodes Rejected by Filter Codes', 'rejected');
+SELECT coalesce(explained('SELECT FROM generate_series(1, 3) i, LATERAL (SELECT FROM u WHERE half = i / i ORDER BY v <+> wave(0) LIMIT 10) x', 'Nodes Visited')
+    = 3 * visited, current_setting('server_version_num')::integer < 180000) AS all_loops FROM hnsw_last_scan();
+-- No plan without a scan has them, nor one that has not run.
+SELECT explained('SELECT FROM f WHERE id = 3', 'Nodes Visited');
+SELECT coalesce(explained('SELECT FROM u WHERE id < 0 AND 1 = (SELECT 2) ORDER BY v <+> wave(0) LIMIT 10', 'Nodes Visited'), 0) AS visited;
+DROP TABLE u;
+DROP FUNCTION explained, shows;
+
 -- an empty index
 CREATE TABLE e (id integer, v vector(12), n integer);
 CREATE INDEX e_v ON e USING hnsw (v vector_l2_ops, n);

@@ -52,6 +52,72 @@ SELECT ef_search, recall FROM hnsw_recall('r2_v');
 INSERT INTO r2 SELECT '[9,9,9]' FROM generate_series(1, 500);
 SELECT max(recall) FROM hnsw_recall('r2_v');
 
+-- With a filter, of the rows that fulfil it, by this index and no other one: filter columns, other columns, both, a partial
+-- index, an expression, other types.
+CREATE INDEX r_filters ON r USING hnsw (v vector_l2_ops, wanted, id);
+CREATE INDEX r_expr_filters ON r USING hnsw ((v::halfvec(16)) halfvec_cosine_ops, wanted);
+ANALYZE r;
+SELECT i, f, min(recall) > 0.5 AS good, max(recall) >= 0.99 AS best, bool_and(visited > 0) AS visited
+FROM unnest('{r_l2,r_filters,r_part,r_expr_filters,r_b,r_s}'::regclass[]) i, unnest('{wanted,wanted AND id < 1000,"id IN (1, 5, 9, 30) -- these"}'::text[]) f,
+    hnsw_recall(i, 10, 20, f) GROUP BY i, f ORDER BY i, f COLLATE "C";
+SELECT max(recall) >= 0.99 AS good FROM hnsw_recall('r_filters', (SELECT array_agg(v) FROM r WHERE id <= 20), filter => 'NOT wanted');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'false');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'id < 0');
+SELECT count(*) > 0 AS as_without FROM hnsw_recall('r_filters', filter => NULL);
+-- It finds what queries find.
+SET hnsw.ef_search = 10;
+SET enable_seqscan = off;
+CREATE TABLE found_f AS SELECT x.* FROM r q, LATERAL (SELECT q.id AS query, r.v <-> q.v AS d FROM r WHERE id % 7 = 0 ORDER BY r.v <-> q.v LIMIT 7) x WHERE q.id <= 50;
+RESET enable_seqscan;
+RESET hnsw.ef_search;
+CREATE TABLE exact_f AS SELECT q.id AS query, max(x.d) AS d FROM r q, LATERAL (SELECT (r.v <-> q.v) + 0 AS d FROM r WHERE id % 7 = 0 ORDER BY d LIMIT 7) x WHERE q.id <= 50 GROUP BY q.id;
+SELECT round(count(*) / 350.0, 2) = round(max(recall)::numeric, 2) AS same FROM found_f JOIN exact_f USING (query),
+    (SELECT recall FROM hnsw_recall('r_l2', (SELECT array_agg(v) FROM r WHERE id <= 50), 7, 'id % 7 = 0') WHERE ef_search = 10) x WHERE found_f.d <= exact_f.d + 1e-6;
+DROP TABLE found_f, exact_f;
+-- It is one condition; it does not write; settings and plans are as before.
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'true); DROP TABLE r; SELECT (1');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'id <');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => '');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'nothing = 1');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'id');
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'id / 0 = 1');
+SHOW enable_seqscan;
+SHOW plan_cache_mode;
+EXPLAIN (COSTS OFF) SELECT id FROM r ORDER BY b <~> repeat('1', 64)::bit(64) LIMIT 1;
+-- It runs as the table's owner, with the caller's search_path.
+CREATE ROLE regress_recall_owner;
+CREATE SCHEMA of_caller;
+GRANT USAGE ON SCHEMA of_caller TO regress_recall_owner;
+CREATE FUNCTION of_caller.noted(boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_user <> 'regress_recall_owner' THEN
+        RAISE EXCEPTION 'runs as %', current_user;
+    END IF;
+    RETURN $1;
+END $$;
+ALTER TABLE r OWNER TO regress_recall_owner;
+SET search_path = of_caller, public;
+SELECT max(recall) >= 0.99 AS good FROM hnsw_recall('r_filters', 5, 10, 'noted(wanted)');
+SHOW search_path;
+RESET search_path;
+CREATE TABLE secret AS SELECT 1 AS id;
+SELECT count(*) FROM hnsw_recall('r_filters', filter => 'id IN (SELECT id FROM secret)');
+SET ROLE regress_recall_owner;
+SELECT max(recall) >= 0.99 AS good FROM hnsw_recall('r_filters', 5, 10, 'of_caller.noted(wanted)');
+RESET ROLE;
+-- Row-level security is for other roles than the owner, unless it is forced.
+ALTER TABLE r ENABLE ROW LEVEL SECURITY;
+ALTER TABLE r FORCE ROW LEVEL SECURITY;
+SELECT count(*) FROM hnsw_recall('r_filters', 5, 10, 'wanted');
+ALTER TABLE r NO FORCE ROW LEVEL SECURITY;
+SELECT count(*) > 0 AS rows FROM hnsw_recall('r_filters', 5, 10, 'wanted');
+ALTER TABLE r DISABLE ROW LEVEL SECURITY;
+ALTER TABLE r OWNER TO CURRENT_USER;
+DROP FUNCTION of_caller.noted;
+DROP SCHEMA of_caller;
+DROP TABLE secret;
+DROP ROLE regress_recall_owner;
+
 \set VERBOSITY default
 SELECT * FROM hnsw_recall('r_l2', 0);
 SELECT * FROM hnsw_recall('r_l2', 10, 0);

@@ -2,7 +2,8 @@
 // library need not be in shared_preload_libraries.
 #include "pg/pg.hpp"
 
-#include "am/filter_columns.hpp"
+#include "am/access_method.hpp"
+#include "am/only_index.hpp"
 #include "am/plan.hpp"
 #include "am/thresholds.hpp"
 #include "core/memory.hpp"
@@ -94,8 +95,9 @@ void _PG_init(void)
         quiver::hnsw::load();
         quiver::ivfflat::load();
         quiver::am::hook_planner();
-        quiver::am::hook_thresholds();
-        quiver::am::hook_filters();
+        quiver::am::hook_range_scans();
+        quiver::am::hook_explain();
+        quiver::am::hook_only_index();
         DefineCustomEnumVariable(
             "quiver.simd", "Sets the instruction set of the distance kernels.",
             "\"auto\" selects the best one of the CPU. Lower ones are for tests and comparisons.",

@@ -3,6 +3,7 @@
 #include "am/access_method.hpp"
 
 #include "core/assert.hpp"
+#include "pg/entry.hpp"
 
 namespace quiver::am {
 
@@ -20,13 +21,34 @@ void register_access_method(const AccessMethod& method)
     methods[method_count++] = &method;
 }
 
-const AccessMethod* access_method_of(const IndexOptInfo* index)
+static const AccessMethod* find_method(const void* estimate_cost)
 {
     for (size_t i = 0; i < method_count; i++)
-        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) ==
-            reinterpret_cast<const void*>(index->amcostestimate))
+        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) == estimate_cost)
             return methods[i];
     return nullptr;
+}
+
+const AccessMethod* access_method_of(const IndexOptInfo* index)
+{
+    return find_method(reinterpret_cast<const void*>(index->amcostestimate));
+}
+
+const AccessMethod* access_method_of(Relation index)
+{
+    return find_method(reinterpret_cast<const void*>(index->rd_indam->amcostestimate));
+}
+
+void hook_explain()
+{
+    pg::hook_explained_scans([](IndexScanDesc scan, ExplainState* to) {
+        pg::guarded([&] {
+            if (const AccessMethod* method = access_method_of(scan->indexRelation)) {
+                Explanation explanation(to);
+                method->explain_scan(scan, explanation);
+            }
+        });
+    });
 }
 
 }   // namespace quiver::am

@@ -9,30 +9,34 @@ extern "C" {
 
 namespace quiver::am {
 
+// Where a scan shows in EXPLAIN ANALYZE what it has done.
+class Explanation {
+  public:
+    explicit Explanation(ExplainState* to) : to_(to) {}
+    void number(const char* label, uint64 value) { pg::explain_number(label, value, to_); }
+
+  private:
+    ExplainState* to_;
+};
+
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
     const char* name;                        // in pg_am and in messages
-    amcostestimate_function estimate_cost;   // identifies its paths in the planner
-    uint32 meta_magic;                       // the first value in the meta page of its indexes
-    uint32 format_version;                   // of its indexes' pages
-    uint16 info_support;   // the support function that returns an Opclass: the last one
-    size_t max_nonzero;    // most elements of an indexed sparsevec
+    amcostestimate_function estimate_cost;   // identifies its paths in the planner, and its indexes
+    void (*explain_scan)(IndexScanDesc scan, Explanation& to);
+    uint32 meta_magic;       // the first value in the meta page of its indexes
+    uint32 format_version;   // of its indexes' pages
+    uint16 info_support;     // the support function that returns an Opclass: the last one
+    size_t max_nonzero;      // most elements of an indexed sparsevec
 };
 
 // Called once for each access method, when the library is loaded.
 void register_access_method(const AccessMethod& method);
 // Null for an index of another extension or of PostgreSQL itself.
 const AccessMethod* access_method_of(const IndexOptInfo* index);
-// Calls f(path) for each path of the table that is a scan of such an index in the order of a distance.
-template <class F>
-void for_each_ordered_scan(const RelOptInfo* table, F&& f)
-{
-    ListCell* cell;
-    foreach (cell, table->pathlist) {
-        auto* path = static_cast<IndexPath*>(lfirst(cell));
-        if (IsA(path, IndexPath) && path->indexorderbys != NIL && access_method_of(path->indexinfo))
-            f(path);
-    }
-}
+const AccessMethod* access_method_of(Relation index);
+
+// Makes EXPLAIN ANALYZE show what scans have done, since PostgreSQL 18. To be called once, when the library is loaded.
+void hook_explain();
 
 }   // namespace quiver::am

@@ -72,7 +72,8 @@ double cost_of_exact_distance(PlannerInfo* root, const IndexPath* path)
     return function.per_tuple + 10 * cpu_tuple_cost;
 }
 
-Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, bool threshold)
+Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, double match,
+                   bool threshold)
 {
     // Queries that are ordered by a distance hardly ever want more rows, if nobody says how many.
     constexpr double usual_limit = 100;
@@ -83,7 +84,7 @@ Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, bool t
     }
     // For a threshold, PostgreSQL assumes that a third of all rows are within it.
     if (threshold)
-        return {std::min(usual_limit, rows), 1};
+        return {std::max(1.0, std::min(usual_limit * match, rows)), 1};
     // For a cursor, or if LIMIT is a parameter of a generic plan, PostgreSQL assumes a tenth of all
     // rows.
     if (root->tuple_fraction > 0 && root->tuple_fraction < 1)

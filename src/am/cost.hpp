@@ -29,7 +29,8 @@ struct Wanted {
     double rows;    // of the index, until the query has enough rows that fulfil its WHERE condition
     double share;   // the part of the cost after the first row that PostgreSQL will take for them
 };
-Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, bool threshold);
+// rows: of the index that match the conditions on filter columns, which are this share of all rows
+Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, double match, bool threshold);
 
 // Added to the cost of a scan if the query wants all rows. The scan ends before it has returned
 // them, so it must not be chosen for its low cost. (Less than what enable_seqscan = off adds to a

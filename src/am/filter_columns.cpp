@@ -2,6 +2,8 @@
 
 #include "am/filter_columns.hpp"
 
+#include "am/index_conditions.hpp"
+
 extern "C" {
 #include "access/stratnum.h"
 #include "catalog/index.h"
@@ -9,7 +11,6 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
-#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
@@ -386,8 +387,6 @@ bool has_filters(IndexScanDesc scan)
 
 namespace {
 
-set_rel_pathlist_hook_type next_hook;
-
 // Is this an operator of the column's operator class, between the column and what is constant in a scan?
 bool is_operator(Oid op, Oid collation, Node* left, Node* right, IndexOptInfo* index, int column)
 {
@@ -482,63 +481,22 @@ IndexClause* match(PlannerInfo* root, RestrictInfo* condition, IndexOptInfo* ind
     return nullptr;
 }
 
-// Adds a condition to others, which are in the order of the columns.
-List* insert_clause(List* clauses, IndexClause* added)
-{
-    List* result = NIL;
-    ListCell* cell;
-    foreach (cell, clauses) {
-        auto* clause = static_cast<IndexClause*>(lfirst(cell));
-        if (added && clause->indexcol > added->indexcol)
-            result = lappend(result, std::exchange(added, nullptr));
-        result = lappend(result, clause);
-    }
-    return added ? lappend(result, added) : result;
-}
-
-bool has_clause(const IndexPath* path, const RestrictInfo* condition)
-{
-    ListCell* cell;
-    foreach (cell, path->indexclauses)
-        if (static_cast<IndexClause*>(lfirst(cell))->rinfo == condition)
-            return true;
-    return false;
-}
-
-void add_missing_conditions(PlannerInfo* root, IndexPath* path)
-{
-    const int were = list_length(path->indexclauses);
-    ListCell* cell;
-    foreach (cell, path->indexinfo->indrestrictinfo) {
-        auto* condition = static_cast<RestrictInfo*>(lfirst(cell));
-        if (has_clause(path, condition) ||
-            !restriction_is_securely_promotable(condition, path->indexinfo->rel))
-            continue;
-        if (IndexClause* clause = match(root, condition, path->indexinfo))
-            path->indexclauses = insert_clause(path->indexclauses, clause);
-    }
-    if (list_length(path->indexclauses) > were && !path->path.param_info)
-        cost_index(path, root, 1, false);
-}
-
-void add_conditions(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblEntry* entry)
-{
-    if (next_hook)
-        next_hook(root, table, index, entry);
-    pg::guarded([&] {
-        for_each_ordered_scan(table, [&](IndexPath* path) {
-            if (path->indexinfo->nkeycolumns > 1)
-                add_missing_conditions(root, path);
-        });
-    });
-}
-
 }   // namespace
 
-void hook_filters()
+void add_filters(PlannerInfo* root, IndexPath* path)
 {
-    next_hook = set_rel_pathlist_hook;
-    set_rel_pathlist_hook = add_conditions;
+    IndexOptInfo* index = path->indexinfo;
+    if (index->nkeycolumns < 2 || path->indexorderbys == NIL)
+        return;
+    ListCell* cell;
+    foreach (cell, index->indrestrictinfo) {
+        auto* condition = static_cast<RestrictInfo*>(lfirst(cell));
+        if (has_condition(path, condition) ||
+            !restriction_is_securely_promotable(condition, index->rel))
+            continue;
+        if (IndexClause* clause = match(root, condition, index))
+            add_condition(path, clause);
+    }
 }
 
 }   // namespace quiver::am

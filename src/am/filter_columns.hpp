@@ -58,10 +58,9 @@ class FilterColumns {
 // Has the scan conditions on filter columns?
 bool has_filters(IndexScanDesc scan);
 
-// Installs a planner's hook. It adds conditions to index scans in the order of a distance that the planner does not
-// match to the index: before PostgreSQL 17 `column = ANY (array)`; before PostgreSQL 16 those on boolean columns, as in
-// WHERE NOT archived; and all conditions of a range scan, which is another hook's (thresholds.hpp). To be called once,
-// after hook_thresholds().
-void hook_filters();
+// Adds the conditions on filter columns that a scan in the order of a distance does not have yet: those that the
+// planner does not match (before PostgreSQL 17 `column = ANY (array)`; before PostgreSQL 16 those on boolean columns, as
+// in WHERE NOT archived), and all of a range scan (thresholds.hpp). See index_conditions.hpp.
+void add_filters(PlannerInfo* root, IndexPath* path);
 
 }   // namespace quiver::am

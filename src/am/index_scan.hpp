@@ -18,7 +18,7 @@ namespace quiver::am {
 // The search of an index, with all memory that it needs. It is made in `context`, which it keeps.
 template <class S>
 concept IndexSearch = requires(S& s, Relation index, graph::Tid tid, double distance,
-                               const graph::Value& x, const codec::FilterSet* filter)
+                               const graph::Value& x, const codec::FilterSet* filter, Explanation& explanation)
 {
     {
         S::method
@@ -53,8 +53,18 @@ concept IndexSearch = requires(S& s, Relation index, graph::Tid tid, double dist
     {
         s.next_of_all(&tid)
         } -> std::convertible_to<bool>;
-    // Notes what the scan has done until now. returned: its rows. searched: not a scan of all rows.
-    {s.note(uint64{}, true)};
+    // What scans do is counted: begin_count() begins, and counters(searched) tells what has been done since (searched:
+    // by a search, not by a scan of all rows). Its member `rows` is set by the caller.
+    {
+        typename S::Counters{}.rows
+        } -> std::convertible_to<uint64>;
+    {s.begin_count()};
+    {
+        s.counters(true)
+        } -> std::convertible_to<typename S::Counters>;
+    // Notes what a scan has done until now, and shows what several have done.
+    {S::note(s.counters(true))};
+    {S::explain(s.counters(true), explanation)};
 };
 
 template <IndexSearch Search>
@@ -69,7 +79,7 @@ struct ScanState : Search {
     size_t beyond = 0;             // rows that were beyond it, one after the other
     size_t most_beyond = 0;        // after more of them the scan ends
     bool ended = false;
-    uint64 returned = 0;
+    typename Search::Counters past{}, now{};   // of earlier rescans, and since the last one
 
     bool end() { return this->rows.end(); }
 
@@ -92,6 +102,8 @@ struct ScanState : Search {
         pgstat_count_index_scan(scan->indexRelation);
         pg::count_index_search(scan);
 
+        past += std::exchange(now, {});
+        this->begin_count();
         graph::Value x;
         // All rows are equally near to a query without a direction: NULL, or the zero vector under
         // cosine distance.
@@ -110,7 +122,13 @@ struct ScanState : Search {
         started = true;
         ended = !read_threshold(scan, &threshold) || (filter && filter->empty());
         beyond = 0;
-        returned = 0;
+    }
+    void count()
+    {
+        const uint64 rows = now.rows;
+        now = this->counters(!null_query);
+        now.rows = rows;
+        Search::note(now);
     }
     // The next row, and its distance. False: there is none.
     bool step(graph::Tid* tid, double* distance)
@@ -124,7 +142,7 @@ struct ScanState : Search {
         } else
             ended = !this->next(tid, distance) || is_beyond_threshold(*distance);
         if (!ended)
-            returned++;
+            now.rows++;
         return !ended;
     }
 };
@@ -153,6 +171,7 @@ IndexScanDesc begin_scan(Relation index, int keys, int orderbys)
         MemoryContextSwitchTo(old);
     }
     state->started = false;
+    state->past = state->now = {};
     scan->opaque = state;
     return scan;
 }
@@ -179,7 +198,7 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     const bool found = s.step(&tid, &distance);
     s.rows.pause();
     MemoryContextSwitchTo(old);
-    s.note(s.returned, !s.null_query);
+    s.count();
     if (!found)
         return false;
     s.rows.give(tid);
@@ -190,6 +209,16 @@ bool get_tuple(IndexScanDesc scan, ScanDirection)
     scan->xs_orderbynulls[0] = s.null_query;
     scan->xs_orderbyvals[0] = Float8GetDatum(distance);
     return true;
+}
+
+// Shows what a scan has done, in all rescans together.
+template <IndexSearch Search>
+void explain_scan(IndexScanDesc scan, Explanation& to)
+{
+    const auto& s = *static_cast<const ScanState<Search>*>(scan->opaque);
+    typename Search::Counters all = s.past;
+    all += s.now;
+    Search::explain(all, to);
 }
 
 template <IndexSearch Search>

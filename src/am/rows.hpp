@@ -41,10 +41,10 @@ void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& 
     table_index_build_scan(heap, index, info, true, false, row, &f, scan);
 }
 
-// Calls f(values, isnull) for each row of some blocks, at most `blocks`, evenly spread over the table, that an index
-// which is being built should hold. f runs in the memory context of the row.
+// Calls f(values, isnull) for each row of some blocks that an index which is being built should hold. f runs in the
+// memory context of the row.
 template <class F>
-void for_each_sampled_row(Relation heap, Relation index, IndexInfo* info, BlockNumber blocks, F&& f)
+void for_each_row_to_index(Relation heap, Relation index, IndexInfo* info, BlockNumber first, BlockNumber count, F&& f)
 {
     const auto row = [](Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg) {
         pg::guarded([&] {
@@ -52,11 +52,16 @@ void for_each_sampled_row(Relation heap, Relation index, IndexInfo* info, BlockN
             (*static_cast<std::remove_reference_t<F>*>(arg))(values, isnull);
         });
     };
+    table_index_build_range_scan(heap, index, info, false, false, false, first, count, row,
+                                 const_cast<void*>(static_cast<const void*>(&f)), nullptr);
+}
+// The same for single blocks, at most `blocks`, evenly spread over the table.
+template <class F>
+void for_each_sampled_row(Relation heap, Relation index, IndexInfo* info, BlockNumber blocks, F&& f)
+{
     const BlockNumber all = RelationGetNumberOfBlocks(heap), parts = std::min(all, blocks);
     for (BlockNumber i = 0; i < parts; i++)
-        table_index_build_range_scan(heap, index, info, false, false, false,
-                                     static_cast<BlockNumber>(uint64{all} * i / parts), 1, row, &f,
-                                     nullptr);
+        for_each_row_to_index(heap, index, info, static_cast<BlockNumber>(uint64{all} * i / parts), 1, f);
 }
 
 }   // namespace quiver::am

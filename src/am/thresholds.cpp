@@ -1,15 +1,14 @@
 // Thresholds: WHERE distance < c, in a query that is ordered by the same distance. Rows come in the
 // order of their distances, so a scan can end at the first row beyond c (in relaxed order somewhat
-// later). The executor does not tell it so: it reads on, and filters. So the planner hook adds an
-// index condition to such a scan:
+// later). The executor does not tell it so: it reads on, and filters. So such a scan gets an index condition:
 //     column <<= c
 // The operator is always true. Its argument tells the scan where it may end; the condition of the
 // query stays as a filter. The planner matches only conditions on the column itself to an index, and
-// not those on a distance, so an access method cannot do this without a hook.
+// not those on a distance, so this is done here (index_conditions.hpp).
 //
 // Without ORDER BY, such a condition does not need the nearest rows first, but a scan that returns them so
-// finds all rows within c, as many as a search finds. If the setting says so, the hook offers this
-// scan to the planner, too. It does not drop the rows that strict order would drop.
+// finds all rows within c, as many as a search finds. If the setting says so, a hook offers this
+// scan to the planner. It does not drop the rows that strict order would drop.
 //
 // A bound that is only known when the query runs may not be divided: PostgreSQL reports an underflow.
 //
@@ -20,6 +19,7 @@
 #include "am/thresholds.hpp"
 
 #include "am/access_method.hpp"
+#include "am/index_conditions.hpp"
 #include "am/operator_class.hpp"
 #include "pg/entry.hpp"
 
@@ -270,24 +270,6 @@ void for_each_threshold(const IndexPath* path, F&& f)
     }
 }
 
-List* index_conditions(PlannerInfo* root, const IndexPath* path)
-{
-    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
-    List* conditions = NIL;
-    for_each_threshold(path, [&](RestrictInfo* of_query, Expr* bound, Oid op) {
-        Expr* column = static_cast<Expr*>(copyObjectImpl(linitial(ordered_by->args)));
-        Expr* condition = make_opclause(op, BOOLOID, false, column, bound, InvalidOid, InvalidOid);
-        set_opfuncid(reinterpret_cast<OpExpr*>(condition));
-        auto* clause = makeNode(IndexClause);
-        clause->rinfo = of_query;
-        clause->indexquals = list_make1(pg::make_restriction(root, condition));
-        clause->lossy = true;   // the query's own condition stays
-        clause->indexcol = 0;
-        conditions = lappend(conditions, clause);
-    });
-    return conditions;
-}
-
 // The input collation of the distance of a range scan. (Distances have no collation otherwise.)
 constexpr Oid unordered = C_COLLATION_OID;
 
@@ -332,7 +314,6 @@ Path* range_scan(PlannerInfo* root, const RestrictInfo* condition, IndexOptInfo*
         create_index_path(root, index, NIL, list_make1(distance), list_make1_int(0),
                           pg::expression_pathkey(root, distance, less, index->rel->relids),
                           ForwardScanDirection, false, index->rel->lateral_relids, 1.0, false);
-    path->indexclauses = index_conditions(root, path);
     return &path->path;
 }
 
@@ -351,28 +332,46 @@ void add_range_scans(PlannerInfo* root, RelOptInfo* table)
     }
 }
 
-void add_thresholds(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblEntry* entry)
+void offer_range_scans(PlannerInfo* root, RelOptInfo* table, Index index, RangeTblEntry* entry)
 {
     if (next_hook)
         next_hook(root, table, index, entry);
-    pg::guarded([&] {
-        for_each_ordered_scan(table, [&](IndexPath* path) {
-            path->indexclauses = list_concat(index_conditions(root, path), path->indexclauses);
-        });
-        if (range_scans)
-            add_range_scans(root, table);
-    });
+    if (range_scans)
+        pg::guarded([&] { add_range_scans(root, table); });
 }
 
 }   // namespace
 
 bool range_scans = false;
 
+void add_thresholds(PlannerInfo* root, IndexPath* path)
+{
+    if (path->indexorderbys == NIL)
+        return;
+    const auto* ordered_by = static_cast<const OpExpr*>(linitial(path->indexorderbys));
+    for_each_threshold(path, [&](RestrictInfo* of_query, Expr* bound, Oid op) {
+        if (has_condition(path, of_query))
+            return;
+        Expr* column = static_cast<Expr*>(copyObjectImpl(linitial(ordered_by->args)));
+        Expr* condition = make_opclause(op, BOOLOID, false, column, bound, InvalidOid, InvalidOid);
+        set_opfuncid(reinterpret_cast<OpExpr*>(condition));
+        auto* clause = makeNode(IndexClause);
+        clause->rinfo = of_query;
+        clause->indexquals = list_make1(pg::make_restriction(root, condition));
+        clause->lossy = true;   // the query's own condition stays
+        clause->indexcol = 0;
+        add_condition(path, clause);
+    });
+}
+
 bool has_threshold(const IndexPath* path)
 {
-    bool any = false;
-    for_each_threshold(path, [&](RestrictInfo*, Expr*, Oid) { any = true; });
-    return any;
+    ListCell* cell;
+    foreach (cell, path->indexclauses)
+        if (const auto* clause = static_cast<const IndexClause*>(lfirst(cell));
+            clause->indexcol == 0 && clause->lossy)
+            return true;
+    return false;
 }
 
 bool is_unordered(IndexScanDesc scan) { return scan->orderByData->sk_collation == unordered; }
@@ -394,10 +393,10 @@ bool read_threshold(IndexScanDesc scan, double* to)
     return true;
 }
 
-void hook_thresholds()
+void hook_range_scans()
 {
     next_hook = set_rel_pathlist_hook;
-    set_rel_pathlist_hook = add_thresholds;
+    set_rel_pathlist_hook = offer_range_scans;
 }
 
 }   // namespace quiver::am

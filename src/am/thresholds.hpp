@@ -11,7 +11,11 @@ constexpr StrategyNumber distance_strategy = 1, threshold_strategy = 2;
 // A setting: may a scan by an index answer a query with a threshold, but without ORDER BY?
 extern bool range_scans;
 
-// Has the query a threshold at which this scan, which is ordered by a distance, will end?
+// Adds the thresholds of the query at which this scan, if it is ordered by a distance, can end. See
+// index_conditions.hpp.
+void add_thresholds(PlannerInfo* root, IndexPath* path);
+
+// Has the scan such a threshold?
 bool has_threshold(const IndexPath* path);
 
 // Does nobody need the rows in order? Then no row may be dropped because it is found late.
@@ -21,7 +25,7 @@ bool is_unordered(IndexScanDesc scan);
 // allowance for rounding; infinity if there is none. False: a threshold is NULL, so no row matches.
 bool read_threshold(IndexScanDesc scan, double* to);
 
-// Installs the planner's hook. To be called once, when the library is loaded.
-void hook_thresholds();
+// Installs the planner's hook that offers range scans. To be called once, when the library is loaded.
+void hook_range_scans();
 
 }   // namespace quiver::am

@@ -1,5 +1,5 @@
-// The verifier of a graph. It checks each slot's header, each link and its sketch, and that each
-// live node can be reached on layer 0 from the root, through live and deleted nodes. Nobody may
+// The verifier of a graph. It checks each slot's header, each link with its sketch and filter code (which must be those
+// of the neighbour), and that each live node can be reached on layer 0 from the root, through live and deleted nodes. Nobody may
 // change the graph while it runs.
 #pragma once
 

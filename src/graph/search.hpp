@@ -42,6 +42,15 @@ namespace quiver::graph {
 struct Counters {
     uint64_t visited = 0;     // slots read
     uint64_t estimated = 0;   // neighbours scored
+    uint64_t rejected = 0;    // nodes that do not match the filter, by their codes
+
+    Counters& operator+=(const Counters& other)
+    {
+        visited += other.visited;
+        estimated += other.estimated;
+        rejected += other.rejected;
+        return *this;
+    }
 };
 
 // What a search does with neighbours that are too far for its beam.
@@ -284,6 +293,7 @@ class LayerSearch {
         landed_ |= state != SlotState::free;
         counters.visited++;
         const bool counts = state == SlotState::live && may_count(slot, code);
+        counters.rejected += filter_ && level_ == 0 && !filter_->admits(code.filter);
         const bool in_w = counts && w_.wants(distance_);
         if (counts)
             in_vain_ = in_w ? 0 : in_vain_ + 1;

@@ -7,6 +7,7 @@
 #include "codec/sparse_codec.hpp"
 #include "graph/layout.hpp"
 #include "hnsw/options.hpp"
+#include "hnsw/scan.hpp"
 #include "hnsw/settings.hpp"
 #include "pg/entry.hpp"
 
@@ -89,6 +90,7 @@ static void hnsw_endscan(IndexScanDesc scan)
 constinit const am::AccessMethod hnsw::access_method = {
     .name = "hnsw",
     .estimate_cost = hnsw_costestimate,
+    .explain_scan = hnsw::explain_scan,
     .meta_magic = 0x52565551,   // "QUVR"
     .format_version = graph::format_version,
     .info_support = 3,

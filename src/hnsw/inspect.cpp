@@ -225,8 +225,10 @@ QUIVER_FUNCTION(hnsw_page_items)
 QUIVER_FUNCTION(hnsw_last_scan)
 {
     pg::ResultRow row;
-    row.int8(static_cast<int64>(last_scan.counters.visited));
-    row.int8(static_cast<int64>(last_scan.counters.estimated));
+    row.int8(static_cast<int64>(last_scan.search.visited));
+    row.int8(static_cast<int64>(last_scan.search.estimated));
     row.int8(static_cast<int64>(last_scan.rows));
+    row.int8(static_cast<int64>(last_scan.pages));
+    row.int8(static_cast<int64>(last_scan.search.rejected));
     return row.tuple(fcinfo);
 }

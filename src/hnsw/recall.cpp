@@ -6,6 +6,7 @@
 #include "am/rows.hpp"
 #include "core/memory.hpp"
 #include "core/rng.hpp"
+#include "hnsw/filtered_queries.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/scan.hpp"
 #include "hnsw/settings.hpp"
@@ -13,6 +14,7 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "portability/instr_time.h"
 #include "utils/lsyscache.h"
@@ -24,17 +26,20 @@ namespace {
 
 class Recall {
   public:
-    Recall(ReturnSetInfo* result, Relation heap, Relation index, int k)
+    // condition: null, or what all rows must fulfil
+    Recall(ReturnSetInfo* result, Relation heap, Relation index, int k, const char* condition)
         : result_(result), heap_(heap), index_(index), k_(static_cast<size_t>(k)),
           snapshot_(RegisterSnapshot(GetTransactionSnapshot()))
     {
+        if (condition)
+            filtered_.emplace(heap, index, condition);
         const Oid type = index->rd_opcintype[0];
         const Oid op = get_opfamily_member(index->rd_opfamily[0], type, type, 1);
         fmgr_info(get_opcode(op), &distance_);
         of_row_ = AllocSetContextCreate(context_, "hnsw_recall", ALLOCSET_DEFAULT_SIZES);
     }
 
-    // Takes rows of the table as queries. Such a row is its own nearest row, which is easy to find.
+    // Takes rows of the table as queries, of those that fulfil the condition. Such a row is its own nearest row, which is easy to find.
     // So each query asks for one more row, and the row itself is not counted. (Under inner product,
     // other rows may be nearer.)
     void sample(int count)
@@ -99,17 +104,24 @@ class Recall {
     // The zero vector has no direction, so under cosine distance all rows are equally near to it.
     bool directed(Datum value) { return !metric().prepare || !std::isnan(distance(value, value)); }
 
-    // Calls f(value) for each row that is visible to the snapshot and belongs into the index.
+    // Calls f(value) for each row that is visible to the snapshot, belongs into the index, and fulfils the condition.
     template <class F>
     void for_each_row(F&& f)
     {
-        am::for_each_indexed_row(heap_, index_, snapshot_,
-                                 [&](ItemPointer, const Datum* values, const bool*) {
-                                     const MemoryContext old = MemoryContextSwitchTo(of_row_);
-                                     f(PointerGetDatum(PG_DETOAST_DATUM(values[0])));
-                                     MemoryContextSwitchTo(old);
-                                     MemoryContextReset(of_row_);
-                                 });
+        const auto row = [&](Datum value) {
+            const MemoryContext old = MemoryContextSwitchTo(of_row_);
+            f(PointerGetDatum(PG_DETOAST_DATUM(value)));
+            MemoryContextSwitchTo(old);
+            MemoryContextReset(of_row_);
+        };
+        if (filtered_) {
+            PushActiveSnapshot(snapshot_);
+            filtered_->for_each_row(row);
+            PopActiveSnapshot();
+        } else
+            am::for_each_indexed_row(
+                heap_, index_, snapshot_,
+                [&](ItemPointer, const Datum* values, const bool*) { row(values[0]); });
     }
 
     // A uniform sample (Vitter 1985, algorithm R), the same each time.
@@ -139,6 +151,23 @@ class Recall {
     {
         set_config_option("hnsw.ef_search", psprintf("%d", ef), PGC_USERSET, PGC_S_SESSION,
                           GUC_ACTION_SAVE, true, 0, false);
+        visited_ = 0;
+        return filtered_ ? search_filtered() : search_all();
+    }
+    size_t search_filtered()
+    {
+        size_t found = 0;
+        PushActiveSnapshot(snapshot_);
+        for (size_t i = 0; i < queries_.size(); i++) {
+            nearest_.reset(k_ + own_);
+            filtered_->search(queries_[i], k_ + own_, [&](double d) { nearest_.add(d); });
+            found += hits(i);
+        }
+        PopActiveSnapshot();
+        return found;
+    }
+    size_t search_all()
+    {
         info_ = BuildIndexInfo(index_);
         executor_ = CreateExecutorState();
         slot_ = table_slot_create(heap_, nullptr);
@@ -146,20 +175,25 @@ class Recall {
         const IndexScanDesc scan = pg::begin_index_scan(heap_, index_, snapshot_, 0, 1);
         ScanKeyData key = order_key();
         size_t found = 0;
-        visited_ = 0;
         for (size_t i = 0; i < queries_.size(); i++) {
             CHECK_FOR_INTERRUPTS();
             key.sk_argument = queries_[i];
             index_rescan(scan, nullptr, 0, &key, 1);
             take_nearest(scan, queries_[i]);
-            const size_t hits = exact_[i].size() > 0 ? nearest_.within(exact_[i].farthest()) : 0;
-            found += std::min(hits, exact_[i].size()) - std::min(hits, own_);
-            visited_ += static_cast<double>(last_scan.counters.visited);
+            found += hits(i);
         }
         index_endscan(scan);
         ExecDropSingleTupleTableSlot(slot_);
         FreeExecutorState(executor_);
         return found;
+    }
+    // How many of the nearest rows to a query are in nearest_. Counts the visits of its search.
+    size_t hits(size_t query)
+    {
+        visited_ += static_cast<double>(last_scan.search.visited);
+        const KNearest<double>& exact = exact_[query];
+        const size_t hits = exact.size() > 0 ? nearest_.within(exact.farthest()) : 0;
+        return std::min(hits, exact.size()) - std::min(hits, own_);
     }
     ScanKeyData order_key() const
     {
@@ -221,6 +255,7 @@ class Recall {
     uint64 seen_ = 0;
     Vec<Datum> queries_;
     Vec<KNearest<double>> exact_;
+    std::optional<FilteredQueries> filtered_;
     // The state of one search().
     IndexInfo* info_ = nullptr;
     EState* executor_ = nullptr;
@@ -229,9 +264,23 @@ class Recall {
     double visited_ = 0;
 };
 
-// hnsw_recall(index, k, sample or queries)
+// Makes functions of a condition run as the table's owner, like those of the index. Whoever may call hnsw_recall() has
+// the owner's privileges, so this gives nobody more of them; and a superuser runs no code as a superuser. The names in
+// the condition are the caller's: since PostgreSQL 17, the owner's part has another search_path.
+void take_search_path(const char* path)
+{
+    set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                      false);
+}
+
+// hnsw_recall(index, k, sample, filter), or hnsw_recall(index, queries, k, filter)
 Datum recall(FunctionCallInfo fcinfo, bool given)
 {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2)) {
+        pg::materialize(fcinfo);
+        return static_cast<Datum>(0);
+    }
+    const char* condition = PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
     const Oid oid = PG_GETARG_OID(0);
     const int k = PG_GETARG_INT32(given ? 2 : 1);
     if (k < 1 || k > 10000)
@@ -245,14 +294,21 @@ Datum recall(FunctionCallInfo fcinfo, bool given)
     t.need_valid();
 
     // Functions in the index's expression or predicate run as the table's owner.
+    const char* path = pstrdup(namespace_search_path);
     const am::AsOwner as_owner(t.heap);
     ReturnSetInfo* result = pg::materialize(fcinfo);
-    auto* r = new (palloc(sizeof(Recall))) Recall(result, t.heap, t.index, k);
+    if (condition) {
+        take_search_path(path);
+        SPI_connect();
+    }
+    auto* r = new (palloc(sizeof(Recall))) Recall(result, t.heap, t.index, k, condition);
     if (given)
         r->given(PG_GETARG_ARRAYTYPE_P(1));
     else
         r->sample(sample);
     r->run();
+    if (condition)
+        SPI_finish();
     as_owner.end();
     t.close();
     return static_cast<Datum>(0);

@@ -13,7 +13,15 @@
 
 namespace quiver::hnsw {
 
-constinit LastScan last_scan;
+constinit ScanCounters last_scan;
+
+ScanCounters& ScanCounters::operator+=(const ScanCounters& other)
+{
+    search += other.search;
+    pages += other.pages;
+    rows += other.rows;
+    return *this;
+}
 
 namespace {
 
@@ -70,7 +78,8 @@ struct Search {
     SlotStore store;
     graph::Scan<SlotStore> scan;
     am::HeapRows rows;
-    RowsByPage by_page;   // the rows of a scan of all
+    RowsByPage by_page;        // the rows of a scan of all
+    uint64 reads_before = 0;   // of the page store, when a scan began
 
     Search(Relation index, MemoryContext c) : Search(index, read_meta(index), c) {}
     Search(Relation index, const MetaData& m, MemoryContext c)
@@ -101,10 +110,20 @@ struct Search {
     }
     void start_all(const codec::FilterSet* wanted) { by_page.start(store, wanted); }
     bool next_of_all(graph::Tid* tid) { return by_page.next(store, tid); }
-    void note(uint64 returned, bool searched) const
+
+    using Counters = ScanCounters;
+    void begin_count() { reads_before = store.page_store().reads(); }
+    Counters counters(bool searched)
     {
-        last_scan.counters = searched ? scan.counters() : graph::Counters{};
-        last_scan.rows = returned;
+        return {searched ? scan.counters() : graph::Counters{}, store.page_store().reads() - reads_before, 0};
+    }
+    static void note(const Counters& scan) { last_scan = scan; }
+    static void explain(const Counters& all, am::Explanation& to)
+    {
+        to.number("Nodes Visited", all.search.visited);
+        to.number("Index Pages Read", all.pages);
+        if (all.search.rejected > 0)
+            to.number("Nodes Rejected by Filter Codes", all.search.rejected);
     }
 };
 
@@ -123,5 +142,6 @@ bool get_tuple(IndexScanDesc scan, ScanDirection direction)
     return am::get_tuple<Search>(scan, direction);
 }
 void end_scan(IndexScanDesc scan) { am::end_scan<Search>(scan); }
+void explain_scan(IndexScanDesc scan, am::Explanation& to) { am::explain_scan<Search>(scan, to); }
 
 }   // namespace quiver::hnsw

@@ -2,6 +2,7 @@
 #include "pg/pg.hpp"
 
 #include "am/cost.hpp"
+#include "am/index_conditions.hpp"
 #include "am/thresholds.hpp"
 #include "ivfflat/handler.hpp"
 #include "ivfflat/meta.hpp"
@@ -35,6 +36,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
                    Selectivity* selectivity, double* correlation, double* pages)
 {
     MetaData meta{};
+    am::complete_conditions(root, path);
     // The index can only return rows ordered by one distance.
     if (list_length(path->indexorderbys) != 1 || am::has_own_conditions(path) ||
         !read_meta_for_planner(path, &meta)) {
@@ -69,7 +71,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
                            missed * random_page_cost + exact;
     constexpr double batch = 16;
     const bool threshold = am::has_threshold(path);
-    const am::Wanted wanted = am::rows_wanted(root, path, matching, threshold);
+    const am::Wanted wanted = am::rows_wanted(root, path, matching, share, threshold);
     *total = *startup +
              (std::max(0.0, wanted.rows - batch) * further + wanted.rows * cpu_index_tuple_cost) /
                  wanted.share;

@@ -5,6 +5,7 @@
 
 #include "am/operator_class.hpp"
 #include "ivfflat/options.hpp"
+#include "ivfflat/scan.hpp"
 #include "ivfflat/settings.hpp"
 #include "pg/entry.hpp"
 
@@ -88,6 +89,7 @@ static void ivfflat_endscan(IndexScanDesc scan)
 constinit const am::AccessMethod ivfflat::access_method = {
     .name = "ivfflat",
     .estimate_cost = ivfflat_costestimate,
+    .explain_scan = ivfflat::explain_scan,
     .meta_magic = 0x49565551,   // "QUVI"
     .format_version = 1,
     .info_support = 6,

@@ -10,7 +10,16 @@
 
 namespace quiver::ivfflat {
 
-constinit LastScan last_scan;
+constinit ScanCounters last_scan;
+
+ScanCounters& ScanCounters::operator+=(const ScanCounters& other)
+{
+    search.lists += other.search.lists;
+    search.estimated += other.search.estimated;
+    search.visited += other.search.visited;
+    rows += other.rows;
+    return *this;
+}
 
 static size_t lists_of(const MetaData& meta, int probes)
 {
@@ -114,10 +123,16 @@ struct Search {
     }
     void start_all(const codec::FilterSet* wanted) { all_rows.start(store, scan.lists(), wanted); }
     bool next_of_all(graph::Tid* tid) { return all_rows.next(store, tid); }
-    void note(uint64 returned, bool searched) const
+
+    using Counters = ScanCounters;
+    void begin_count() {}
+    Counters counters(bool searched) const { return {searched ? scan.counters() : lists::Counters{}, 0}; }
+    static void note(const Counters& scan) { last_scan = scan; }
+    static void explain(const Counters& all, am::Explanation& to)
     {
-        last_scan.counters = searched ? scan.counters() : lists::Counters{};
-        last_scan.rows = returned;
+        to.number("Lists Searched", all.search.lists);
+        to.number("Rows Estimated", all.search.estimated);
+        to.number("Codes Compared", all.search.visited);
     }
 };
 
@@ -136,5 +151,6 @@ bool get_tuple(IndexScanDesc scan, ScanDirection direction)
     return am::get_tuple<Search>(scan, direction);
 }
 void end_scan(IndexScanDesc scan) { am::end_scan<Search>(scan); }
+void explain_scan(IndexScanDesc scan, am::Explanation& to) { am::explain_scan<Search>(scan, to); }
 
 }   // namespace quiver::ivfflat

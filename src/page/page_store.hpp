@@ -59,6 +59,8 @@ class PageStore {
     uint32 records_per_page() const { return per_page_; }
     BlockNumber first_block() const { return first_block_; }
     BlockNumber blocks() const { return blocks_; }
+    // How often read(), read_page() and read_written() have read a page.
+    uint64 reads() const { return reads_; }
     // The current number.
     BlockNumber count_blocks() { return blocks_ = RelationGetNumberOfBlocks(rel_); }
     BlockNumber block_of(uint32 id) const { return first_block_ + id / per_page_; }
@@ -75,6 +77,7 @@ class PageStore {
                 return false;
             buffer = hints_.read(rel_, block);
         }
+        reads_++;
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Page page = BufferGetPage(buffer);
         const bool ok = !PageIsNew(page);
@@ -122,6 +125,7 @@ class PageStore {
                 continue;
             pg::poll();
             const Buffer buffer = hints_.read(rel_, block);
+            reads_++;
             LockBuffer(buffer, BUFFER_LOCK_SHARE);
             const Page page = BufferGetPage(buffer);
             if (!PageIsNew(page) && PageGetLSN(page) > since) {
@@ -139,6 +143,7 @@ class PageStore {
     bool read_page(BlockNumber block, BufferAccessStrategy strategy, F&& f)
     {
         const Buffer buffer = ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+        reads_++;
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Page page = BufferGetPage(buffer);
         const bool any = !PageIsNew(page);
@@ -355,7 +360,8 @@ class PageStore {
     BufferHints hints_;
     BlockNumber first_block_;
     uint32 record_bytes_, per_page_;
-    BlockNumber blocks_;             // a lower bound of the current number
+    BlockNumber blocks_;   // a lower bound of the current number
+    uint64 reads_ = 0;
     PinnedAhead<lookahead> ahead_;   // by prefetch()
 };
 

@@ -15,9 +15,17 @@ extern "C" {
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain.h"
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#else
+#include "commands/explain.h"
+#endif
 #include "commands/vacuum.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
@@ -147,6 +155,36 @@ inline void count_index_search(IndexScanDesc scan)
     if (scan->instrument)
         scan->instrument->nsearches++;
 #endif
+}
+
+// Calls f(scan, to) for each index scan that EXPLAIN ANALYZE has run, where explain_number() may add to what EXPLAIN
+// shows. To be called once. Before PostgreSQL 18, this does nothing.
+using ExplainedScan = void (*)(IndexScanDesc scan, ExplainState* to);
+#if PG_VERSION_NUM >= 180000
+inline explain_per_node_hook_type next_explain_hook;
+inline ExplainedScan explained_scan;
+inline void explain_node(PlanState* node, List* ancestors, const char* relationship,
+                         const char* plan, ExplainState* to)
+{
+    if (next_explain_hook)
+        next_explain_hook(node, ancestors, relationship, plan, to);
+    // A scan that has not begun has no descriptor.
+    if (to->analyze && IsA(node, IndexScanState))
+        if (const IndexScanDesc scan = reinterpret_cast<IndexScanState*>(node)->iss_ScanDesc)
+            explained_scan(scan, to);
+}
+#endif
+inline void hook_explained_scans([[maybe_unused]] ExplainedScan f)
+{
+#if PG_VERSION_NUM >= 180000
+    explained_scan = f;
+    next_explain_hook = explain_per_node_hook;
+    explain_per_node_hook = explain_node;
+#endif
+}
+inline void explain_number(const char* label, uint64 value, ExplainState* to)
+{
+    ExplainPropertyUInteger(label, nullptr, value, to);
 }
 
 // Marks a path that must not run. Since PostgreSQL 18 an infinite cost alone is not enough: a path
