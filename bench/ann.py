@@ -340,8 +340,9 @@ class Server:
             for n, (where, _) in enumerate(workload.conditions):
                 self.create_index("items", f"items_partial_{n}", where=where)
         elif self.has_filters() and f", {workload.columns})" not in self.value("SELECT pg_get_indexdef('items_v'::regclass)"):
-            self.c.execute("DROP INDEX items_v")
-            self.create_index("items", columns=workload.columns)
+            with self.c.transaction():   # so that an interrupted run leaves an index
+                self.c.execute("DROP INDEX items_v")
+                self.create_index("items", columns=workload.columns)
 
     def drop_partial_indexes(self):
         self.c.execute("DROP INDEX IF EXISTS " + ", ".join(f"items_partial_{n}" for n in range(10)))
@@ -598,8 +599,11 @@ def recall(metric, base, queries, worst, got, k):
 
 
 def at_recall(points, wanted):
-    """Speed at a recall, between the two settings around it (log speed over recall); None beyond."""
+    """Speed at a recall, between the two settings around it (log speed over recall). If even the lowest recall is higher, the
+    speed there, which is less than at the wanted one; None if no setting reaches it."""
     points = sorted((p["recall"], p["qps"]) for p in points)
+    if points and points[0][0] > wanted:
+        return max(s for r, s in points if r == points[0][0])
     for (r0, s0), (r1, s1) in zip(points, points[1:]):
         if r0 <= wanted <= r1 and r1 > r0:
             t = (wanted - r0) / (r1 - r0)
