@@ -439,7 +439,7 @@ class Server:
             loops += plan["Actual Loops"]
             buffers += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
             if self.kind.extension == "quiver":
-                visits += self.value(f"SELECT sum((hnsw_last_scan()).visited + 0 * found) FROM queries q, "
+                visits += self.value(f"SELECT coalesce(sum((hnsw_last_scan()).visited + 0 * found), 0) FROM queries q, "
                                      f"LATERAL (SELECT count(*) AS found FROM ({self.nearest(where)}) x) i WHERE {of}")
         return {"buffers": buffers / loops, **({"visits": float(visits / loops)} if visits else {})}
 
@@ -715,19 +715,22 @@ def measure_filters(args, base, queries, columns, servers, results):
                 with e.free_planner():
                     return e.search(args.ef[0], w.conditions, n, exact=True)
 
-            right = exact(servers[0], affordable(5 * args.filter_seconds, min(200, len(queries)), lambda n: exact(servers[0], n)))
+            n, _ = affordable(5 * args.filter_seconds, min(200, len(queries)), lambda n: exact(servers[0], n))
+            right = exact(servers[0], n)
             ways, done = [(e, way) for e in todo for way in e.kind.iterate], []
             for ef in args.ef:
                 rows = [filter_row(args, base, queries, right, e, way, w.conditions, ef) for e, way in ways]
                 for _ in range(args.rounds):
                     for (e, way), row in zip(ways, rows):
-                        with e.iterating(way):
-                            row["qps"] = max(row["qps"], e.speed(ef, w.conditions, row["queries"]))
+                        if row["queries"] > FEW:
+                            with e.iterating(way):
+                                row["qps"] = max(row["qps"], e.speed(ef, w.conditions, row["queries"]))
                 done += [{"engine": e.name, "what": "filter", "way": way, **row} for (e, way), row in zip(ways, rows)]
-                ways = [way for way, row in zip(ways, rows) if row["recall"] < FILTER_RECALL]
+                # More effort does not help one that is too slow already.
+                ways = [way for way, row in zip(ways, rows) if row["recall"] < FILTER_RECALL and row["queries"] > FEW]
             for e in todo:
                 if not e.has_filters() and not w.partial:
-                    n = affordable(args.filter_seconds, len(queries), lambda n: exact(e, n))
+                    n, _ = affordable(args.filter_seconds, len(queries), lambda n: exact(e, n))
                     with e.free_planner():
                         qps = max(e.speed(args.ef[0], w.conditions, n, exact=True) for _ in range(args.rounds))
                     done.append({"engine": e.name, "what": "filter, sorted", "queries": n, "qps": qps})
@@ -737,21 +740,25 @@ def measure_filters(args, base, queries, columns, servers, results):
         e.index_for(Workload("", ALL))
 
 
+FEW = 5
+
+
 def affordable(seconds, most, run):
-    """How many queries take about that long; at least 20, on which run() is tried, and at most `most`."""
-    few, start = min(20, most), time.time()
+    """How many queries take about that long, from FEW to `most`, and how many a second run() makes of the first ones."""
+    few, start = min(FEW, most), time.time()
     run(few)
-    return int(np.clip(few * seconds / (time.time() - start), few, most))
+    qps = few / (time.time() - start)
+    return int(np.clip(seconds * qps, few, most)), qps
 
 
 def filter_row(args, base, queries, right, e, way, conditions, ef):
-    """All but the speed. The field `queries` is how many there are."""
+    """A measurement whose speed is only estimated. The field `queries` is how many of them the speed is to be measured with."""
     with e.iterating(way):
-        n = affordable(args.filter_seconds, len(queries), lambda n: e.search(ef, conditions, n))
+        n, qps = affordable(args.filter_seconds, len(queries), lambda n: e.search(ef, conditions, n))
         right = {q: ids for q, ids in right.items() if q < n}
         found = filtered_recall(args.metric, base, queries, right, e.search(ef, conditions, max(right, default=0) + 1))
-        return {"ef": ef, "queries": n, "recall": found, "qps": 0, **e.work(ef, conditions, min(n, 100)),
-                "takes_index": e.takes_index(ef, conditions)}
+        return {"ef": ef, "queries": n, "recall": found, "qps": qps if n <= FEW else 0,
+                **e.work(ef, conditions, min(-(-n // FEW), 50)), "takes_index": e.takes_index(ef, conditions)}
 
 
 def filtered_recall(metric, base, queries, right, got):
@@ -986,7 +993,8 @@ def main():
     p.add_argument("--filter", type=lambda s: [float(x) for x in s.split(",")], nargs="?", const=[0.1, 1, 10, 50], default=[],
                    metavar="PERCENT,...", help="also searches with conditions that this part of the rows satisfies; "
                    "adds the engine quiver_filters, whose index has filter columns")
-    p.add_argument("--filter-seconds", type=float, default=3, help="about how long each of these runs may take")
+    p.add_argument("--filter-seconds", type=float, default=3,
+                   help="how long each of these runs may take, about; they have at least five queries")
     p.add_argument("--memory", action="store_true", help="also searches with small shared buffers, with nothing cached, "
                    "and with and without huge pages; restarts the servers, which must be local")
     p.add_argument("--cold-queries", type=int, default=50, metavar="N", help="how many queries a run with nothing cached has")
