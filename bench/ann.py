@@ -122,16 +122,15 @@ class Workload(NamedTuple):
 
 
 def workloads(percents):
-    yield Workload("none", ALL)
     yield from (Workload(f"{p:g} %, independent", [(f"part < {p * 10:g}", "true")]) for p in percents)
     yield Workload("20 % of one column, 20 % of another", [("part < 200 AND other < 2", "true")])
-    for column, p in zip(map(cell_column, percents), percents):
-        yield from (Workload(f"{p:g} %, the {name} cell", [(f"{column} = q.{where}_{column}", "true")], column)
-                    for where, name in (("near", "nearest"), ("far", "farthest")))
     largest = [(f"tenant = {t}", f"q.id % 10 = {t}") for t in range(10)]
     yield Workload(f"the ten largest of {TENANTS:,} tenants", largest, "tenant")
     yield Workload("the same, with a partial index each", largest, "tenant", partial=True)
     yield Workload(f"any of {TENANTS:,} tenants", [("tenant = q.tenant", "true")], "tenant")
+    for column, p in zip(map(cell_column, percents), percents):
+        yield from (Workload(f"{p:g} %, the {name} cell", [(f"{column} = q.{where}_{column}", "true")], column)
+                    for where, name in (("near", "nearest"), ("far", "farthest")))
 
 
 def cell_column(percent):
@@ -697,45 +696,46 @@ def measure(args, base, queries, engines, results):
 
 
 def measure_filters(args, base, queries, columns, servers, results):
-    """Each workload at rising efforts, until the recall is FILTER_RECALL. Exact answers are those of the first server without a
-    vector index."""
+    """Each workload at rising efforts, until the recall is FILTER_RECALL, and as an exact sort. Exact answers are those of the
+    first server."""
     key = {"data": args.name}
     with contextlib.ExitStack() as stack:
         for e in servers:
             stack.enter_context(e.b_trees(columns))
         for w in workloads(args.filter):
-            todo = [e for e in servers if not results.get(**key, engine=e.name, what="filter", workload=w.name)
-                    and not (w.partial and e.has_filters())]
-            if not todo:
-                continue
-            for e in todo:
-                e.index_for(w)
+            ways = [(e, way) for e in servers if not (w.partial and e.has_filters()) for way in e.kind.iterate]
+            right = {}
 
             def exact(e, n):
                 with e.free_planner():
                     return e.search(args.ef[0], w.conditions, n, exact=True)
 
-            n, _ = affordable(5 * args.filter_seconds, min(200, len(queries)), lambda n: exact(servers[0], n))
-            right = exact(servers[0], n)
-            ways, done = [(e, way) for e in todo for way in e.kind.iterate], []
             for ef in args.ef:
-                rows = [filter_row(args, base, queries, right, e, way, w.conditions, ef) for e, way in ways]
+                todo = [(e, way) for e, way in ways
+                        if not results.get(**key, engine=e.name, what="filter", workload=w.name, way=way, ef=ef)]
+                if todo and not right:
+                    for e, _ in ways:
+                        e.index_for(w)
+                    right = exact(servers[0], min(200, len(queries)))
+                rows = [filter_row(args, base, queries, right, e, way, w.conditions, ef) for e, way in todo]
                 for _ in range(args.rounds):
-                    for (e, way), row in zip(ways, rows):
+                    for (e, way), row in zip(todo, rows):
                         if row["queries"] > FEW:
                             with e.iterating(way):
                                 row["qps"] = max(row["qps"], e.speed(ef, w.conditions, row["queries"]))
-                done += [{"engine": e.name, "what": "filter", "way": way, **row} for (e, way), row in zip(ways, rows)]
+                for (e, way), row in zip(todo, rows):
+                    results.add(**key, engine=e.name, what="filter", workload=w.name, way=way, **row)
                 # More effort does not help one that is too slow already.
-                ways = [way for way, row in zip(ways, rows) if row["recall"] < FILTER_RECALL and row["queries"] > FEW]
-            for e in todo:
-                if not e.has_filters() and not w.partial:
+                ways = [(e, way) for e, way in ways
+                        for row in [results.get(**key, engine=e.name, what="filter", workload=w.name, way=way, ef=ef)]
+                        if row["recall"] < FILTER_RECALL and row["queries"] > FEW]
+            for e in servers:
+                sorts = not (e.has_filters() or w.partial)
+                if sorts and not results.get(**key, engine=e.name, what="filter, sorted", workload=w.name):
                     n, _ = affordable(args.filter_seconds, len(queries), lambda n: exact(e, n))
                     with e.free_planner():
                         qps = max(e.speed(args.ef[0], w.conditions, n, exact=True) for _ in range(args.rounds))
-                    done.append({"engine": e.name, "what": "filter, sorted", "queries": n, "qps": qps})
-            for row in done:   # together, because a workload that has results is not measured again
-                results.add(**key, workload=w.name, **row)
+                    results.add(**key, engine=e.name, what="filter, sorted", workload=w.name, queries=n, qps=qps)
     for e in servers:
         e.index_for(Workload("", ALL))
 
@@ -868,26 +868,33 @@ def summary(args, results, engines):
 
 
 def filter_summary(args, results, engines):
-    """Of each engine the fastest setting with FILTER_RECALL, or else the one with the highest recall."""
+    """Speed at FILTER_RECALL, of the best way to iterate; or else that of the highest recall, and this recall."""
     rows = [r for r in results.rows if r["data"] == args.name]
     servers = [e for e in engines if isinstance(e, Server)]
     sorting = [e for e in servers if not e.has_filters()]
 
-    def cell(engine, workload):
-        found = [r for r in rows if (r["engine"], r["what"], r.get("workload")) == (engine, "filter", workload)]
-        if not found:
+    def found(engine, what, workload):
+        return [r for r in rows if (r["engine"], r["what"], r.get("workload")) == (engine, what, workload)]
+
+    def cell(e, workload):
+        points = found(e.name, "filter", workload)
+        if not points:
             return "-"
-        best = max(found, key=lambda r: (min(r["recall"], FILTER_RECALL), r["qps"]))
-        work = f"{best['visits']:,.0f} visits" if "visits" in best else f"{best['buffers']:,.0f} buffers"
-        return f"{best['qps']:,.0f}{'' if best['takes_index'] == 1 else '*'} {best['recall']:.3f} {work}"
+        rate, way = max((at_recall([p for p in points if p["way"] == way], FILTER_RECALL) or 0, way) for way in e.kind.iterate)
+        if rate:
+            row = min((p for p in points if p["way"] == way and p["recall"] >= FILTER_RECALL), key=lambda p: p["ef"])
+        else:
+            row = max(points, key=lambda p: (p["recall"], p["qps"]))
+        work = f"{row['visits']:,.0f} visits" if "visits" in row else f"{row['buffers']:,.0f} buffers"
+        notes = ("" if rate else f" at {row['recall']:.3f}") + ("" if row["takes_index"] == 1 else " *")
+        return f"{rate or row['qps']:,.0f}{notes}, {work}"
 
-    def sort(engine, workload):
-        return next((f"{r['qps']:,.0f}" for r in rows
-                     if (r["engine"], r["what"], r.get("workload")) == (engine, "filter, sorted", workload)), "-")
+    def sort(e, workload):
+        return next((f"{r['qps']:,.0f}" for r in found(e.name, "filter, sorted", workload)), "-")
 
-    return [["WHERE", *[f"{e.name}: queries/s, recall, work" for e in servers],
-             *[f"{e.name}, sorted: queries/s" for e in sorting]],
-            *[[w.name, *[cell(e.name, w.name) for e in servers], *[sort(e.name, w.name) for e in sorting]]
+    return [[f"WHERE; queries/s at recall {FILTER_RECALL}",
+             *[e.name for e in servers], *[f"{e.name}, sorted" for e in sorting]],
+            *[[w.name, *[cell(e, w.name) for e in servers], *[sort(e, w.name) for e in sorting]]
               for w in workloads(args.filter)],
             ["* with the index, but the planner would sort", *[""] * len(servers + sorting)]]
 
