@@ -7,6 +7,8 @@
     bench/ann --base 'table:SELECT embedding FROM items' --dsn dbname=mine     your own table
     bench/ann --scale 10000,30000,100000 ...        how the cost of a query grows with the number of rows
     SHARED_BUFFERS=16MB bench/ann ...               an index that does not fit the server's buffers
+    bench/ann --filter ...                          searches with a WHERE
+    bench/ann --memory ...                          a cold kernel cache, small shared buffers, huge pages
 
 Engines are PostgreSQL servers and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). A
 server's name, up to the first "-", says which index it builds: quiver, pgvector, ivfflat (pgvector's),
@@ -15,7 +17,7 @@ ef_search, probes or query_search_list_size. The engines take turns in each meas
 ratios can be trusted on a noisy machine. Results are JSON lines, one for each measurement; a
 measurement that the file already contains is not repeated. report.html shows them.
 """
-import argparse, contextlib, glob, gzip, html, importlib, json, os, re, subprocess, sys, tempfile, time
+import argparse, contextlib, glob, gzip, html, importlib, json, os, pwd, re, shlex, subprocess, sys, tempfile, time
 from typing import NamedTuple
 
 import numpy as np
@@ -29,17 +31,20 @@ class Kind(NamedTuple):
     extension: str
     index: str               # what follows CREATE INDEX ... USING
     effort: tuple            # settings that --ef sets
-    iterate: str = ""        # the setting that makes a scan go on until LIMIT is met, in quiver's default mode
+    iterate: tuple = ("",)   # the ways to make a scan go on until LIMIT is met. (quiver does so by default.)
+    unlimited: tuple = ()    # settings without which it may stop before
 
 
 # One list for a thousand rows, as pgvector's documentation has it, and VectorChord's alike.
 HNSW = "hnsw (v {opclass}) WITH (m = {m}, ef_construction = {ef_construction})"
 KINDS = {
     "quiver": Kind("quiver", "hnsw (v {opclass}) WITH ({options})", ("hnsw.ef_search",)),
-    # For --filter: with the column of its condition as a filter column.
-    "quiver_filters": Kind("quiver", "hnsw (v {opclass}, part) WITH ({options})", ("hnsw.ef_search",)),
-    "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",), "hnsw.iterative_scan = strict_order"),
-    "ivfflat": Kind("vector", "ivfflat (v {opclass}) WITH (lists = {lists})", ("ivfflat.probes",), "ivfflat.iterative_scan = relaxed_order"),
+    "quiver_filters": Kind("quiver", "hnsw (v {opclass}, {columns}) WITH ({options})", ("hnsw.ef_search",)),
+    "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",),
+                     ("hnsw.iterative_scan = strict_order", "hnsw.iterative_scan = relaxed_order"),
+                     ("hnsw.max_scan_tuples = 2147483647", "hnsw.scan_mem_multiplier = 1000")),
+    "ivfflat": Kind("vector", "ivfflat (v {opclass}) WITH (lists = {lists})", ("ivfflat.probes",),
+                    ("ivfflat.iterative_scan = relaxed_order",)),
     "vectorchord": Kind("vchord", "vchordrq (v {opclass}) WITH (options = $$residual_quantization = {l2}\n[build.internal]\n"
                         "lists = [{lists}]\nspherical_centroids = {not_l2}$$)", ("vchordrq.probes",)),
     "vectorchord_graph": Kind("vchord", "vchordg (v {opclass})", ("vchordg.ef_search",)),
@@ -98,6 +103,72 @@ def exact(metric, base, queries, k):
             d = norms + 2 * d + (q ** 2).sum(1)[:, None]
         worst[at:at + 64] = np.sort(np.partition(d, k - 1, 1)[:, :k], 1)
     return worst
+
+
+# ---- conditions -------------------------------------------------------------------------------
+
+ALL = [("true", "true")]
+TENANTS = 1000
+FILTER_COLUMNS = "part, other"   # those of an index, unless a workload names others
+FILTER_RECALL = 0.98
+
+
+class Workload(NamedTuple):
+    """Queries with a WHERE. Each of `conditions` is one on the rows and one that says which of the queries have it."""
+    name: str
+    conditions: list
+    columns: str = FILTER_COLUMNS
+    partial: bool = False    # a partial index for each condition, instead of filter columns
+
+
+def workloads(percents):
+    yield from (Workload(f"{p:g} %, independent", [(f"part < {p * 10:g}", "true")]) for p in percents)
+    yield Workload("20 % of one column, 20 % of another", [("part < 200 AND other < 2", "true")])
+    largest = [(f"tenant = {t}", f"q.id % 10 = {t}") for t in range(10)]
+    yield Workload(f"the ten largest of {TENANTS:,} tenants", largest, "tenant")
+    yield Workload("the same, with a partial index each", largest, "tenant", partial=True)
+    yield Workload(f"any of {TENANTS:,} tenants", [("tenant = q.tenant", "true")], "tenant")
+    for column, p in zip(map(cell_column, percents), percents):
+        yield from (Workload(f"{p:g} %, the {name} cell", [(f"{column} = q.{where}_{column}", "true")], column)
+                    for where, name in (("near", "nearest"), ("far", "farthest")))
+
+
+def cell_column(percent):
+    return f"cell{round(100 / percent)}"
+
+
+def cells(base, n):
+    """Divides the vectors into n cells of equal size. Each cell is divided at quantiles of its first principal component."""
+    cell = np.zeros(len(base), np.int64)
+    while n > 1:
+        parts = next(p for p in range(2, n + 1) if n % p == 0)
+        for c in range(cell.max(), -1, -1):   # the last first, as its parts get higher numbers
+            rows = np.flatnonzero(cell == c)
+            x = base[rows] - base[rows].mean(0)
+            axis = np.ones(base.shape[1], np.float32)
+            for _ in range(10):
+                axis = x.T @ (x @ axis)
+                axis /= max(np.linalg.norm(axis), 1e-30)
+            cell[rows[np.argsort(x @ axis)]] = c * parts + np.arange(len(rows)) * parts // max(len(rows), 1)
+        n //= parts
+    return cell
+
+
+def columns_for(percents, base, queries):
+    """The columns that workloads() compares, of the rows and of the queries: independent numbers, cells of near vectors, and
+    tenants whose sizes follow Zipf's law."""
+    rng = np.random.default_rng(7)
+    zipf = 1 / np.arange(1, TENANTS + 1)
+    rows = {"part": rng.integers(1000, size=len(base)), "other": rng.integers(10, size=len(base)),
+            "tenant": rng.choice(TENANTS, len(base), p=zipf / zipf.sum())}
+    asked = {"tenant": rng.choice(rows["tenant"], len(queries))}
+    for column in map(cell_column, percents):
+        n = int(column.removeprefix("cell"))
+        rows[column] = cell = cells(base, n)
+        centres = np.array([base[cell == c].mean(0) for c in range(n)])
+        distance = ((queries ** 2).sum(1)[:, None] + (centres ** 2).sum(1) - 2 * queries @ centres.T)
+        asked[f"near_{column}"], asked[f"far_{column}"] = distance.argmin(1), distance.argmax(1)
+    return rows, asked
 
 
 # ---- engines ----------------------------------------------------------------------------------
@@ -162,7 +233,8 @@ class Server:
             if not c.execute("SELECT 1 FROM pg_database WHERE datname = %s", (self.database,)).fetchone():
                 c.execute(f"CREATE DATABASE {self.database}")
         self.dsn = psycopg.conninfo.make_conninfo(dsn, dbname=self.database)
-        self.c = psycopg.connect(self.dsn, autocommit=True)
+        self.start_options = None
+        self.connect()
         self.c.execute(f"CREATE EXTENSION IF NOT EXISTS {self.kind.extension} CASCADE")
         version = self.c.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (self.kind.extension,)).fetchone()[0]
         self.about = (f"{self.kind.extension} {version}, PostgreSQL {self.c.info.server_version // 10000}, "
@@ -171,35 +243,71 @@ class Server:
     def value(self, sql, *args):
         return self.c.execute(sql, args or None).fetchone()[0]
 
-    def copy(self, table, rows, first=0, filtered=True):
-        """Binary COPY. Vectors are sent as arrays of big-endian floats."""
-        dims = rows.shape[1]
-        head = np.array([dims, 0], ">i2").tobytes()
-        size = (4 + 4 * dims).to_bytes(4, "big")
-        data = rows.astype(">f4")
+    def connect(self):
+        self.c = psycopg.connect(self.dsn, autocommit=True)
+
+    def restart(self, **settings):
+        """Restarts the server with its first options and these; false if it does not start. Needs a local server, as root or as
+        its user. Connections are lost."""
+        if not self.start_options:
+            self.connect()
+            self.data = self.value("SHOW data_directory")
+            with open(os.path.join(self.data, "postmaster.opts")) as f:
+                self.program, *options = shlex.split(f.read())
+            self.start_options = [o for at, o in enumerate(options) if "-D" not in (o, options[at - 1])]
+        self.c.close()
+        pg_ctl, log = os.path.join(os.path.dirname(self.program), "pg_ctl"), os.path.join(self.data, "bench.log")
+        options = shlex.join(self.start_options + [f"--{k}={v}" for k, v in settings.items()])
+        owner = pwd.getpwuid(os.stat(self.data).st_uid)
+        user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.getuid() != owner.pw_uid else {}
+        return subprocess.run([pg_ctl, "-D", self.data, "-l", log, "-m", "fast", "-w", "-o", options, "restart"], cwd="/",
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user).returncode == 0
+
+    def evict(self):
+        """Removes the table and its indexes from the kernel's cache."""
+        for (path,) in self.c.execute("SELECT pg_relation_filepath(r) FROM pg_class c, "
+                                      "LATERAL (SELECT c.oid UNION SELECT nullif(c.reltoastrelid, 0) UNION "
+                                      "SELECT indexrelid FROM pg_index WHERE indrelid IN (c.oid, c.reltoastrelid)) x (r) "
+                                      "WHERE c.oid = 'items'::regclass AND r IS NOT NULL"):
+            path = os.path.join(self.data, path)
+            for file in [path, *glob.glob(path + ".*")]:
+                fd = os.open(file, os.O_RDONLY)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(fd)
+
+    def copy(self, table, rows, columns, first=0):
+        """Binary COPY of the ids from `first`, integer columns and vectors. Vectors are sent as arrays of big-endian floats."""
+        numbers, dims = len(columns) + 1, rows.shape[1]
+        record = np.zeros(len(rows), [("fields", ">i2"), ("numbers", [("size", ">i4"), ("value", ">i4")], numbers),
+                                      ("size", ">i4"), ("dims", ">i2"), ("unused", ">i2"), ("v", ">f4", dims)])
+        record["fields"], record["numbers"]["size"], record["size"], record["dims"] = numbers + 1, 4, 4 + 4 * dims, dims
+        record["numbers"]["value"] = np.column_stack([first + np.arange(len(rows)), *columns.values()])
+        record["v"] = rows
         with self.c.cursor() as cur, cur.copy(f"COPY {table} FROM STDIN WITH (FORMAT BINARY)") as copy:
             copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-            four = (4).to_bytes(4, "big")
-            for i in range(len(rows)):
-                number = (first + i).to_bytes(4, "big")
-                part = ((first + i) * 7919 % 100).to_bytes(4, "big")
-                copy.write(b"\0\3" + four + number + four + part + size + head + data[i].tobytes())
+            for at in range(0, len(rows), 1000):
+                copy.write(record[at:at + 1000].tobytes())
             copy.write(b"\xff\xff")
 
-    def load(self, base, queries):
+    def load(self, base, queries, columns):
         dims = base.shape[1]
         self.c.execute("DROP TABLE IF EXISTS items, queries")
-        for table, rows in (("items", base), ("queries", queries)):
-            self.c.execute(f"CREATE TABLE {table} (id integer, part integer, v vector({dims}))")
+        for table, rows, numbers in (("items", base, columns[0]), ("queries", queries, columns[1])):
+            self.c.execute(f"CREATE TABLE {table} (id integer, {', '.join(f'{c} integer' for c in numbers)}, v vector({dims}))")
             start = time.time()
-            self.copy(table, rows)
+            self.copy(table, rows, numbers)
             seconds = time.time() - start
             self.c.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
-            self.c.execute(f"VACUUM ANALYZE {table}")
             if table == "items":
                 self.c.execute("ALTER TABLE items SET (autovacuum_enabled = off)")
                 load = seconds
+            self.c.execute(f"VACUUM ANALYZE {table}")
         return {"rows_per_s": len(base) / load}
+
+    def has_loaded(self, columns):
+        """Whether the table has these columns, and the index is there."""
+        return self.value("SELECT to_regclass('items_v') IS NOT NULL AND count(*) = %s FROM pg_attribute "
+                          "WHERE attrelid = to_regclass('items') AND attname = ANY(%s)", len(columns), list(columns))
 
     def build(self, workers=0, work_mem=None):
         self.c.execute("DROP INDEX IF EXISTS items_v")
@@ -213,46 +321,126 @@ class Server:
         return {"seconds": seconds, **memory.grown(), "bytes": self.value("SELECT pg_relation_size('items_v')"),
                 "wal_bytes": int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn))}
 
-    def create_index(self, table):
+    def create_index(self, table, name=None, columns=FILTER_COLUMNS, where=""):
         l2 = self.args.metric == "l2"
         options = ", ".join(f"{k} = {v}" for k, v in self.graph.items())
-        index = self.kind.index.format(opclass=self.opclass, **self.graph, options=options,
+        index = self.kind.index.format(opclass=self.opclass, columns=columns, **self.graph, options=options,
                                        lists=max(1, self.value(f"SELECT count(*) FROM {table}") // 1000),
                                        l2=str(l2).lower(), not_l2=str(not l2).lower())
-        self.c.execute(f"CREATE INDEX {table}_v ON {table} USING {index}")
+        self.c.execute(f"CREATE INDEX {name or table + '_v'} ON {table} USING {index}" + (f" WHERE {where}" if where else ""))
 
-    def settings(self, ef):
-        return [*(f"SET {effort} = {ef}" for effort in self.kind.effort), "SET enable_seqscan = off", "SET jit = off", "SET enable_memoize = off",
-                "SET enable_material = off", "SET max_parallel_workers_per_gather = 0"]
+    def has_filters(self):
+        return "{columns}" in self.kind.index
+
+    def index_for(self, workload):
+        """Makes the index that the workload needs, unless it is there."""
+        self.drop_partial_indexes()
+        if workload.partial:
+            for n, (where, _) in enumerate(workload.conditions):
+                self.create_index("items", f"items_partial_{n}", where=where)
+        elif self.has_filters() and f", {workload.columns})" not in self.value("SELECT pg_get_indexdef('items_v'::regclass)"):
+            with self.c.transaction():   # so that an interrupted run leaves an index
+                self.c.execute("DROP INDEX items_v")
+                self.create_index("items", columns=workload.columns)
+
+    def drop_partial_indexes(self):
+        self.c.execute("DROP INDEX IF EXISTS " + ", ".join(f"items_partial_{n}" for n in range(10)))
 
     @contextlib.contextmanager
-    def iterating(self):
-        """Inside the context, scans continue until LIMIT is met. (quiver does so by default.)"""
-        if self.kind.iterate:
-            self.c.execute(f"SET {self.kind.iterate}")
+    def b_trees(self, columns):
+        """Inside the context, each of the columns has a B-tree."""
+        for column in columns:
+            self.c.execute(f"CREATE INDEX IF NOT EXISTS items_b_tree_{column} ON items ({column})")
         yield
-        if self.kind.iterate:
-            self.c.execute(f"RESET {self.kind.iterate.split()[0]}")
+        for column in columns:
+            self.c.execute(f"DROP INDEX items_b_tree_{column}")
 
-    def search(self, ef, where="true", k=None):
-        """The ids of the nearest rows, for each query."""
+    def settings(self, ef):
+        return [*(f"SET {effort} = {ef}" for effort in self.kind.effort), "SET jit = off", "SET enable_memoize = off",
+                "SET enable_material = off", "SET max_parallel_workers_per_gather = 0",
+                f"SET enable_seqscan = {self.planner}", f"SET enable_sort = {self.planner}"]
+
+    # Off: the planner takes the vector index if it can.
+    planner = "off"
+
+    @contextlib.contextmanager
+    def free_planner(self):
+        """Inside the context, the planner may sort instead of using the vector index."""
+        self.planner = "on"
+        yield
+        self.planner = "off"
+
+    @contextlib.contextmanager
+    def iterating(self, way=None):
+        """Inside the context, scans continue until LIMIT is met."""
+        settings = [*filter(None, [way or self.kind.iterate[0]]), *self.kind.unlimited]
+        for s in settings:
+            self.c.execute(f"SET {s}")
+        yield
+        for s in settings:
+            self.c.execute(f"RESET {s.split()[0]}")
+
+    def prepare(self, ef):
         for s in self.settings(ef):
             self.c.execute(s)
+
+    def nearest(self, where, k=None, exact=False):
+        """The search for the rows that are nearest to q.v. exact: without a vector index."""
+        distance = f"(v {self.operator} q.v)" + (" + 0" if exact else "")
+        return f"SELECT id FROM items WHERE {where} ORDER BY {distance} LIMIT {k or self.args.k}"
+
+    def search(self, ef, conditions=ALL, n=None, k=None, exact=False):
+        """The ids of the nearest rows, for each query, or for the first n."""
+        self.prepare(ef)
         got = {}
-        for q, i in self.c.execute(f"SELECT q.id, i.id FROM queries q, LATERAL (SELECT id FROM items WHERE {where} "
-                                   f"ORDER BY v {self.operator} q.v LIMIT {k or self.args.k}) i"):
-            got.setdefault(q, []).append(i)
+        for where, of in conditions:
+            for q, i in self.c.execute(f"SELECT q.id, i.id FROM queries q, LATERAL ({self.nearest(where, k, exact)}) i "
+                                       f"WHERE {of} AND q.id < {n or self.queries()}"):
+                got.setdefault(q, []).append(i)
         return got
 
-    def speed(self, ef, where="true"):
-        """Queries per second inside the server: one statement runs all queries."""
-        for s in self.settings(ef):
-            self.c.execute(s)
-        n = self.value("SELECT count(*) FROM queries")
-        start = time.time()
-        self.c.execute(f"SELECT count(*) FROM (SELECT i.id FROM queries q, LATERAL (SELECT id FROM items WHERE {where} "
-                       f"ORDER BY v {self.operator} q.v LIMIT {self.args.k}) i OFFSET 0) x").fetchone()
-        return n / (time.time() - start)
+    def queries(self):
+        return self.value("SELECT count(*) FROM queries")
+
+    def speed(self, ef, conditions=ALL, n=None, exact=False):
+        """Queries per second inside the server: one statement runs all queries with the same condition."""
+        self.prepare(ef)
+        n, seconds = n or self.queries(), 0
+        for where, of in conditions:
+            start = time.time()
+            self.c.execute(f"SELECT count(*) FROM (SELECT i.id FROM queries q, LATERAL ({self.nearest(where, exact=exact)}) i "
+                           f"WHERE {of} AND q.id < {n} OFFSET 0) x").fetchone()
+            seconds += time.time() - start
+        return n / seconds
+
+    def explain(self, ef, options, where, of):
+        """The plan of `nearest`: its node Limit."""
+        self.prepare(ef)
+
+        def limit(plan):
+            return plan if plan["Node Type"] == "Limit" else next(filter(None, map(limit, plan.get("Plans", []))), None)
+
+        sql = f"SELECT i.id FROM queries q, LATERAL ({self.nearest(where)}) i WHERE {of}"
+        return limit(self.value(f"EXPLAIN ({options}FORMAT JSON) {sql}")[0]["Plan"])
+
+    def takes_index(self, ef, conditions):
+        """For what part of the conditions the planner takes a vector index. (Otherwise it sorts.)"""
+        with self.free_planner():
+            return float(np.mean(["Order By" in self.explain(ef, "", *c)["Plans"][0] for c in conditions]))
+
+    def work(self, ef, conditions=ALL, n=100):
+        """Buffers for each of the first n queries, and visited nodes where the extension counts them."""
+        self.prepare(ef)
+        loops, buffers, visits = 0, 0, 0
+        for where, of in conditions:
+            of = f"{of} AND q.id < {n}"
+            plan = self.explain(ef, "ANALYZE, BUFFERS, TIMING off, ", where, of)
+            loops += plan["Actual Loops"]
+            buffers += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            if self.kind.extension == "quiver":
+                visits += self.value(f"SELECT coalesce(sum((hnsw_last_scan()).visited + 0 * found), 0) FROM queries q, "
+                                     f"LATERAL (SELECT count(*) AS found FROM ({self.nearest(where)}) x) i WHERE {of}")
+        return {"buffers": buffers / loops, **({"visits": float(visits / loops)} if visits else {})}
 
     def usual_distance(self, rank):
         """The median, over all queries, of the distance of the row of this rank."""
@@ -260,19 +448,6 @@ class Server:
             self.c.execute(s)
         return self.value(f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d) FROM queries q, LATERAL (SELECT v {self.operator} q.v AS d "
                           f"FROM items ORDER BY v {self.operator} q.v OFFSET {rank - 1} LIMIT 1) i")
-
-    def buffers(self, ef):
-        for s in self.settings(ef):
-            self.c.execute(s)
-        n = min(100, self.value("SELECT count(*) FROM queries"))
-        total = 0
-        for q in range(n):
-            plan = self.value(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT id FROM items ORDER BY v {self.operator} "
-                              f"(SELECT v FROM queries WHERE id = {q}) LIMIT {self.args.k}")[0]["Plan"]
-            scan = next(p for p in plan["Plans"] if "Index Name" in p and p["Index Name"] == "items_v")
-            inner = sum(p["Shared Hit Blocks"] + p["Shared Read Blocks"] for p in scan.get("Plans", []))
-            total += scan["Shared Hit Blocks"] + scan["Shared Read Blocks"] - inner
-        return total / n
 
     def client(self, sql, ef, seconds, clients=1, one_cpu=False):
         """Queries per second and latencies of prepared statements through pgbench. one_cpu: pgbench and the
@@ -303,20 +478,23 @@ class Server:
         self.create_index("few")
         self.c.execute("VACUUM ANALYZE few")
 
-    def insert(self, rows, first):
+    def insert(self, rows, columns, first):
         """Inserts half of the rows with full_page_writes off, so that the WAL does not depend on the time since
         the last checkpoint, and half with it on. Needs a superuser."""
         result = {}
-        for key, part, setting in (("wal_bytes_per_row", rows[::2], "off"), ("wal_bytes_per_row_after_checkpoint", rows[1::2], "on")):
+        half = len(rows) // 2
+        for key, part, setting in (("wal_bytes_per_row", slice(half), "off"),
+                                   ("wal_bytes_per_row_after_checkpoint", slice(half, None), "on")):
             self.c.execute(f"ALTER SYSTEM SET full_page_writes = {setting}")
             self.c.execute("SELECT pg_reload_conf()")
             time.sleep(0.5)
             self.c.execute("CHECKPOINT")
             lsn, start = self.value("SELECT pg_current_wal_insert_lsn()"), time.time()
-            self.copy("items", part, first)
-            result["rows_per_s"] = len(part) / (time.time() - start)
-            result[key] = int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn)) / len(part)
-            first += len(part)
+            added = len(rows[part])
+            self.copy("items", rows[part], {c: x[first:][:added] for c, x in columns.items()}, first)
+            result["rows_per_s"] = added / (time.time() - start)
+            result[key] = int(self.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s::pg_lsn)", lsn)) / added
+            first += added
         self.c.execute("ALTER SYSTEM RESET full_page_writes")
         self.c.execute("SELECT pg_reload_conf()")
         return result
@@ -344,7 +522,7 @@ class Library:
         self.module = importlib.import_module(name)
         self.about = f"{name} {getattr(self.module, '__version__', '')}, in process, one thread"
 
-    def load(self, base, queries):
+    def load(self, base, queries, columns):
         self.base, self.queries = np.ascontiguousarray(base), queries
         return {}
 
@@ -420,8 +598,11 @@ def recall(metric, base, queries, worst, got, k):
 
 
 def at_recall(points, wanted):
-    """Speed at a recall, between the two settings around it (log speed over recall); None beyond."""
+    """Speed at a recall, between the two settings around it (log speed over recall). If even the lowest recall is higher, the
+    speed there, which is less than at the wanted one; None if no setting reaches it."""
     points = sorted((p["recall"], p["qps"]) for p in points)
+    if points and points[0][0] > wanted:
+        return max(s for r, s in points if r == points[0][0])
     for (r0, s0), (r1, s1) in zip(points, points[1:]):
         if r0 <= wanted <= r1 and r1 > r0:
             t = (wanted - r0) / (r1 - r0)
@@ -435,13 +616,15 @@ def measure(args, base, queries, engines, results):
     spare = base[-args.insert:] if args.insert else base[:0]
     kept = base[:len(base) - len(spare)]
     worst = exact(args.metric, kept, queries, k)
+    columns = columns_for(args.filter, base, queries)
     loaded = set()
     for e in engines:
         ready = results.get(**key, engine=e.name, what="build") is not None
-        if isinstance(e, Server) and ready and e.value("SELECT to_regclass('items_v') IS NOT NULL"):
+        if isinstance(e, Server) and ready and e.has_loaded(columns[0]):
             continue
         results.rows = [r for r in results.rows if not (r["data"] == args.name and r["engine"] == e.name)]
-        results.add(**key, engine=e.name, what="load", about=e.about, **e.load(kept, queries))
+        rows = {c: x[:len(kept)] for c, x in columns[0].items()}
+        results.add(**key, engine=e.name, what="load", about=e.about, **e.load(kept, queries, (rows, columns[1])))
         loaded.add(e.name)
     for e in engines:
         if e.name in loaded:
@@ -460,7 +643,7 @@ def measure(args, base, queries, engines, results):
             for e in todo:
                 best[e.name] = max(best[e.name], e.speed(ef))
         for e in todo:
-            more = {"buffers": e.buffers(ef)} if isinstance(e, Server) else {}
+            more = e.work(ef) if isinstance(e, Server) else {}
             results.add(**key, engine=e.name, what="search", ef=ef, recall=found[e.name], qps=best[e.name], **more)
     for depth in args.recall_at:
         limit = exact(args.metric, kept, queries, depth)
@@ -489,27 +672,20 @@ def measure(args, base, queries, engines, results):
                 sql = e.query_sql("few") if "few" in what else "SELECT id FROM items WHERE id = :i"
                 runs = [e.client(sql, args.ef[0], args.client_seconds, 1, "one cpu" in what) for _ in range(args.rounds)]
                 results.add(**key, engine=e.name, what=what, clients=1, **max(runs, key=lambda r: r["qps"]))
-    for percent in args.filter:
-        part = np.arange(len(kept)) * 7919 % 100 < percent
-        if part.sum() < k:
-            continue
-        limit = exact(args.metric, kept[part], queries, k)
-        for e in servers:
-            if results.get(**key, engine=e.name, what="filter", percent=percent):
-                continue
-            where = f"part < {percent}"
-            with e.iterating():
-                row = {"recall": recall(args.metric, kept, queries, limit, e.search(40, where), k), "qps": e.speed(40, where)}
-            results.add(**key, engine=e.name, what="filter", percent=percent, ef=40, **row)
+    if args.filter:
+        measure_filters(args, kept, queries, columns[0], servers, results)
+    if args.memory:
+        measure_memory(args, servers, results)
     for e in servers:
         if args.threshold and not results.get(**key, engine=e.name, what="threshold"):
             c = e.usual_distance(max(1, k // 2))
             with e.iterating():
-                speeds = {where: max(e.speed(40, where) for _ in range(args.rounds)) for where in ("true", f"v {e.operator} q.v < {c}")}
+                speeds = {where: max(e.speed(40, [(where, "true")]) for _ in range(args.rounds))
+                          for where in ("true", f"v {e.operator} q.v < {c}")}
             results.add(**key, engine=e.name, what="threshold", ef=40, qps=list(speeds.values())[1], qps_without=speeds["true"])
     for e in servers:
         if len(spare) and not results.get(**key, engine=e.name, what="insert"):
-            results.add(**key, engine=e.name, what="insert", rows=len(spare), **e.insert(spare, len(kept)))
+            results.add(**key, engine=e.name, what="insert", rows=len(spare), **e.insert(spare, columns[0], len(kept)))
     for e in servers:
         if args.vacuum and not results.get(**key, engine=e.name, what="update"):
             results.add(**key, engine=e.name, what="update", **e.update(0.01))
@@ -517,6 +693,125 @@ def measure(args, base, queries, engines, results):
         if args.vacuum and not results.get(**key, engine=e.name, what="vacuum"):
             results.add(**key, engine=e.name, what="vacuum", **e.vacuum(args.vacuum))
             e.c.execute("DROP INDEX items_v")   # it is not what was built any more
+
+
+def measure_filters(args, base, queries, columns, servers, results):
+    """Each workload at rising efforts, until the recall is FILTER_RECALL, and as an exact sort. Exact answers are those of the
+    first server."""
+    key = {"data": args.name}
+    with contextlib.ExitStack() as stack:
+        for e in servers:
+            stack.enter_context(e.b_trees(columns))
+        for w in workloads(args.filter):
+            ways = [(e, way) for e in servers if not (w.partial and e.has_filters()) for way in e.kind.iterate]
+            right = {}
+
+            def exact(e, n):
+                with e.free_planner():
+                    return e.search(args.ef[0], w.conditions, n, exact=True)
+
+            for ef in args.ef:
+                todo = [(e, way) for e, way in ways
+                        if not results.get(**key, engine=e.name, what="filter", workload=w.name, way=way, ef=ef)]
+                if todo and not right:
+                    for e, _ in ways:
+                        e.index_for(w)
+                    right = exact(servers[0], min(200, len(queries)))
+                rows = [filter_row(args, base, queries, right, e, way, w.conditions, ef) for e, way in todo]
+                for _ in range(args.rounds):
+                    for (e, way), row in zip(todo, rows):
+                        if row["queries"] > FEW:
+                            with e.iterating(way):
+                                row["qps"] = max(row["qps"], e.speed(ef, w.conditions, row["queries"]))
+                for (e, way), row in zip(todo, rows):
+                    results.add(**key, engine=e.name, what="filter", workload=w.name, way=way, **row)
+                # More effort does not help one that is too slow already.
+                ways = [(e, way) for e, way in ways
+                        for row in [results.get(**key, engine=e.name, what="filter", workload=w.name, way=way, ef=ef)]
+                        if row["recall"] < FILTER_RECALL and row["queries"] > FEW]
+            for e in servers:
+                sorts = not (e.has_filters() or w.partial)
+                if sorts and not results.get(**key, engine=e.name, what="filter, sorted", workload=w.name):
+                    n, _ = affordable(args.filter_seconds, len(queries), lambda n: exact(e, n))
+                    with e.free_planner():
+                        qps = max(e.speed(args.ef[0], w.conditions, n, exact=True) for _ in range(args.rounds))
+                    results.add(**key, engine=e.name, what="filter, sorted", workload=w.name, queries=n, qps=qps)
+    for e in servers:
+        e.index_for(Workload("", ALL))
+
+
+FEW = 5
+
+
+def affordable(seconds, most, run):
+    """How many queries take about that long, from FEW to `most`, and how many a second run() makes of the first ones."""
+    few = min(FEW, most)
+    for _ in range(2):   # the first time may find cold caches
+        start = time.time()
+        run(few)
+    qps = few / (time.time() - start)
+    return int(np.clip(seconds * qps, few, most)), qps
+
+
+def filter_row(args, base, queries, right, e, way, conditions, ef):
+    """A measurement whose speed is only estimated. The field `queries` is how many of them the speed is to be measured with."""
+    with e.iterating(way):
+        n, qps = affordable(args.filter_seconds, len(queries), lambda n: e.search(ef, conditions, n))
+        right = {q: ids for q, ids in right.items() if q < n}
+        found = filtered_recall(args.metric, base, queries, right, e.search(ef, conditions, max(right, default=0) + 1))
+        return {"ef": ef, "queries": n, "recall": found, "qps": qps if n <= FEW else 0,
+                **e.work(ef, conditions, min(-(-n // FEW), 50)), "takes_index": e.takes_index(ef, conditions)}
+
+
+def filtered_recall(metric, base, queries, right, got):
+    """How much of `right`, the ids of the nearest rows, is in `got`. Ties are equally right."""
+    found = wanted = 0
+    for q, ids in right.items():
+        limit = distances(metric, base[ids], queries[q]).max()
+        good = distances(metric, base[got.get(q, [])], queries[q]) <= limit + abs(limit) * 1e-5 + 1e-6
+        found, wanted = found + min(len(ids), int(good.sum())), wanted + len(ids)
+    return found / max(wanted, 1)
+
+
+# States of memory: what they are called, and the settings of the server. A tenth of the index is what `{}` is.
+MEMORY = {
+    "huge pages off": ("without huge pages", {"huge_pages": "off"}),
+    "huge pages": ("with huge pages", {"huge_pages": "on"}),
+    "small buffers": ("shared_buffers a tenth of the index", {"shared_buffers": "{}"}),
+    "cold": ("from disk", {}),
+}
+
+
+def measure_memory(args, servers, results):
+    """The search lines again, in other states of memory. Restarts the servers."""
+    key = {"data": args.name}
+    tenth = servers[0].value("SELECT pg_relation_size('items_v') / 10 / current_setting('block_size')::integer")
+    for what, (title, settings) in MEMORY.items():
+        if all(results.get(**key, engine=e.name, what=what, ef=ef) for e in servers for ef in args.ef):
+            continue
+        settings = {k: v.format(tenth) for k, v in settings.items()}
+        if not all([e.restart(**settings) for e in servers]):
+            print(f"  {title}: no server with {settings} starts here")
+            continue
+        for e in servers:
+            e.connect()
+            e.speed(args.ef[-1])
+        for ef in args.ef:
+            best = {e.name: 0.0 for e in servers}
+            for _ in range(args.rounds):
+                for e in servers:
+                    if what == "cold":
+                        e.restart()
+                        e.connect()
+                        e.explain(ef, "", *ALL[0])   # so that the catalogs are not cold
+                        e.evict()
+                    best[e.name] = max(best[e.name], e.speed(ef, n=args.cold_queries if what == "cold" else None))
+            for e in servers:
+                results.add(**key, engine=e.name, what=what, ef=ef, qps=best[e.name])
+    for e in servers:
+        e.restart()
+    for e in servers:
+        e.connect()
 
 
 def summary(args, results, engines):
@@ -534,7 +829,9 @@ def summary(args, results, engines):
     lines = []
     first = engines[0].name
     for wanted in (0.95, 0.97, 0.99):
-        for what, title in (("search", "inside the server"), ("client", "through pgbench"), ("one cpu", "through pgbench, on one CPU")):
+        for what, title in (("search", "inside the server"), ("client", "through pgbench"),
+                            ("one cpu", "through pgbench, on one CPU"),
+                            *((what, f"inside the server, {title}") for what, (title, _) in MEMORY.items())):
             lines.append((f"queries/s at recall {wanted}, {title}", [at_recall(points(e.name, what), wanted) for e in engines]))
     lines.append(("primary key look-ups/s through pgbench", [one(e.name, "primary key", "qps") for e in engines]))
     lines.append((f"queries/s of {2 * args.k} rows, through pgbench", [one(e.name, "few rows", "qps") for e in engines]))
@@ -556,13 +853,12 @@ def summary(args, results, engines):
                                ("update", "rows_per_s", "UPDATE of another column, rows/s"),
                                ("vacuum", "seconds", "VACUUM, s")):
         lines.append((title, [one(e.name, what, field) for e in engines]))
-    for percent in args.filter:
-        for field, title in (("qps", "queries/s"), ("recall", "recall")):
-            lines.append((f"{title} if {percent} % of the rows match, ef_search 40",
-                          [next((r[field] for r in rows if r["engine"] == e.name and r["what"] == "filter" and r["percent"] == percent), None) for e in engines]))
     for ef in args.ef:
         lines.append((f"recall at ef_search {ef}", [next((r["recall"] for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
-        lines.append((f"buffers a query at ef_search {ef}", [next((r.get("buffers") for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None) for e in engines]))
+        for field in ("buffers", "visits"):
+            lines.append((f"{field} a query at ef_search {ef}",
+                          [next((r.get(field) for r in rows if r["engine"] == e.name and r["what"] == "search" and r["ef"] == ef), None)
+                           for e in engines]))
     table = [["", *[e.name for e in engines], *[f"{first} / {e.name}" for e in engines[1:]]]]
     for title, values in lines:
         if all(v is None for v in values):
@@ -571,6 +867,38 @@ def summary(args, results, engines):
         ratios = ["-" if values[0] is None or not v else f"{values[0] / v:.2f}" for v in values[1:]]
         table.append([title, *[show(v) for v in values], *ratios])
     return table
+
+
+def filter_summary(args, results, engines):
+    """Speed at FILTER_RECALL, of the best way to iterate; or else that of the highest recall, and this recall."""
+    rows = [r for r in results.rows if r["data"] == args.name]
+    servers = [e for e in engines if isinstance(e, Server)]
+    sorting = [e for e in servers if not e.has_filters()]
+
+    def found(engine, what, workload):
+        return [r for r in rows if (r["engine"], r["what"], r.get("workload")) == (engine, what, workload)]
+
+    def cell(e, workload):
+        points = found(e.name, "filter", workload)
+        if not points:
+            return "-"
+        rate, way = max((at_recall([p for p in points if p["way"] == way], FILTER_RECALL) or 0, way) for way in e.kind.iterate)
+        if rate:
+            row = min((p for p in points if p["way"] == way and p["recall"] >= FILTER_RECALL), key=lambda p: p["ef"])
+        else:
+            row = max(points, key=lambda p: (p["recall"], p["qps"]))
+        work = f"{row['visits']:,.0f} visits" if "visits" in row else f"{row['buffers']:,.0f} buffers"
+        notes = ("" if rate else f" at {row['recall']:.3f}") + ("" if row["takes_index"] == 1 else " *")
+        return f"{rate or row['qps']:,.0f}{notes}, {work}"
+
+    def sort(e, workload):
+        return next((f"{r['qps']:,.0f}" for r in found(e.name, "filter, sorted", workload)), "-")
+
+    return [[f"WHERE; queries/s at recall {FILTER_RECALL}",
+             *[e.name for e in servers], *[f"{e.name}, sorted" for e in sorting]],
+            *[[w.name, *[cell(e, w.name) for e in servers], *[sort(e, w.name) for e in sorting]]
+              for w in workloads(args.filter)],
+            ["* with the index, but the planner would sort", *[""] * len(servers + sorting)]]
 
 
 def curve(rows, engines, what):
@@ -670,8 +998,15 @@ def main():
     p.add_argument("--ef-construction", type=int, default=64)
     p.add_argument("--options", type=lambda s: dict(map(str.strip, o.split("=")) for o in s.split(",")), default={}, metavar="NAME=VALUE,...",
                    help="index options of quiver, in addition to -m and --ef-construction or instead of them")
-    p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",")], default=[10, 20, 40, 60, 80, 120, 200, 400])
-    p.add_argument("--filter", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 10, 50], metavar="PERCENT,...")
+    p.add_argument("--ef", type=lambda s: [int(x) for x in s.split(",") if x], default=[10, 20, 40, 60, 80, 120, 200, 400])
+    p.add_argument("--filter", type=lambda s: [float(x) for x in s.split(",")], nargs="?", const=[0.1, 1, 10, 50], default=[],
+                   metavar="PERCENT,...", help="also searches with conditions that this part of the rows satisfies; "
+                   "adds the engine quiver_filters, whose index has filter columns")
+    p.add_argument("--filter-seconds", type=float, default=3,
+                   help="how long each of these runs may take, about; they have at least five queries")
+    p.add_argument("--memory", action="store_true", help="also searches with small shared buffers, with nothing cached, "
+                   "and with and without huge pages; restarts the servers, which must be local")
+    p.add_argument("--cold-queries", type=int, default=50, metavar="N", help="how many queries a run with nothing cached has")
     p.add_argument("--threshold", action="store_true", help="also queries WHERE distance < c, where c is the usual distance of the row of rank k / 2, and the same without it")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--recall-at", type=lambda s: [int(x) for x in s.split(",") if x], default=[1, 100], metavar="K,...")
@@ -687,6 +1022,8 @@ def main():
     p.add_argument("--out", default="results/ann", help="folder of results.jsonl and report.html")
     p.add_argument("--svg", metavar="FOLDER", help="also write each picture to a file in this folder")
     args = p.parse_args()
+    if args.filter and args.engine and not any(e.startswith("quiver_filters=") for e in args.engine):
+        args.engine.insert(1, args.engine[0].replace("quiver", "quiver_filters", 1))
     if args.base:
         base, queries = read_vectors(args.base, args.rows, args.dsn), read_vectors(args.queries, dsn=args.dsn)
         args.name = args.name or re.sub(r"\W+", "-", os.path.basename(args.base).split(".")[0]).strip("-")
@@ -707,17 +1044,20 @@ def main():
             sys.exit("No engine: give --engine quiver=postgresql://...")
         print(f"{args.name}: {rows:,} x {base.shape[1]}, {len(queries):,} queries, {args.metric}; " + "; ".join(f"{e.name}: {e.about}" for e in engines))
         measure(args, base[:rows], queries, engines, results)
-        tables[args.name] = table = summary(args, results, engines)
+        tables[args.name] = summary(args, results, engines)
+        if args.filter:
+            tables[f"{args.name}: queries with a WHERE"] = filter_summary(args, results, engines)
         for e in engines:
             found = [r for r in results.rows if r["data"] == args.name and r["engine"] == e.name and r["what"] == "search"]
             qps = at_recall(found, 0.99)
             if qps:
                 costs.setdefault(e.name, []).append((rows, 1 / qps))
-        widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
-        print()
-        for row in table:
-            print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
-        print()
+        for table in [t for name, t in tables.items() if name.split(":")[0] == args.name]:
+            widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
+            print()
+            for row in table:
+                print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
+            print()
     if len(args.scale) > 1:
         tables[f"{name}: microseconds a query at recall 0.99 inside the server"] = table = [
             ["engine", *[f"{n:,} rows" for n in args.scale], "grows with rows ^"],
