@@ -20,13 +20,22 @@ void register_access_method(const AccessMethod& method)
     methods[method_count++] = &method;
 }
 
-const AccessMethod* access_method_of(const IndexOptInfo* index)
+static const AccessMethod* find_by_cost(const void* estimate_cost)
 {
     for (size_t i = 0; i < method_count; i++)
-        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) ==
-            reinterpret_cast<const void*>(index->amcostestimate))
+        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) == estimate_cost)
             return methods[i];
     return nullptr;
+}
+
+const AccessMethod* access_method_of(const IndexOptInfo* index)
+{
+    return find_by_cost(reinterpret_cast<const void*>(index->amcostestimate));
+}
+
+const AccessMethod* access_method_of(Relation index)
+{
+    return find_by_cost(reinterpret_cast<const void*>(index->rd_indam->amcostestimate));
 }
 
 }   // namespace quiver::am

@@ -9,6 +9,8 @@ extern "C" {
 
 namespace quiver::am {
 
+struct Opclass;
+
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
     const char* name;                        // in pg_am and in messages
@@ -16,12 +18,17 @@ struct AccessMethod {
     uint32 meta_magic;                       // the first value in the meta page of its indexes
     uint32 format_version;                   // of its indexes' pages
     size_t max_nonzero;                      // most elements of an indexed sparsevec
+    uint32 pgvectors_magic;   // the first value in the meta page of pgvector's indexes of this name
+    // The operator class whose support function 1 is `distance`, with a support function 2 (the norm)
+    // or without. Null if there is none.
+    const Opclass* (*find_opclass)(PGFunction distance, bool norm);
 };
 
 // Called once for each access method, when the library is loaded.
 void register_access_method(const AccessMethod& method);
 // Null for an index of another extension or of PostgreSQL itself.
 const AccessMethod* access_method_of(const IndexOptInfo* index);
+const AccessMethod* access_method_of(Relation index);
 // Calls f(path) for each path of the table that is a scan of such an index in the order of a distance.
 template <class F>
 void for_each_ordered_scan(const RelOptInfo* table, F&& f)

@@ -16,12 +16,27 @@ extern "C" {
 namespace quiver::am {
 
 constexpr int distance_proc = 1;
+constexpr int norm_proc = 2;
 constexpr int info_proc = 3;
 
 const Opclass& opclass_of(Relation index)
 {
-    FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
-    return *reinterpret_cast<const Opclass*>(DatumGetPointer(FunctionCall1(proc, Datum{0})));
+    if (OidIsValid(index_getprocid(index, 1, info_proc))) {
+        FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
+        const Datum opclass = FunctionCall1(proc, Datum{0});
+        if (opclass != Datum{0})
+            return *reinterpret_cast<const Opclass*>(DatumGetPointer(opclass));
+    }
+    const Opclass* opclass =
+        access_method_of(index)->find_opclass(index_getprocinfo(index, 1, distance_proc)->fn_addr,
+                                              OidIsValid(index_getprocid(index, 1, norm_proc)));
+    if (!opclass)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                 errmsg("the operator class of index \"%s\" is not one of quiver or pgvector",
+                        RelationGetRelationName(index)),
+                 errhint("Use support function 1 of one of the extension's operator classes.")));
+    return *opclass;
 }
 
 bool validate_opclass(Oid opclass, const AccessMethod& method)
@@ -49,9 +64,17 @@ bool validate_opclass(Oid opclass, const AccessMethod& method)
                 missing("operator", i);
         return ok;
     }
-    for (const int proc : {distance_proc, info_proc})
-        if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc))))
-            missing("support function", proc);
+    const auto function = [&](int proc) {
+        return get_opfamily_proc(family, type, type, static_cast<int16>(proc));
+    };
+    if (!OidIsValid(function(distance_proc))) {
+        missing("support function", distance_proc);
+    } else if (!OidIsValid(function(info_proc))) {
+        FmgrInfo distance;
+        fmgr_info(function(distance_proc), &distance);
+        if (!method.find_opclass(distance.fn_addr, OidIsValid(function(norm_proc))))
+            missing("support function", info_proc);
+    }
     if (!OidIsValid(get_opfamily_member(family, type, type, 1)))
         missing("operator", 1);
     return ok;

@@ -24,10 +24,14 @@ struct Opclass {
                                                 : codec::Form::dense;
     }
 };
+// Operator 1 of an operator class is the ordering operator. Support functions 1 and 2 are those of
+// pgvector's operator classes, and are never called: function 1 is any function that orders like the
+// operator; only cosine distance has a function 2, the norm. Support function 3 returns the Opclass. It
+// is missing, or returns null, in the operator classes that pgvector's own scripts made. Functions 1 and 2
+// identify those.
+// Raises an error for an operator class that is neither.
 const Opclass& opclass_of(Relation index);
-// amvalidate. Operator 1 is the ordering operator, and support function 3 returns the Opclass.
-// Support functions 1 and 2 are those of pgvector's operator classes, and are never called: function
-// 1 is any function that orders like the operator; only cosine distance has a function 2, the norm.
+// amvalidate.
 // Operator 2 is that of am/thresholds.hpp. The operator classes of filter columns have no support functions, and
 // the operators of am/filter_columns.hpp.
 bool validate_opclass(Oid opclass, const AccessMethod& method);

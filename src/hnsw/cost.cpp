@@ -25,17 +25,12 @@ namespace quiver::hnsw {
 
 namespace {
 
-// False for an index that cannot be used, such as one of another format. Queries of its table can
-// be planned without it. If a query would use the index, this raises a warning.
+// False, after a warning, for an index that cannot be used, such as one of another format or one that
+// pgvector built. Queries of its table can be planned without it.
 bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
 {
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
     const bool readable = try_read_meta(index, meta);
-    if (!readable)
-        ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                          errmsg("index \"%s\" cannot be used by this version of quiver",
-                                 RelationGetRelationName(index)),
-                          errhint("REINDEX the index.")));
     index_close(index, NoLock);
     return readable;
 }

@@ -92,6 +92,8 @@ constinit const am::AccessMethod hnsw::access_method = {
     .meta_magic = 0x52565551,   // "QUVR"
     .format_version = graph::format_version,
     .max_nonzero = codec::max_sparse_bytes / 8,
+    .pgvectors_magic = 0xA953A953,
+    .find_opclass = hnsw::find_opclass,
 };
 
 void hnsw::load()
