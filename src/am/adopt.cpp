@@ -41,10 +41,10 @@ void put_index(ReturnSetInfo* result, Oid oid)
     const Relation index = try_relation_open(oid, AccessShareLock);
     if (!index)   // dropped meanwhile
         return;
-    const AccessMethod* method = index->rd_rel->relkind == RELKIND_INDEX && index->rd_indam &&
-                                         !RELATION_IS_OTHER_TEMP(index)
-                                     ? access_method_of(index)
-                                     : nullptr;
+    const AccessMethod* method =
+        index->rd_rel->relkind == RELKIND_INDEX && index->rd_indam && !RELATION_IS_OTHER_TEMP(index)
+            ? access_method_of(index)
+            : nullptr;
     if (const char* why = method ? why_rebuild(index, *method) : nullptr) {
         pg::ResultRow row;
         row.datum(ObjectIdGetDatum(oid));

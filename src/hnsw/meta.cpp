@@ -10,6 +10,7 @@
 #include "page/chain.hpp"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 }
 
@@ -23,7 +24,11 @@ uint32 dimensions_of_column(Relation index, const am::Opclass& opclass)
 {
     const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
     int32 dims = column->atttypmod;
-    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
+    // A domain's dimensions are its base type's.
+    const Oid type = getBaseTypeAndTypmod(column->atttypid, &dims);
+    if (type == VARBITOID)   // the values of such a column differ in length
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("type not supported for hnsw index")));
     if (dims < 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("column does not have dimensions"),

@@ -47,12 +47,13 @@ static void ivfflat_buildempty(Relation index)
 }
 static bool ivfflat_insert(QUIVER_AMINSERT_ARGS)
 {
-    (void)values, (void)tid, (void)info;
+    (void) values, (void) tid, (void) info;
     if (!isnull[0])
         not_supported(ERROR, index);
     return false;
 }
-static IndexBulkDeleteResult* ivfflat_bulkdelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
+static IndexBulkDeleteResult* ivfflat_bulkdelete(IndexVacuumInfo* info,
+                                                 IndexBulkDeleteResult* stats,
                                                  IndexBulkDeleteCallback, void*)
 {
     not_supported(ERROR, info->index);
