@@ -18,8 +18,7 @@ MetaHead new_meta_head(const AccessMethod& method)
     return head;
 }
 
-// Is this the meta page of an index that pgvector built? Its pages have 8 bytes of special space, as ours
-// have, so the tail can be read.
+// Is this the meta page of an index that pgvector built?
 static bool is_pgvectors(Page page, const AccessMethod& method)
 {
     uint32 magic;
@@ -37,7 +36,8 @@ MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Si
         state = MetaState::empty;
     else if (!page::is_of(page, page::Kind::meta) &&
              // Format 2 and earlier formats have a kind of four bytes there, with the value 1.
-             !(page::tail_of(page)->id == page::tail_id && page::tail_of(page)->next == 1))
+             !(page::has_tail(page) && page::tail_of(page)->id == page::tail_id &&
+               page::tail_of(page)->next == 1))
         state = is_pgvectors(page, method) ? MetaState::pgvectors : MetaState::foreign;
     else
         std::memcpy(static_cast<void*>(to), page::contents_of(page), bytes);

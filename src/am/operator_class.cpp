@@ -21,21 +21,20 @@ constexpr int info_proc = 3;
 
 const Opclass& opclass_of(Relation index)
 {
-    if (OidIsValid(index_getprocid(index, 1, info_proc))) {
-        FmgrInfo* proc = index_getprocinfo(index, 1, info_proc);
-        const Datum opclass = FunctionCall1(proc, Datum{0});
-        if (opclass != Datum{0})
-            return *reinterpret_cast<const Opclass*>(DatumGetPointer(opclass));
-    }
     const Opclass* opclass =
         access_method_of(index)->find_opclass(index_getprocinfo(index, 1, distance_proc)->fn_addr,
                                               OidIsValid(index_getprocid(index, 1, norm_proc)));
+    if (!opclass && OidIsValid(index_getprocid(index, 1, info_proc)))
+        opclass = reinterpret_cast<const Opclass*>(
+            DatumGetPointer(FunctionCall1(index_getprocinfo(index, 1, info_proc), Datum{0})));
     if (!opclass)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-                 errmsg("the operator class of index \"%s\" is not one of quiver or pgvector",
-                        RelationGetRelationName(index)),
-                 errhint("Use support function 1 of one of the extension's operator classes.")));
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+             errmsg("the operator class of index \"%s\" has no support functions of quiver or "
+                    "pgvector",
+                    RelationGetRelationName(index)),
+             errhint("Use support functions 1 and 2 of one of the extension's operator classes.")));
     return *opclass;
 }
 

@@ -26,10 +26,9 @@ struct Opclass {
 };
 // Operator 1 of an operator class is the ordering operator. Support functions 1 and 2 are those of
 // pgvector's operator classes, and are never called: function 1 is any function that orders like the
-// operator; only cosine distance has a function 2, the norm. Support function 3 returns the Opclass. It
-// is missing, or returns null, in the operator classes that pgvector's own scripts made. Functions 1 and 2
-// identify those.
-// Raises an error for an operator class that is neither.
+// operator; only cosine distance has a function 2, the norm. The two identify the Opclass. So the operator
+// classes that pgvector's own scripts made are understood, too: they have no support function 3 of ours.
+// Where function 1 is another function, function 3 must return the Opclass. Otherwise this raises an error.
 const Opclass& opclass_of(Relation index);
 // amvalidate.
 // Operator 2 is that of am/thresholds.hpp. The operator classes of filter columns have no support functions, and

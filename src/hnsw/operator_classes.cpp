@@ -30,7 +30,8 @@ OPCLASS(hnsw_sparsevec_l1_support, Metric::l1, ElementType::sparse, "sparsevec",
 
 // ---- the operator classes that pgvector's scripts make ----
 
-// Their support function 3 is the same for all metrics, and missing for vector.
+// Their support function 3 is the same for all metrics, and missing for vector. Functions 1 and 2 tell the
+// metric.
 QUIVER_FUNCTION(hnsw_halfvec_support) { return Datum{0}; }
 QUIVER_FUNCTION(hnsw_bit_support) { return Datum{0}; }
 QUIVER_FUNCTION(hnsw_sparsevec_support) { return Datum{0}; }
