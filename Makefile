@@ -99,7 +99,7 @@ install-vector-files: build/vector/vector.control
 	ln -sf quiver$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/$(VECTOR_LIBRARY)'
 uninstall-vector:
 	@$(IS_OURS) || { echo "The extension vector in $(extension_dir) is not quiver's." >&2; exit 1; }
-	rm -f $(patsubst build/vector/%,'$(extension_dir)/%',$(wildcard build/vector/vector--*.sql))
+	grep -l 'made by packaging/vector-scripts of quiver' '$(extension_dir)'/vector--*.sql | while read -r f; do rm -f "$$f"; done
 	rm -f '$(extension_dir)/vector.control' '$(DESTDIR)$(pkglibdir)/$(VECTOR_LIBRARY)'
 
 .PHONY: help unit asan fuzz bench check check-layers check-odr format lint
