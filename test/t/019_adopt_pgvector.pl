@@ -79,7 +79,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION near(vector) RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM items ORDER BY v <=> $1 LIMIT 5'});
 my $everything = q{SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM items i), (SELECT md5(string_agg(m::text, ',' ORDER BY tag)) FROM means m),
 	(SELECT md5(string_agg(vector_send(v)::text || halfvec_send(h)::text || sparsevec_send(s)::text, ',' ORDER BY id)) FROM items),
-	(SELECT sum(vector_norm(v)) || ' ' || sum(l2_norm(h)) || ' ' || sum(vector_dims(h)) FROM items)};
+	(SELECT sum(vector_norm(v) ORDER BY id) || ' ' || sum(l2_norm(h) ORDER BY id) || ' ' || sum(vector_dims(h)) FROM items)};
 my $exact = 'SET enable_indexscan = off; SELECT * FROM nearest';
 my $before = $node->safe_psql('postgres', $everything);
 my $answer = $node->safe_psql('postgres', $exact);
