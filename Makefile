@@ -73,9 +73,39 @@ endif
 CMAKE_BUILD = cmake -S . -B build/$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo $(2) >build/$(1).log && \
               cmake --build build/$(1) -j$$(nproc) >>build/$(1).log || { cat build/$(1).log; exit 1; }
 
+# The extension under the name of pgvector's, to take its place (docs/manual/migration.md). Its version is that
+# of the pgvector whose interface it has, with two more digits for quiver's own version, so that no version of
+# pgvector is equal to it: ALTER EXTENSION vector UPDATE updates what any of them made. vector.so is a link, so that a
+# session that uses both names loads one library.
+VECTOR_VERSION = 0.8.6$(shell printf %02d $(word 2,$(subst ., ,$(QUIVER_VERSION))))
+VECTOR_LIBRARY = vector$(DLSUFFIX)
+extension_dir  = $(DESTDIR)$(datadir)/extension
+IS_OURS        = grep -q '^. quiver in the place of pgvector' '$(extension_dir)/vector.control' 2>/dev/null
+build/vector/vector.control: quiver--$(QUIVER_VERSION).sql quiver.control packaging/vector-scripts packaging/SqlStatements.pm
+	@rm -rf $(@D) && mkdir -p $(@D)
+	packaging/vector-scripts $< $(VECTOR_VERSION) $(@D)
+.PHONY: install-vector install-vector-files uninstall-vector
+install-vector: install install-vector-files
+# Without the library itself, as in a package of its own.
+install-vector-files: build/vector/vector.control
+	@if [ -z "$(FORCE)" ] && ! $(IS_OURS) && \
+	    { [ -e '$(extension_dir)/vector.control' ] || [ -e '$(DESTDIR)$(pkglibdir)/$(VECTOR_LIBRARY)' ]; }; then \
+	    echo "Another extension named vector is installed in $(extension_dir) or $(DESTDIR)$(pkglibdir): pgvector." >&2; \
+	    echo "quiver can take its place: see docs/manual/migration.md. Then run make install-vector FORCE=1." >&2; \
+	    exit 1; \
+	fi
+	$(MKDIR_P) '$(extension_dir)' '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_DATA) build/vector/vector.control build/vector/vector--*.sql '$(extension_dir)/'
+	ln -sf quiver$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/$(VECTOR_LIBRARY)'
+uninstall-vector:
+	@$(IS_OURS) || { echo "The extension vector in $(extension_dir) is not quiver's." >&2; exit 1; }
+	grep -l 'made by packaging/vector-scripts of quiver' '$(extension_dir)'/vector--*.sql | while read -r f; do rm -f "$$f"; done
+	rm -f '$(extension_dir)/vector.control' '$(DESTDIR)$(pkglibdir)/$(VECTOR_LIBRARY)'
+
 .PHONY: help unit asan fuzz bench check check-layers check-odr format lint
 help:
 	@echo 'make [install|installcheck]   the extension; PG_CONFIG= chooses the server'
+	@echo 'make install-vector            also installs it as extension "vector", in the place of pgvector'
 	@echo 'make unit | asan | fuzz       tests that need no server: GoogleTest, sanitizers, libFuzzer'
 	@echo 'make bench                    kernels beside plain loops, other libraries and the memory'
 	@echo 'make check-layers check-odr   the rules of the rooms; what the library exports'

@@ -5,6 +5,18 @@
 
 -- The SQL interface is that of pgvector 0.8: same names, signatures, operators and casts. All functions are
 -- IMMUTABLE, STRICT and PARALLEL SAFE. A distance costs about as much as four simple operators.
+--
+-- What pgvector does not have is in sections whose heading says so. packaging/vector-scripts makes the scripts
+-- of extension "vector" from this file, and needs these headings.
+
+-- (A database has one of the two extensions.)
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'vector') THEN
+        RAISE duplicate_object USING MESSAGE = 'cannot create extension "quiver" in a database that has extension "vector"',
+            DETAIL = 'Both define the same types, functions and access methods.',
+            HINT = 'If "vector" is pgvector, see the page "Migrating from pgvector" of quiver''s manual.';
+    END IF;
+END $$;
 
 
 -- vector: the type
@@ -646,6 +658,8 @@ COMMENT ON OPERATOR <~> (bit, bit) IS 'Hamming distance';
 CREATE OPERATOR <%> (LEFTARG = bit, RIGHTARG = bit, FUNCTION = jaccard_distance, COMMUTATOR = <%>);
 COMMENT ON OPERATOR <%> (bit, bit) IS 'Jaccard distance';
 
+-- bit: inner product with a vector (not in pgvector)
+
 CREATE FUNCTION binary_inner_product(bit, vector) RETURNS float8
     AS 'MODULE_PATHNAME'
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
@@ -659,7 +673,7 @@ COMMENT ON FUNCTION binary_negative_inner_product(bit, vector) IS
 CREATE OPERATOR <#> (LEFTARG = bit, RIGHTARG = vector, FUNCTION = binary_negative_inner_product);
 COMMENT ON OPERATOR <#> (bit, vector) IS 'negative inner product of a vector and a bit string whose bits stand for 1 and -1';
 
--- what a distance costs, for the planner
+-- what a distance costs, for the planner (not in pgvector)
 
 CREATE FUNCTION vector_distance_cost(internal) RETURNS internal
     AS 'MODULE_PATHNAME'
@@ -686,7 +700,7 @@ ALTER FUNCTION halfvec_l2_squared_distance(halfvec, halfvec) SUPPORT halfvec_dis
 ALTER FUNCTION halfvec_negative_inner_product(halfvec, halfvec) SUPPORT halfvec_distance_cost;
 ALTER FUNCTION halfvec_spherical_distance(halfvec, halfvec) SUPPORT halfvec_distance_cost;
 
--- quantizers, codes, and queries on codes
+-- quantizers, codes, and queries on codes (not in pgvector)
 
 CREATE TYPE quantizer;
 CREATE TYPE quantized;
@@ -891,7 +905,7 @@ CREATE OPERATOR CLASS quantized_ops DEFAULT FOR TYPE quantized USING btree AS
     OPERATOR 5 >,
     FUNCTION 1 quantized_cmp(quantized, quantized);
 
--- aggregates that find the nearest of many codes
+-- aggregates that find the nearest of many codes (not in pgvector)
 CREATE FUNCTION l2_nearest_accum(internal, bigint, quantized, quantized_query, integer) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 CREATE FUNCTION l2_nearest_tid_accum(internal, tid, quantized, quantized_query, integer) RETURNS internal
@@ -1078,7 +1092,7 @@ CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING hnsw AS
     FUNCTION 1 l1_distance(sparsevec, sparsevec),
     FUNCTION 3 hnsw_sparsevec_l1_support(internal);
 
--- hnsw: operator classes of filter columns
+-- hnsw: operator classes of filter columns (not in pgvector)
 
 CREATE OPERATOR CLASS int2_filter_ops DEFAULT FOR TYPE smallint USING hnsw AS
     OPERATOR 1 <,
@@ -1237,50 +1251,50 @@ CREATE ACCESS METHOD ivfflat TYPE INDEX HANDLER ivfflathandler;
 COMMENT ON ACCESS METHOD ivfflat IS
     'approximate nearest neighbour search: inverted lists (doi 10.1109/TPAMI.2010.57) of compressed vectors with 1-bit sketches (arXiv 2405.12497); quick to build and to write';
 
-CREATE FUNCTION ivfflat_vector_l2_info(internal) RETURNS internal
+CREATE FUNCTION ivfflat_halfvec_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE FUNCTION ivfflat_bit_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C;
 CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING ivfflat AS
     OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 vector_l2_squared_distance(vector, vector),
-    FUNCTION 6 ivfflat_vector_l2_info(internal);
-CREATE FUNCTION ivfflat_vector_ip_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 3 l2_distance(vector, vector);
 CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING ivfflat AS
     OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 vector_negative_inner_product(vector, vector),
-    FUNCTION 6 ivfflat_vector_ip_info(internal);
-CREATE FUNCTION ivfflat_vector_cosine_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 3 vector_spherical_distance(vector, vector),
+    FUNCTION 4 vector_norm(vector);
 CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING ivfflat AS
     OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
-    FUNCTION 1 cosine_distance(vector, vector),
-    FUNCTION 6 ivfflat_vector_cosine_info(internal);
-CREATE FUNCTION ivfflat_halfvec_l2_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 1 vector_negative_inner_product(vector, vector),
+    FUNCTION 2 vector_norm(vector),
+    FUNCTION 3 vector_spherical_distance(vector, vector),
+    FUNCTION 4 vector_norm(vector);
 CREATE OPERATOR CLASS halfvec_l2_ops FOR TYPE halfvec USING ivfflat AS
     OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
-    FUNCTION 6 ivfflat_halfvec_l2_info(internal);
-CREATE FUNCTION ivfflat_halfvec_ip_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 3 l2_distance(halfvec, halfvec),
+    FUNCTION 5 ivfflat_halfvec_support(internal);
 CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING ivfflat AS
     OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
     FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
-    FUNCTION 6 ivfflat_halfvec_ip_info(internal);
-CREATE FUNCTION ivfflat_halfvec_cosine_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+    FUNCTION 4 l2_norm(halfvec),
+    FUNCTION 5 ivfflat_halfvec_support(internal);
 CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING ivfflat AS
     OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
-    FUNCTION 1 cosine_distance(halfvec, halfvec),
-    FUNCTION 6 ivfflat_halfvec_cosine_info(internal);
-CREATE FUNCTION ivfflat_bit_hamming_info(internal) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C;
+    FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+    FUNCTION 2 l2_norm(halfvec),
+    FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+    FUNCTION 4 l2_norm(halfvec),
+    FUNCTION 5 ivfflat_halfvec_support(internal);
 CREATE OPERATOR CLASS bit_hamming_ops FOR TYPE bit USING ivfflat AS
     OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
     FUNCTION 1 hamming_distance(bit, bit),
-    FUNCTION 6 ivfflat_bit_hamming_info(internal);
+    FUNCTION 3 hamming_distance(bit, bit),
+    FUNCTION 5 ivfflat_bit_support(internal);
 
--- ivfflat: operator classes of filter columns
+-- ivfflat: operator classes of filter columns (not in pgvector)
 
 CREATE OPERATOR CLASS int2_filter_ops DEFAULT FOR TYPE smallint USING ivfflat AS
     OPERATOR 1 <,
@@ -1431,7 +1445,7 @@ CREATE OPERATOR CLASS array_filter_ops DEFAULT FOR TYPE anyarray USING ivfflat A
     OPERATOR 7 @>,
     OPERATOR 8 <@;
 
--- thresholds
+-- thresholds (not in pgvector)
 
 CREATE FUNCTION distance_threshold(vector, float8) RETURNS boolean
     AS 'MODULE_PATHNAME'
@@ -1483,7 +1497,7 @@ ALTER OPERATOR FAMILY halfvec_ip_ops USING ivfflat ADD OPERATOR 2 <<= (halfvec, 
 ALTER OPERATOR FAMILY halfvec_cosine_ops USING ivfflat ADD OPERATOR 2 <<= (halfvec, float8);
 ALTER OPERATOR FAMILY bit_hamming_ops USING ivfflat ADD OPERATOR 2 <<= (bit, float8);
 
--- comments on comparison operators and operator classes
+-- comments on comparison operators and operator classes (not in pgvector)
 
 COMMENT ON OPERATOR < (vector, vector) IS 'less than';
 COMMENT ON OPERATOR <= (vector, vector) IS 'less than or equal';
@@ -1565,7 +1579,7 @@ COMMENT ON OPERATOR CLASS text_filter_ops USING ivfflat IS 'filter column, also 
 COMMENT ON OPERATOR CLASS bpchar_filter_ops USING ivfflat IS 'filter column; the index helps for = and IN only';
 COMMENT ON OPERATOR CLASS array_filter_ops USING ivfflat IS 'filter column: arrays of any type that has a hash function';
 
--- hybrid search
+-- hybrid search (not in pgvector)
 
 CREATE FUNCTION rrf_score(rank bigint, k integer DEFAULT 60) RETURNS float8
     AS 'SELECT coalesce(1.0::float8 / (k::float8 + rank::float8), 0.0)'
@@ -1573,7 +1587,15 @@ CREATE FUNCTION rrf_score(rank bigint, k integer DEFAULT 60) RETURNS float8
 COMMENT ON FUNCTION rrf_score(bigint, integer) IS
     'score of a row in reciprocal rank fusion, which merges several ranked lists: 1 / (k + rank), where rank is the row''s place in one list, beginning with 1; 0 for NULL, a row that is not in that list; the sum of a row''s scores in all lists orders the result (Cormack, Clarke and Buettcher 2009, doi 10.1145/1571941.1572114)';
 
--- hnsw: inspection
+-- moving from pgvector (not in pgvector)
+
+CREATE FUNCTION quiver_adopt(OUT index regclass, OUT reason text, OUT statement text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION quiver_adopt() IS
+    'lists the indexes that this version cannot use, because pgvector or another version of quiver built them, or because their first page is damaged: the reason, and the statement that rebuilds the index. Only indexes that the user owns';
+
+-- hnsw: inspection (not in pgvector)
 
 CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer,
     OUT m integer, OUT ef_construction integer, OUT max_neighbours integer, OUT sketch_bits integer,

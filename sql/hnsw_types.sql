@@ -96,5 +96,28 @@ CREATE INDEX ON bad USING hnsw (s sparsevec_l2_ops);
 CREATE INDEX ON bad USING hnsw (b bit_hamming_ops);
 CREATE INDEX ON bad USING hnsw (v vector_l1_ops) WITH (sketch_fold = 1);
 DROP TABLE bad;
+CREATE TABLE varying (b varbit(64));
+CREATE INDEX ON varying USING hnsw (b bit_hamming_ops);
+CREATE INDEX ON varying USING hnsw ((b::bit(64)) bit_hamming_ops);
+DROP TABLE varying;
+-- An operator class as pgvector makes it, without support function 3: functions 1 and 2 tell the metric.
+CREATE OPERATOR CLASS like_pgvectors FOR TYPE halfvec USING hnsw AS OPERATOR 1 <=> FOR ORDER BY float_ops,
+    FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec), FUNCTION 2 l2_norm(halfvec);
+CREATE OPERATOR CLASS unknown FOR TYPE halfvec USING hnsw AS OPERATOR 1 <-> FOR ORDER BY float_ops, FUNCTION 1 l2_distance(halfvec, halfvec);
+CREATE OPERATOR CLASS told FOR TYPE halfvec USING hnsw AS OPERATOR 1 <-> FOR ORDER BY float_ops, FUNCTION 1 l2_distance(halfvec, halfvec),
+    FUNCTION 3 hnsw_halfvec_l2_support(internal);
+CREATE TABLE classes (h halfvec(3));
+INSERT INTO classes SELECT ARRAY[i, i % 7, i % 11]::halfvec FROM generate_series(1, 300) i;
+CREATE INDEX classes_h ON classes USING hnsw (h like_pgvectors);
+SELECT metric FROM hnsw_meta('classes_h');
+SELECT * FROM hnsw_check('classes_h', true);
+CREATE INDEX classes_told ON classes USING hnsw (h told);
+SELECT metric FROM hnsw_meta('classes_told');
+CREATE INDEX ON classes USING hnsw (h unknown);
+SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcname IN ('like_pgvectors', 'unknown') ORDER BY 1;
+DROP TABLE classes;
+DROP OPERATOR FAMILY like_pgvectors USING hnsw;
+DROP OPERATOR FAMILY unknown USING hnsw;
+DROP OPERATOR FAMILY told USING hnsw;
 DROP VIEW problems;
 SELECT count(*), bool_and(amvalidate(opc.oid)) FROM pg_opclass opc JOIN pg_am am ON am.oid = opcmethod WHERE amname = 'hnsw';

@@ -19,15 +19,23 @@ class Explanation {
     ExplainState* to_;
 };
 
+struct Opclass;
+
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
     const char* name;                        // in pg_am and in messages
     amcostestimate_function estimate_cost;   // identifies its paths in the planner, and its indexes
     void (*explain_scan)(IndexScanDesc scan, Explanation& to);
-    uint32 meta_magic;       // the first value in the meta page of its indexes
-    uint32 format_version;   // of its indexes' pages
-    uint16 info_support;     // the support function that returns an Opclass: the last one
-    size_t max_nonzero;      // most elements of an indexed sparsevec
+    uint32 meta_magic;        // the first value in the meta page of its indexes
+    uint32 format_version;    // of its indexes' pages
+    size_t max_nonzero;       // most elements of an indexed sparsevec
+    uint32 pgvectors_magic;   // the first value in the meta page of pgvector's indexes of this name
+    // The operator class whose support function 1 is `distance`, with a support function 2 (the norm)
+    // or without. Null if there is none.
+    const Opclass* (*find_opclass)(PGFunction distance, bool norm);
+    // The support function that returns the Opclass of an operator class that find_opclass() does not know; 0:
+    // there is none.
+    int16 info_support;
 };
 
 // Called once for each access method, when the library is loaded.

@@ -10,14 +10,6 @@ extern "C" {
 
 namespace quiver::am {
 
-void warn_of_unusable(Relation index)
-{
-    ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                      errmsg("index \"%s\" cannot be used by this version of quiver",
-                             RelationGetRelationName(index)),
-                      errhint("REINDEX the index.")));
-}
-
 void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity,
               double* correlation, double* pages)
 {

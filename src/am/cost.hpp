@@ -5,8 +5,6 @@
 
 namespace quiver::am {
 
-// Raises a warning for an index that a query would use, but this version cannot, such as one of another format.
-void warn_of_unusable(Relation index);
 // The results of amcostestimate for an index scan that is impossible.
 void rule_out(IndexPath* path, Cost* startup, Cost* total, Selectivity* selectivity,
               double* correlation, double* pages);
@@ -30,7 +28,8 @@ struct Wanted {
     double share;   // the part of the cost after the first row that PostgreSQL will take for them
 };
 // rows: of the index that match the conditions on filter columns, which are this share of all rows
-Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, double match, bool threshold);
+Wanted rows_wanted(PlannerInfo* root, const IndexPath* path, double rows, double match,
+                   bool threshold);
 
 // Added to the cost of a scan if the query wants all rows. The scan ends before it has returned
 // them, so it must not be chosen for its low cost. (Less than what enable_seqscan = off adds to a

@@ -55,12 +55,14 @@ std::span<const uint8_t> learn_filter(Relation heap, Relation index, IndexInfo* 
         rows++;
         MemoryContextSwitchTo(old);
     };
-    const uint64 blocks = heap ? RelationGetNumberOfBlocks(heap) : 0, parts = std::min<uint64>(blocks, most_parts);
+    const uint64 blocks = heap ? RelationGetNumberOfBlocks(heap) : 0,
+                 parts = std::min<uint64>(blocks, most_parts);
     const auto start_of = [&](uint64 part) { return blocks * part / parts; };
     for (uint64 from = 0, to = 1; parts > 0 && from * parts < blocks + parts && rows < enough;
          from = std::exchange(to, 2 * to))
         for (uint64 i = 0; i < parts; i++) {
-            const uint64 first = start_of(i) + from, end = std::min(start_of(i) + to, start_of(i + 1));
+            const uint64 first = start_of(i) + from,
+                         end = std::min(start_of(i) + to, start_of(i + 1));
             if (first < end)
                 for_each_row_to_index(heap, index, info, static_cast<BlockNumber>(first),
                                       static_cast<BlockNumber>(end - first), add);

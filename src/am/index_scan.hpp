@@ -18,7 +18,8 @@ namespace quiver::am {
 // The search of an index, with all memory that it needs. It is made in `context`, which it keeps.
 template <class S>
 concept IndexSearch = requires(S& s, Relation index, graph::Tid tid, double distance,
-                               const graph::Value& x, const codec::FilterSet* filter, Explanation& explanation)
+                               const graph::Value& x, const codec::FilterSet* filter,
+                               Explanation& explanation)
 {
     {
         S::method

@@ -2,6 +2,11 @@
 
 #include "am/meta_page.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
 namespace quiver::am {
 
 MetaHead new_meta_head(const AccessMethod& method)
@@ -11,6 +16,14 @@ MetaHead new_meta_head(const AccessMethod& method)
         ereport(ERROR,
                 (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
     return head;
+}
+
+// Is this the meta page of an index that pgvector built?
+static bool is_pgvectors(Page page, const AccessMethod& method)
+{
+    uint32 magic;
+    std::memcpy(&magic, page::contents_of(page), sizeof magic);
+    return magic == method.pgvectors_magic;
 }
 
 MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Size bytes)
@@ -23,8 +36,9 @@ MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Si
         state = MetaState::empty;
     else if (!page::is_of(page, page::Kind::meta) &&
              // Format 2 and earlier formats have a kind of four bytes there, with the value 1.
-             !(page::tail_of(page)->id == page::tail_id && page::tail_of(page)->next == 1))
-        state = MetaState::foreign;
+             !(page::has_tail(page) && page::tail_of(page)->id == page::tail_id &&
+               page::tail_of(page)->next == 1))
+        state = is_pgvectors(page, method) ? MetaState::pgvectors : MetaState::foreign;
     else
         std::memcpy(static_cast<void*>(to), page::contents_of(page), bytes);
     UnlockReleaseBuffer(buffer);
@@ -35,34 +49,49 @@ MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Si
     return to->version == method.format_version ? MetaState::good : MetaState::other_version;
 }
 
-void report_bad_meta(Relation index, const AccessMethod& method, MetaState state,
+const char* reindex_statement(Relation index)
+{
+    return psprintf("REINDEX INDEX CONCURRENTLY %s",
+                    quote_qualified_identifier(get_namespace_name(RelationGetNamespace(index)),
+                                               RelationGetRelationName(index)));
+}
+
+void report_bad_meta(int level, Relation index, const AccessMethod& method, MetaState state,
                      const MetaHead& head)
 {
     const char* name = RelationGetRelationName(index);
+    const auto hint = [&] { return errhint("Run %s.", reindex_statement(index)); };
     switch (state) {
     case MetaState::empty:
-        ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                        errmsg("index \"%s\" has an empty meta page", name),
-                        errhint("REINDEX the index.")));
+        ereport(level, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" has an empty meta page", name), hint()));
+        break;
+    case MetaState::pgvectors:
+        ereport(level,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("index \"%s\" was built by pgvector", name),
+                 errdetail("quiver's %s indexes have another format.", method.name), hint()));
+        break;
     case MetaState::foreign:
-        ereport(ERROR,
+        ereport(level,
                 (errcode(ERRCODE_INDEX_CORRUPTED),
                  errmsg("index \"%s\" was not built by quiver", name),
                  errdetail("Its first page is not a meta page of a quiver %s index.", method.name),
-                 errhint("REINDEX the index.")));
+                 hint()));
+        break;
     case MetaState::other_version:
-        ereport(ERROR,
+        ereport(level,
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                  errmsg("index \"%s\" has format version %u, but this version of quiver needs %u",
                         name, head.version, method.format_version),
-                 errhint("REINDEX the index.")));
+                 hint()));
+        break;
     case MetaState::damaged:
-    case MetaState::good: break;
+    case MetaState::good:
+        ereport(level, (errcode(ERRCODE_INDEX_CORRUPTED),
+                        errmsg("index \"%s\" has a damaged meta page", name), hint()));
+        break;
     }
-    ereport(ERROR,
-            (errcode(ERRCODE_INDEX_CORRUPTED), errmsg("index \"%s\" has a damaged meta page", name),
-             errhint("REINDEX the index.")));
-    pg_unreachable();
 }
 
 uint64 read_build_id(Relation index)

@@ -24,6 +24,7 @@ MetaHead new_meta_head(const AccessMethod& method);
 enum class MetaState : uint8 {
     good,
     empty,           // the page was never written
+    pgvectors,       // of an index that pgvector built
     foreign,         // not a meta page of this access method
     other_version,   // of another format
     damaged,         // its values contradict each other or the table's column
@@ -32,9 +33,11 @@ enum class MetaState : uint8 {
 // Copies the contents of the meta page and checks the head. The access method checks the rest, and
 // returns `damaged` if that is wrong.
 MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Size bytes);
-// Raises the error for a meta page that is not good.
-[[noreturn]] void report_bad_meta(Relation index, const AccessMethod& method, MetaState state,
-                                  const MetaHead& head);
+// "REINDEX INDEX CONCURRENTLY schema.index".
+const char* reindex_statement(Relation index);
+// Reports that a meta page is not good, and how to rebuild the index. The level is ERROR or WARNING.
+void report_bad_meta(int level, Relation index, const AccessMethod& method, MetaState state,
+                     const MetaHead& head);
 // The build id, without checks: for an index of another format, any number.
 uint64 read_build_id(Relation index);
 

@@ -9,6 +9,7 @@ extern "C" {
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_opclass.h"
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -16,11 +17,27 @@ extern "C" {
 namespace quiver::am {
 
 constexpr int distance_proc = 1;
+constexpr int norm_proc = 2;
 
 const Opclass& opclass_of(Relation index)
 {
-    FmgrInfo* proc = index_getprocinfo(index, 1, index->rd_indam->amsupport);
-    return *reinterpret_cast<const Opclass*>(DatumGetPointer(FunctionCall1(proc, Datum{0})));
+    const AccessMethod& method = *access_method_of(index);
+    const Opclass* opclass =
+        method.find_opclass(index_getprocinfo(index, 1, distance_proc)->fn_addr,
+                            OidIsValid(index_getprocid(index, 1, norm_proc)));
+    const auto info = static_cast<uint16>(method.info_support);
+    if (!opclass && info > 0 && OidIsValid(index_getprocid(index, 1, info)))
+        opclass = reinterpret_cast<const Opclass*>(
+            DatumGetPointer(FunctionCall1(index_getprocinfo(index, 1, info), Datum{0})));
+    if (!opclass)
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+             errmsg("the operator class of index \"%s\" has no support functions of quiver or "
+                    "pgvector",
+                    RelationGetRelationName(index)),
+             errhint("Use support functions 1 and 2 of one of the extension's operator classes.")));
+    return *opclass;
 }
 
 bool validate_opclass(Oid opclass, const AccessMethod& method)
@@ -48,9 +65,18 @@ bool validate_opclass(Oid opclass, const AccessMethod& method)
                 missing("operator", i);
         return ok;
     }
-    for (const int proc : {distance_proc, static_cast<int>(method.info_support)})
-        if (!OidIsValid(get_opfamily_proc(family, type, type, static_cast<int16>(proc))))
-            missing("support function", proc);
+    const auto function = [&](int proc) {
+        return get_opfamily_proc(family, type, type, static_cast<int16>(proc));
+    };
+    if (!OidIsValid(function(distance_proc))) {
+        missing("support function", distance_proc);
+    } else if (method.info_support == 0 || !OidIsValid(function(method.info_support))) {
+        FmgrInfo distance;
+        fmgr_info(function(distance_proc), &distance);
+        if (!method.find_opclass(distance.fn_addr, OidIsValid(function(norm_proc))))
+            missing("support function",
+                    method.info_support > 0 ? method.info_support : distance_proc);
+    }
     if (!OidIsValid(get_opfamily_member(family, type, type, 1)))
         missing("operator", 1);
     return ok;
@@ -61,7 +87,11 @@ uint32 dimensions_of_column(Relation index)
     const Opclass& opclass = opclass_of(index);
     const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
     int32 dims = column->atttypmod;
-    getBaseTypeAndTypmod(column->atttypid, &dims);   // a domain's dimensions are its base type's
+    // A domain's dimensions are its base type's.
+    const Oid type = getBaseTypeAndTypmod(column->atttypid, &dims);
+    if (type == VARBITOID)   // the values of such a column differ in length
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("type not supported for %s index", opclass.method.name)));
     if (dims < 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("column does not have dimensions"),

@@ -9,7 +9,7 @@ namespace quiver::am {
 
 enum class ElementType : uint8 { f32, f16, bit, sparse };
 
-// Returned by the last support function of the operator class, AccessMethod::info_support.
+// Returned by AccessMethod::find_opclass() or info_support.
 struct Opclass {
     const AccessMethod& method;
     codec::Metric metric;
@@ -24,19 +24,22 @@ struct Opclass {
                                                 : codec::Form::dense;
     }
 };
+// Operator 1 of an operator class is the ordering operator. Support functions 1 and 2 are those of
+// pgvector's operator classes, and are never called: function 1 is any function that orders like the
+// operator; only cosine distance has a function 2, the norm. The two identify the Opclass. So the operator
+// classes that pgvector's own scripts made are understood, too: they have no support function of ours.
+// Where function 1 is another function, AccessMethod::info_support must return the Opclass. Otherwise this raises an error.
 const Opclass& opclass_of(Relation index);
 // The dimensions of the vectors of a new index. Raises an error if its column has none, or too many.
 uint32 dimensions_of_column(Relation index);
-// amvalidate. Operator 1 is the ordering operator, and the last support function returns the Opclass.
-// The others are those of pgvector's operator classes, and are never called: function 1 is any
-// function that orders like the operator; only cosine distance has a function 2, the norm.
+// amvalidate.
 // Operator 2 is that of am/thresholds.hpp. The operator classes of filter columns have no support functions, and
 // the operators of am/filter_columns.hpp.
 bool validate_opclass(Oid opclass, const AccessMethod& method);
 
 }   // namespace quiver::am
 
-// Defines the last support function of an operator class:
+// Defines AccessMethod::info_support of an operator class:
 //     QUIVER_OPERATOR_CLASS(function, access method, metric, element type, "SQL type", most dimensions)
 #define QUIVER_OPERATOR_CLASS(function, ...)                                                       \
     QUIVER_FUNCTION(function)                                                                      \

@@ -44,7 +44,8 @@ void for_each_indexed_row(Relation heap, Relation index, Snapshot snapshot, F&& 
 // Calls f(values, isnull) for each row of some blocks that an index which is being built should hold. f runs in the
 // memory context of the row.
 template <class F>
-void for_each_row_to_index(Relation heap, Relation index, IndexInfo* info, BlockNumber first, BlockNumber count, F&& f)
+void for_each_row_to_index(Relation heap, Relation index, IndexInfo* info, BlockNumber first,
+                           BlockNumber count, F&& f)
 {
     const auto row = [](Relation, ItemPointer, Datum* values, bool* isnull, bool, void* arg) {
         pg::guarded([&] {
@@ -61,7 +62,8 @@ void for_each_sampled_row(Relation heap, Relation index, IndexInfo* info, BlockN
 {
     const BlockNumber all = RelationGetNumberOfBlocks(heap), parts = std::min(all, blocks);
     for (BlockNumber i = 0; i < parts; i++)
-        for_each_row_to_index(heap, index, info, static_cast<BlockNumber>(uint64{all} * i / parts), 1, f);
+        for_each_row_to_index(heap, index, info, static_cast<BlockNumber>(uint64{all} * i / parts),
+                              1, f);
 }
 
 }   // namespace quiver::am

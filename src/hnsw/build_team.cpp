@@ -285,7 +285,8 @@ std::span<char> BuildTeam::make_block(Size bytes, MemoryContext context)
             block = keep(segment, context);
         } else {
             if (bytes > work_mem)
-                ereport(NOTICE, (errmsg("hnsw graph does not fit into maintenance_work_mem"),
+                // (pgvector's words, which tools look for.)
+                ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem"),
                                  errdetail("It needs %zu MB, so it is built in a temporary file.",
                                            bytes / mb + 1),
                                  errhint("Increase maintenance_work_mem to speed up builds.")));

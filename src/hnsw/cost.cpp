@@ -27,14 +27,12 @@ namespace quiver::hnsw {
 
 namespace {
 
-// False for an index that cannot be used, such as one of another format. Queries of its table can
-// be planned without it. If a query would use the index, this raises a warning.
+// False, after a warning, for an index that cannot be used, such as one of another format or one that
+// pgvector built. Queries of its table can be planned without it.
 bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
 {
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
     const bool readable = try_read_meta(index, meta);
-    if (!readable)
-        am::warn_of_unusable(index);
     index_close(index, NoLock);
     return readable;
 }

@@ -93,8 +93,10 @@ constinit const am::AccessMethod hnsw::access_method = {
     .explain_scan = hnsw::explain_scan,
     .meta_magic = 0x52565551,   // "QUVR"
     .format_version = graph::format_version,
-    .info_support = 3,
     .max_nonzero = codec::max_sparse_bytes / 8,
+    .pgvectors_magic = 0xA953A953,
+    .find_opclass = hnsw::find_opclass,
+    .info_support = 3,
 };
 
 void hnsw::load()

@@ -10,6 +10,9 @@ extern const am::AccessMethod access_method;
 // Defines options and settings, and registers the access method. To be called once, when the library is loaded.
 void load();
 
+// am::AccessMethod::find_opclass.
+const am::Opclass* find_opclass(PGFunction distance, bool norm);   // operator_classes.cpp
+
 // The callbacks of IndexAmRoutine.
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);   // build.cpp

@@ -187,14 +187,18 @@ MetaData read_meta(Relation index)
     MetaData meta;
     const am::MetaState state = look_at_meta(index, &meta);
     if (state != am::MetaState::good)
-        am::report_bad_meta(index, access_method, state, meta);
+        am::report_bad_meta(ERROR, index, access_method, state, meta);
     return meta;
 }
 
 bool try_read_meta(Relation index, MetaData* to)
 {
-    return RelationGetNumberOfBlocks(index) > am::meta_block &&
-           look_at_meta(index, to) == am::MetaState::good;
+    const am::MetaState state = RelationGetNumberOfBlocks(index) > am::meta_block
+                                    ? look_at_meta(index, to)
+                                    : am::MetaState::empty;
+    if (state != am::MetaState::good)
+        am::report_bad_meta(WARNING, index, access_method, state, *to);
+    return state == am::MetaState::good;
 }
 
 // ---- the encoding, with the codec's learnt parameters ----

@@ -78,7 +78,7 @@ class IndexEncoding : public graph::Encoding {
 MetaData new_meta(Relation index);
 // The meta data of an index, checked. Raises an error unless this version can use it.
 MetaData read_meta(Relation index);
-// The same for the planner, which must not fail: false if this version cannot use the index.
+// The same for the planner, which must not fail: a warning, and false, if this version cannot use the index.
 bool try_read_meta(Relation index, MetaData* to);
 
 }   // namespace quiver::hnsw

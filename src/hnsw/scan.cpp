@@ -115,7 +115,8 @@ struct Search {
     void begin_count() { reads_before = store.page_store().reads(); }
     Counters counters(bool searched)
     {
-        return {searched ? scan.counters() : graph::Counters{}, store.page_store().reads() - reads_before, 0};
+        return {searched ? scan.counters() : graph::Counters{},
+                store.page_store().reads() - reads_before, 0};
     }
     static void note(const Counters& scan) { last_scan = scan; }
     static void explain(const Counters& all, am::Explanation& to)

@@ -24,8 +24,6 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
 {
     const Relation index = index_open(path->indexinfo->indexoid, NoLock);
     const bool readable = try_read_meta(index, meta);
-    if (!readable)
-        am::warn_of_unusable(index);
     index_close(index, NoLock);
     return readable;
 }

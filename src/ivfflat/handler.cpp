@@ -92,8 +92,10 @@ constinit const am::AccessMethod ivfflat::access_method = {
     .explain_scan = ivfflat::explain_scan,
     .meta_magic = 0x49565551,   // "QUVI"
     .format_version = 1,
-    .info_support = 6,
     .max_nonzero = 0,
+    .pgvectors_magic = 0x14FF1A7,
+    .find_opclass = ivfflat::find_opclass,
+    .info_support = 0,
 };
 
 void ivfflat::load()
@@ -109,7 +111,7 @@ QUIVER_FUNCTION(ivfflathandler)
         IndexAmRoutine am{};
         am.type = T_IndexAmRoutine;
         am.amstrategies = 0;
-        am.amsupport = 6;
+        am.amsupport = 5;
         am.amoptsprocnum = 0;
         am.amcanorder = false;
         am.amcanorderbyop = true;

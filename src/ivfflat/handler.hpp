@@ -7,6 +7,8 @@ namespace quiver::ivfflat {
 
 extern const am::AccessMethod access_method;
 
+const am::Opclass* find_opclass(PGFunction distance, bool norm);   // operator_classes.cpp
+
 // Defines options and settings, and registers the access method. To be called once, when the library is loaded.
 void load();
 

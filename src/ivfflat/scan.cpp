@@ -126,7 +126,10 @@ struct Search {
 
     using Counters = ScanCounters;
     void begin_count() {}
-    Counters counters(bool searched) const { return {searched ? scan.counters() : lists::Counters{}, 0}; }
+    Counters counters(bool searched) const
+    {
+        return {searched ? scan.counters() : lists::Counters{}, 0};
+    }
     static void note(const Counters& scan) { last_scan = scan; }
     static void explain(const Counters& all, am::Explanation& to)
     {

@@ -45,10 +45,13 @@ inline Size used_bytes(Page page)
     return reinterpret_cast<PageHeader>(page)->pd_lower - MAXALIGN(SizeOfPageHeaderData);
 }
 
+inline bool has_tail(Page page)
+{
+    return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(Tail));
+}
 inline bool is_of(Page page, Kind kind)
 {
-    return reinterpret_cast<PageHeader>(page)->pd_special == BLCKSZ - MAXALIGN(sizeof(Tail)) &&
-           tail_of(page)->id == tail_id && tail_of(page)->kind == kind;
+    return has_tail(page) && tail_of(page)->id == tail_id && tail_of(page)->kind == kind;
 }
 // Raises an error unless this is a page of a quiver index, of this kind.
 void check(Relation rel, BlockNumber block, Page page, Kind kind);

@@ -7,10 +7,22 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_am.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
 #include "funcapi.h"
 }
 
 namespace quiver::pg {
+
+// The name of the extension in this database: quiver, or vector where it takes pgvector's place. It is the
+// one that has the access method.
+inline const char* extension_name()
+{
+    const Oid extension = getExtensionOfObject(AccessMethodRelationId, get_am_oid("hnsw", false));
+    return OidIsValid(extension) ? get_extension_name(extension) : "quiver";
+}
 
 class ResultRow {
   public:
@@ -51,12 +63,14 @@ class ResultRow {
     }
     void check(TupleDesc desc) const
     {
-        if (desc->natts != count_)
-            ereport(ERROR,
-                    (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                     errmsg("the SQL objects of extension \"quiver\" have a different version "
-                            "than its library"),
-                     errhint("Run ALTER EXTENSION quiver UPDATE.")));
+        if (desc->natts == count_)
+            return;
+        const char* name = extension_name();
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the SQL objects of extension \"%s\" have a different version "
+                               "than its library",
+                               name),
+                        errhint("Run ALTER EXTENSION %s UPDATE.", name)));
     }
 
     Datum values_[most];

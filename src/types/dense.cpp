@@ -649,6 +649,10 @@ QUIVER_FUNCTION(vector_combine)
 DENSE_FUNCTIONS(vector, , float)
 DENSE_FUNCTIONS(halfvec, halfvec_, half)
 
+// Other C names of pgvector's SQL scripts, which name halfvec's functions differently.
+QUIVER_FUNCTION(halfvec_vector_dims) { return halfvec_dims(fcinfo); }
+QUIVER_FUNCTION(halfvec_l2_norm) { return halfvec_norm(fcinfo); }
+
 QUIVER_FUNCTION(vector_to_halfvec)
 {
     const auto* v = Vector::from(PG_GETARG_DATUM(0));

@@ -74,7 +74,7 @@ for my $memory ('256MB', '1MB')
 build('inserts, filter columns, little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2', 'l1', ', tenant');
 my $notice = '';
 $node->psql('postgres', q{SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'; REINDEX INDEX i}, stderr => \$notice);
-like($notice, qr/hnsw graph does not fit into maintenance_work_mem.*It needs \d+ MB, so it is built in a temporary file/s, 'little memory: notice');
+like($notice, qr/hnsw graph no longer fits into maintenance_work_mem.*It needs \d+ MB, so it is built in a temporary file/s, 'little memory: notice');
 build('no workers', 'SET max_parallel_maintenance_workers = 0', '');
 build('a small table', "SET min_parallel_table_scan_size = '512MB'", '');
 build('an option of the table', 'ALTER TABLE t SET (parallel_workers = 1); SET max_parallel_maintenance_workers = 4', '1');

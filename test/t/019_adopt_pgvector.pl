@@ -1,0 +1,129 @@
+# A database that pgvector itself made is used with quiver in its place, and goes back to pgvector.
+#
+# PGVECTOR_DIR is a folder with pgvector for this version of PostgreSQL: vector.so, vector.control and its scripts, in any
+# folders below, as "make install DESTDIR=..." of pgvector or its package gives them. ./check sets it if the machine's
+# server has pgvector. Without it there is nothing to test.
+#   QUIVER_ROWS=100000 prove ...     rows of the table (3,000)
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/..";
+use IndexTest qw(lost_rows vectors);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $pgvector = $ENV{PGVECTOR_DIR};
+plan skip_all => 'there is no pgvector: set PGVECTOR_DIR' if !defined $pgvector || $pgvector eq '';
+my $rows = $ENV{QUIVER_ROWS} // 3000;
+sub files { my ($name) = @_; return split /\n/, `find '$pgvector' -name '$name'`; }
+my ($library) = files('vector.so');
+my ($control) = files('vector.control');
+die "no vector.so and vector.control in PGVECTOR_DIR=$pgvector" unless $library && $control;
+unlike(slurp_file($control), qr/quiver/, 'PGVECTOR_DIR has pgvector');
+
+# A copy of the server, with pgvector.
+my %dir;
+chomp($dir{$_} = `pg_config --$_`) for qw(bindir pkglibdir sharedir);
+my $copy = PostgreSQL::Test::Utils::tempdir . '/server';
+mkdir $copy or die $!;
+system_or_bail('cp', '-r', '--parents', $dir{$_}, $copy) for qw(bindir pkglibdir sharedir);
+# (./check may have put a script in the place of the program.)
+if (-e "$copy$dir{bindir}/postgres.real") { rename "$copy$dir{bindir}/postgres.real", "$copy$dir{bindir}/postgres" or die $!; }
+system_or_bail('sh', '-c', "rm -f '$copy$dir{sharedir}'/extension/vector* '$copy$dir{pkglibdir}/vector.so'");
+system_or_bail('cp', $library, "$copy$dir{pkglibdir}/vector.so");
+system_or_bail('cp', $control, files('vector--*.sql'), "$copy$dir{sharedir}/extension");
+
+my $node = PostgreSQL::Test::Cluster->new('node');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nmaintenance_work_mem = '256MB'\n");
+my $path = $ENV{PATH};
+sub start_with
+{
+	my ($server) = @_;
+	$node->stop if $node->_postmaster_running;
+	$ENV{PATH} = $server eq 'pgvector' ? "$copy$dir{bindir}:$path" : $path;
+	$node->start;
+	return;
+}
+sub PostgreSQL::Test::Cluster::_postmaster_running { my ($self) = @_; return -e $self->data_dir . '/postmaster.pid'; }
+
+# The messages of statements.
+sub messages
+{
+	my (@statements) = @_;
+	my $err = '';
+	$node->psql('postgres', "\\set VERBOSITY verbose\n" . join(";\n", @statements) . ';', stderr => \$err, on_error_stop => 0);
+	return $err;
+}
+
+# ---- made by pgvector ----
+
+start_with('pgvector');
+$node->safe_psql('postgres', 'CREATE EXTENSION vector');
+my $made_by = $node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'vector'");
+note("pgvector $made_by, $rows rows");
+$node->safe_psql('postgres', q{
+	CREATE TABLE items (id integer PRIMARY KEY, v vector(20), h halfvec(20), b bit(64), s sparsevec(50), tag integer);
+	INSERT INTO items SELECT i, v, v::halfvec(20), (SELECT string_agg((sin(i * j) > 0)::integer::text, '') FROM generate_series(1, 64) j)::bit(64),
+		format('{%s:1,%s:2.5}/50', 1 + i % 20, 25 + i % 25)::sparsevec(50), i % 10 FROM (} . vectors(1, $rows, 20) . q{) x(i, v);
+	CREATE INDEX items_v ON items USING hnsw (v vector_cosine_ops);
+	CREATE INDEX items_h ON items USING hnsw (h halfvec_l2_ops) WITH (m = 8, ef_construction = 40);
+	CREATE INDEX items_b ON items USING hnsw (b bit_jaccard_ops);
+	CREATE INDEX items_s ON items USING hnsw (s sparsevec_ip_ops);
+	CREATE INDEX items_part ON items USING hnsw (v vector_l1_ops) WHERE tag = 3;
+	CREATE TABLE flat AS SELECT id, v FROM items;
+	CREATE INDEX flat_v ON flat USING ivfflat (v vector_l2_ops) WITH (lists = 20);
+	CREATE MATERIALIZED VIEW means AS SELECT tag, avg(v) AS v FROM items GROUP BY tag;
+	CREATE VIEW nearest AS SELECT id FROM items ORDER BY v <=> (SELECT v FROM items WHERE id = 77) LIMIT 5;
+	CREATE FUNCTION near(vector) RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM items ORDER BY v <=> $1 LIMIT 5'});
+my $everything = q{SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM items i), (SELECT md5(string_agg(m::text, ',' ORDER BY tag)) FROM means m),
+	(SELECT md5(string_agg(vector_send(v)::text || halfvec_send(h)::text || sparsevec_send(s)::text, ',' ORDER BY id)) FROM items),
+	(SELECT sum(vector_norm(v) ORDER BY id) || ' ' || sum(l2_norm(h) ORDER BY id) || ' ' || sum(vector_dims(h)) FROM items)};
+my $exact = 'SET enable_indexscan = off; SELECT * FROM nearest';
+my $before = $node->safe_psql('postgres', $everything);
+my $answer = $node->safe_psql('postgres', $exact);
+
+# ---- used with quiver ----
+
+start_with('quiver');
+is($node->safe_psql('postgres', $everything), $before, 'all values are the same');
+is($node->safe_psql('postgres', 'SELECT * FROM nearest'), $answer, 'a query answers exactly, without the index');
+for my $query ('TABLE nearest', q{SELECT near('[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]')}, 'SELECT id FROM items ORDER BY h <-> (SELECT h FROM items WHERE id = 5) LIMIT 3',
+	'SELECT id FROM items ORDER BY b <%> (SELECT b FROM items WHERE id = 5) LIMIT 3', 'SELECT id FROM items ORDER BY s <#> (SELECT s FROM items WHERE id = 5) LIMIT 3',
+	'SELECT id FROM items WHERE tag = 3 ORDER BY v <+> (SELECT v FROM items WHERE id = 5) LIMIT 3', 'SELECT id FROM flat ORDER BY v <-> (SELECT v FROM flat WHERE id = 5) LIMIT 3')
+{
+	my $messages = messages('SET enable_seqscan = off', $query);
+	like($messages, qr/WARNING:  (55000|0A000): index "(items|flat)_\w+" (was built by pgvector|cannot be used)/, "a warning: $query");
+	unlike($messages, qr/ERROR/, "and no error: $query");
+}
+like(messages('INSERT INTO items (id, v) SELECT -1, v FROM items WHERE id = 1'), qr/ERROR:  55000: index "items_v" was built by pgvector\n(.*\n)*HINT:  Run REINDEX INDEX CONCURRENTLY public\.items_v\./, 'INSERT: an error');
+like(messages("DELETE FROM items WHERE id = $rows", 'VACUUM (INDEX_CLEANUP ON) items'), qr/ERROR:  55000: index "items_\w+" was built by pgvector/, 'VACUUM: an error');
+like(messages('VACUUM (INDEX_CLEANUP ON) flat'), qr/ERROR:  \w+: index "flat_v"/, 'VACUUM with ivfflat: an error');
+is(messages('ANALYZE', 'REFRESH MATERIALIZED VIEW means'), '', 'ANALYZE, REFRESH');
+
+# ---- rebuilt, before and after the update of the extension ----
+
+is(messages('REINDEX INDEX CONCURRENTLY items_v', 'REINDEX INDEX CONCURRENTLY items_h', 'REINDEX INDEX items_b', 'REINDEX INDEX items_s'), '', 'REINDEX needs no update');
+$node->safe_psql('postgres', 'ALTER EXTENSION vector UPDATE');
+like($node->safe_psql('postgres', 'SELECT * FROM quiver_adopt()'), qr/^items_part\|built by pgvector\|REINDEX INDEX CONCURRENTLY public.items_part;$/m, 'quiver_adopt lists what is left');
+$node->psql('postgres', "SELECT statement FROM quiver_adopt() WHERE index = 'items_part'::regclass \\gexec", on_error_die => 1);
+my @rebuilt = qw(items_v items_h items_b items_s items_part);
+is($node->safe_psql('postgres', join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @rebuilt), join("\n", (0) x @rebuilt), 'the verifier finds nothing');
+is(messages('INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 100', 'UPDATE items SET tag = 3 WHERE id < 200', 'DELETE FROM items WHERE id < -50', 'VACUUM items'), '', 'writes and VACUUM work');
+is($node->safe_psql('postgres', join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @rebuilt), join("\n", (0) x @rebuilt), 'the verifier still finds nothing');
+is(lost_rows($node, 'items', operator => '<=>', limit => 300), '', 'rows are found by their own vectors');
+$node->safe_psql('postgres', 'DELETE FROM items WHERE id < 0');
+
+# ---- back to pgvector ----
+
+my $now = $node->safe_psql('postgres', $everything);
+$node->safe_psql('postgres', "ALTER EXTENSION vector UPDATE TO '0.8.6'");
+start_with('pgvector');
+is($node->safe_psql('postgres', $everything), $now, 'pgvector has all values');
+isnt($node->psql('postgres', 'SET enable_seqscan = off; SELECT * FROM nearest'), 0, 'pgvector refuses the indexes that quiver built');
+$node->safe_psql('postgres', "REINDEX INDEX $_") for @rebuilt;
+is($node->safe_psql('postgres', $exact), $answer, 'the same answer as at first');
+is(messages('SET enable_seqscan = off', 'TABLE nearest', 'INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 10', 'DELETE FROM items WHERE id < 0', 'VACUUM items', 'VACUUM flat'), '', 'reads, writes and VACUUM work');
+$node->stop;
+done_testing();
