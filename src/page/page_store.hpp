@@ -55,13 +55,13 @@ class PageStore {
     {
     }
 
-    // To be called when the relation may have grown, or its relcache entry may have changed.
+    // To be called when the relcache entry may have changed.
     void refresh(Relation rel)
     {
         // If there was an error, it has released the pins.
         std::fill(std::begin(ahead_), std::end(ahead_), Ahead{});
+        hints_are_right_ = true;
         rel_ = rel;
-        blocks_ = RelationGetNumberOfBlocks(rel);
     }
 
     Relation relation() const { return rel_; }
@@ -85,7 +85,7 @@ class PageStore {
         if (!BufferIsValid(buffer)) {
             if (!exists(block))
                 return false;
-            buffer = hints_.read(rel_, block);
+            buffer = hints_.read(rel_, block, &hints_are_right_);
         }
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Page page = BufferGetPage(buffer);
@@ -251,25 +251,29 @@ class PageStore {
         return true;
     }
 
-    // Pins the page of a record that is likely to be read next, and makes the CPU fetch the record
-    // while the current one is being processed: a slot has about 30 cache lines, which are in no
-    // cache. If the page is in no buffer, asks the kernel to read it.
+    // Makes the CPU fetch a record that is likely to be read next while the current one is being
+    // processed: a slot has about 30 cache lines, which are in no cache. If the page is in no buffer,
+    // asks the kernel to read it.
+    //
+    // Whether a hint is right is in the header of its buffer, which is in no cache, either. So as long as
+    // all hints were right, nobody waits for that. From then on, the page is pinned here.
     void prefetch(uint32 id)
     {
         const BlockNumber block = block_of(id);
         if (!exists(block))
             return;
+        if (const char* page = hints_are_right_ ? hints_.page(block) : nullptr) {
+            hints_.prefetch(block);
+            prefetch_record(page, id);
+            return;
+        }
         Ahead& a = ahead_[next_ahead_];
         next_ahead_ = (next_ahead_ + 1) % std::size(ahead_);
         if (BufferIsValid(a.buffer))
             ReleaseBuffer(a.buffer);
         a = {block, hints_.read_ahead(rel_, block)};
-        if (!BufferIsValid(a.buffer))
-            return;
-        const char* page = static_cast<const char*>(BufferGetPage(a.buffer));
-        __builtin_prefetch(page, 0, 2);
-        __builtin_prefetch(page + BLCKSZ - sizeof(Tail), 0, 2);
-        quiver::prefetch(record_in(BufferGetPage(a.buffer), id), record_bytes_);
+        if (BufferIsValid(a.buffer))
+            prefetch_record(static_cast<const char*>(BufferGetPage(a.buffer)), id);
     }
     // Releases the pins of prefetch(). To be called when work pauses.
     void release()
@@ -297,6 +301,13 @@ class PageStore {
         return room == Room::usable ? BLCKSZ - 1 : room == Room::later ? BLCKSZ / 4 : 0;
     }
     static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
+
+    void prefetch_record(const char* page, uint32 id) const
+    {
+        quiver::prefetch(page, 1);
+        quiver::prefetch(page + BLCKSZ - sizeof(Tail), 1);
+        quiver::prefetch(record_in(const_cast<char*>(page), id), record_bytes_);
+    }
 
     bool is_permanent() const { return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT; }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
@@ -394,6 +405,7 @@ class PageStore {
     };
     Ahead ahead_[lookahead];
     size_t next_ahead_ = 0;
+    bool hints_are_right_ = true;   // none was wrong since refresh()
 };
 
 void SequentialReadAhead::want(const PageStore& store, BlockNumber block)
