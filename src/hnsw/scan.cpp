@@ -94,7 +94,7 @@ struct ScanState {
     {
     }
     uint64 build_id() const { return meta.build_id; }
-    bool end() { return rows.end(); }
+    void end() { rows.end(); }
 
     // Will no further row be within the threshold? (Rows beyond it are dropped by the executor.)
     bool is_beyond_threshold(double distance)

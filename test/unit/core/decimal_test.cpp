@@ -43,11 +43,35 @@ std::string print(const char* format, T... x)
 
 TEST(Decimal, ReadsUsualNumbers)
 {
-    for (const char* number :
-         {"0", "-0", "1", "-1", "12", "123", "12345678", "123456789", "0.5", ".5", "5.", "-.25",
-          "0.0123456789", "1e5", "1E5", "1e-5", "1e+5", "-4.1259766e-05", "1234567.875", "0.0",
-          "0.000000000000000000000", "0.00004125976636171341", "0.04125976636171341", "16777217.5",
-          "3.4028235e38", "1.1754944e-38", "00001", "99999999", "1e0000"})
+    for (const char* number : {"0",
+                               "-0",
+                               "1",
+                               "-1",
+                               "12",
+                               "123",
+                               "12345678",
+                               "123456789",
+                               "0.5",
+                               ".5",
+                               "5.",
+                               "-.25",
+                               "0.0123456789",
+                               "1e5",
+                               "1E5",
+                               "1e-5",
+                               "1e+5",
+                               "-4.1259766e-05",
+                               "1234567.875",
+                               "0.0",
+                               "0.000000000000000000000",
+                               "0.00004125976636171341",
+                               "0.04125976636171341",
+                               "16777217.5",
+                               "3.4028235e38",
+                               "1.1754944e-38",
+                               "00001",
+                               "99999999",
+                               "1e0000"})
         EXPECT_EQ(compare(number), std::fabs(std::strtof(number, nullptr)) != 3.4028235e38f &&
                                        std::strtof(number, nullptr) != 1.1754944e-38f)
             << number;
@@ -55,10 +79,16 @@ TEST(Decimal, ReadsUsualNumbers)
 
 TEST(Decimal, LeavesOtherNumbersToStrtof)
 {
-    for (const char* text : {"", "-", "+1", ".", "-.", "e5", "nan", "inf", "-inf", "x", " 1", "0x10",
-                             "0X1p3", "1e", "1e+", "1e-", "1e99999", "1e39", "1e-39", "1e-46",
-                             "340282356779733661637539395458142568448", "16777217", "1e00005",
-                             "1.00000005960464477539062500001", "--1", "/", ":", ",1", "]"}) {
+    for (const char* text : {"",         "-",       "+1",
+                             ".",        "-.",      "e5",
+                             "nan",      "inf",     "-inf",
+                             "x",        " 1",      "0x10",
+                             "0X1p3",    "1e",      "1e+",
+                             "1e-",      "1e99999", "1e39",
+                             "1e-39",    "1e-46",   "340282356779733661637539395458142568448",
+                             "16777217", "1e00005", "1.00000005960464477539062500001",
+                             "--1",      "/",       ":",
+                             ",1",       "]"}) {
         float value;
         EXPECT_EQ(read_float(text, text + std::strlen(text), &value), nullptr) << text;
     }
@@ -82,7 +112,8 @@ TEST(Decimal, RoundsAsStrtof)
         count(print("%.9g", x));
         count(print("%.17g", x));   // as of a float that was converted to double
         count(print("%.17g", static_cast<double>(static_cast<float>(x))));
-        count(print("%.*f", static_cast<int>(random() % 15), x * static_cast<double>(random() % 100000)));
+        count(print("%.*f", static_cast<int>(random() % 15),
+                    x * static_cast<double>(random() % 100000)));
         count(print("%.*e", static_cast<int>(random() % 17), x));
     }
     EXPECT_GT(read, all * 99 / 100);
