@@ -362,3 +362,16 @@ DROP TABLE numbers, others, sets, queries, parts, mixed, later, kinds, unhashed;
 DROP TYPE mood;
 DROP DOMAIN rating, labels;
 DROP FUNCTION try(text, text[]), try_all, vector_of, peek;
+
+-- A scan that computes exact distances evaluates the expression of the vector only.
+CREATE FUNCTION noisy(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'called'; RETURN $1; END $$;
+CREATE TABLE expressions AS SELECT i AS id, i % 7 AS part, ARRAY[i, i % 5, i % 3]::real[] AS a FROM generate_series(1, 200) i;
+SET client_min_messages = warning;
+CREATE INDEX ON expressions USING hnsw ((a::vector(3)) vector_l2_ops, noisy(part));
+RESET client_min_messages;
+SET enable_seqscan = off;
+SELECT id FROM expressions ORDER BY a::vector(3) <-> '[10,0,1]' LIMIT 3;
+SELECT id FROM expressions ORDER BY a::vector(3) <-> '[20,0,2]' LIMIT 3;   -- with the kept state
+RESET enable_seqscan;
+DROP TABLE expressions;
+DROP FUNCTION noisy;

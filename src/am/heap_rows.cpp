@@ -25,6 +25,7 @@ bool HeapRows::distance(graph::Tid tid, double* to)
     check_tid(tid);
     if (!fetch_)
         begin_fetch();
+    reading_ = true;
     ItemPointerData at = from_tid(tid);   // becomes the visible version's in the HOT chain
     pin(fetch_, &at);
     bool again = false, all_dead = false;
@@ -49,33 +50,31 @@ Datum HeapRows::indexed_value(bool* null)
     const AttrNumber column = scan_->indexRelation->rd_index->indkey.values[0];
     if (column != 0)
         return slot_getattr(slot_, column, null);
-    Datum values[INDEX_MAX_KEYS];
-    bool nulls[INDEX_MAX_KEYS];
-    GetPerTupleExprContext(executor_)->ecxt_scantuple = slot_;
-    FormIndexDatum(info_, slot_, executor_, values, nulls);
-    *null = nulls[0];
-    return values[0];
+    ExprContext* context = GetPerTupleExprContext(executor_);
+    context->ecxt_scantuple = slot_;
+    return ExecEvalExprSwitchContext(expression_, context, null);
 }
 
 void HeapRows::pause()
 {
-    if (fetch_) {
-        ExecClearTuple(slot_);
-        table_index_fetch_reset(fetch_);
-    }
+    if (!reading_)
+        return;
+    reading_ = false;
+    ExecClearTuple(slot_);
+    table_index_fetch_reset(fetch_);
 }
 
-bool HeapRows::end()
+void HeapRows::end()
 {
     if (!fetch_)
-        return true;
+        return;
+    reading_ = false;
     table_index_fetch_end(fetch_);
     fetch_ = nullptr;
     ExecDropSingleTupleTableSlot(slot_);
-    if (!executor_)
-        return true;
-    FreeExecutorState(executor_);
-    return false;
+    if (executor_)
+        FreeExecutorState(executor_);
+    executor_ = nullptr;
 }
 
 void HeapRows::check_tid(graph::Tid tid)
@@ -107,8 +106,11 @@ void HeapRows::begin_fetch()
         row_context_ =
             AllocSetContextCreate(CurrentMemoryContext, "quiver row", ALLOCSET_SMALL_SIZES);
     if (scan_->indexRelation->rd_index->indkey.values[0] == 0) {
-        info_ = BuildIndexInfo(scan_->indexRelation);
         executor_ = CreateExecutorState();
+        const MemoryContext old = MemoryContextSwitchTo(executor_->es_query_cxt);
+        const List* expressions = RelationGetIndexExpressions(scan_->indexRelation);
+        expression_ = ExecPrepareExpr(static_cast<Expr*>(linitial(expressions)), executor_);
+        MemoryContextSwitchTo(old);
     }
     slot_ = table_slot_create(scan_->heapRelation, nullptr);
     fetch_ = pg::begin_index_fetch(scan_->heapRelation);

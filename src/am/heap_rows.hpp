@@ -55,8 +55,8 @@ class HeapRows : public graph::Rows {
     // Releases the row that was read last, and its page, which the heap keeps pinned in PostgreSQL
     // 19 and later.
     void pause();
-    // Ends the scan. True if another scan of the same index can use this object.
-    bool end();
+    // Ends the scan. Another scan of the same index can use this object then.
+    void end();
 
   private:
     static constexpr size_t at_once = 12;   // LIMIT 10 reads 11 or 12 rows to put 10 in order
@@ -82,6 +82,7 @@ class HeapRows : public graph::Rows {
                 return;
             page[count] = p;
             line[count++] = p + place;
+            hints_->prefetch(ItemPointerGetBlockNumberNoCheck(&at));
             quiver::prefetch(p, 1);
             quiver::prefetch(p + place, 1);
         };
@@ -113,8 +114,10 @@ class HeapRows : public graph::Rows {
     size_t left_ = 0;   // rows until the next prefetch
     IndexFetchTableData* fetch_ = nullptr;
     TupleTableSlot* slot_ = nullptr;
-    IndexInfo* info_ = nullptr;    // only for an index on an expression
-    EState* executor_ = nullptr;   // computes the expression
+    bool reading_ = false;   // a row, since pause()
+    // Only for an index on an expression: that of the vector, and what computes it.
+    ExprState* expression_ = nullptr;
+    EState* executor_ = nullptr;
     MemoryContext row_context_ = nullptr;
 };
 

@@ -82,7 +82,7 @@ struct ScanState : Search {
     bool ended = false;
     typename Search::Counters past{}, now{};   // of earlier rescans, and since the last one
 
-    bool end() { return this->rows.end(); }
+    void end() { this->rows.end(); }
 
     // Will no further row be within the threshold? (Rows beyond it are dropped by the executor.)
     bool is_beyond_threshold(double distance)

@@ -19,10 +19,8 @@ concept Keepable = requires(State& s)
     {
         s.build_id()
         } -> std::convertible_to<uint64>;
-    // Ends the scan; true if the state can serve another one.
-    {
-        s.end()
-        } -> std::convertible_to<bool>;
+    // Ends the scan. The state can serve another one then.
+    {s.end()};
 };
 
 // The next scan of the same build of the same index takes a kept state. A state in use belongs to
@@ -48,8 +46,9 @@ class KeptStates {
     void keep(State* s)
     {
         const Size most = std::max(static_cast<Size>(work_mem) * 1024, Size{1} << 20);
+        s->end();
         const Size bytes = MemoryContextMemAllocated(s->context, true);
-        if (!s->end() || bytes > most / 4) {
+        if (bytes > most / 4) {
             MemoryContextDelete(s->context);
             return;
         }

@@ -63,6 +63,7 @@ bool insert(QUIVER_AMINSERT_ARGS)
             MemoryContextSwitchTo(old);
         }
         s->store.refresh(index);
+        s->store.count_pages();
         const MemoryContext old = MemoryContextSwitchTo(s->context);
         graph::Value x;
         if (s->reader.read(values[0], &x))

@@ -6,6 +6,7 @@
 // costs only a look-up.
 #pragma once
 
+#include "core/prefetch.hpp"
 #include "pg/pg.hpp"
 
 namespace quiver::page {
@@ -16,19 +17,29 @@ class BufferHints {
     // memory.
     explicit BufferHints(Relation rel);
 
-    // Like ReadBuffer().
-    Buffer read(Relation rel, BlockNumber block) const
+    // Like ReadBuffer(). *right becomes false if there was a hint, but the block was not in that buffer.
+    Buffer read(Relation rel, BlockNumber block, bool* right = nullptr) const
     {
         if (!hints_)
             return ReadBuffer(rel, block);
         Buffer& hint = place_of(block);
         if (hint != InvalidBuffer && pg::read_recent_buffer(rel, block, hint))
             return hint;
-        return hint = ReadBuffer(rel, block);
+        const Buffer buffer = ReadBuffer(rel, block);
+        if (right && hint != InvalidBuffer && hint != buffer)
+            *right = false;
+        return hint = buffer;
     }
     // Like read(). But if the page is in no buffer, asks the kernel to read it ahead, and returns
     // InvalidBuffer.
     Buffer read_ahead(Relation rel, BlockNumber block) const;
+
+    // Prefetches what read() needs of the buffer manager.
+    void prefetch(BlockNumber block) const
+    {
+        if (const Buffer hint = hints_ ? place_of(block) : InvalidBuffer; hint != InvalidBuffer)
+            quiver::prefetch(pg::buffer_header(hint), 1);
+    }
 
     // The buffer's page where the block was last. By now it may hold another block. Null if there
     // is no hint.

@@ -47,12 +47,12 @@ class PageStore {
     {
     }
 
-    // To be called when the relation may have grown, or its relcache entry may have changed.
+    // To be called when the relcache entry may have changed.
     void refresh(Relation rel)
     {
         ahead_.forget();   // if there was an error, it has released the pins
+        hints_are_right_ = true;
         rel_ = rel;
-        blocks_ = RelationGetNumberOfBlocks(rel);
     }
 
     Relation relation() const { return rel_; }
@@ -75,7 +75,7 @@ class PageStore {
         if (!BufferIsValid(buffer)) {
             if (!exists(block))
                 return false;
-            buffer = hints_.read(rel_, block);
+            buffer = hints_.read(rel_, block, &hints_are_right_);
         }
         reads_++;
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -235,22 +235,22 @@ class PageStore {
         return true;
     }
 
-    // Pins the page of a record that is likely to be read next, and makes the CPU fetch the record
-    // while the current one is being processed: a slot has about 30 cache lines, which are in no
-    // cache. If the page is in no buffer, asks the kernel to read it.
+    // Makes the CPU fetch a record that is likely to be read next while the current one is being
+    // processed: a slot has about 30 cache lines, which are in no cache. If the page is in no buffer,
+    // asks the kernel to read it.
+    //
+    // Whether a hint is right is in the header of its buffer, which is in no cache, either. So as long as
+    // all hints were right, nobody waits for that. From then on, the page is pinned here.
     void prefetch(uint32 id)
     {
         const BlockNumber block = block_of(id);
         if (!exists(block))
             return;
-        const char* page = ahead_.pin(hints_, rel_, block);
-        if (!page)
-            return;
-        __builtin_prefetch(page, 0, 2);
-        __builtin_prefetch(page + BLCKSZ - sizeof(Tail), 0, 2);
-        quiver::prefetch(page + MAXALIGN(SizeOfPageHeaderData) +
-                             size_t{id % per_page_} * record_bytes_,
-                         record_bytes_);
+        if (const char* page = hints_are_right_ ? hints_.page(block) : nullptr) {
+            hints_.prefetch(block);
+            prefetch_record(page, id);
+        } else if (const char* pinned = ahead_.pin(hints_, rel_, block))
+            prefetch_record(pinned, id);
     }
     // Releases the pins of prefetch(). To be called when work pauses.
     void release() { ahead_.release(); }
@@ -271,6 +271,13 @@ class PageStore {
         return room == Room::usable ? BLCKSZ - 1 : room == Room::later ? BLCKSZ / 4 : 0;
     }
     static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
+
+    void prefetch_record(const char* page, uint32 id) const
+    {
+        quiver::prefetch(page, 1);
+        quiver::prefetch(page + BLCKSZ - sizeof(Tail), 1);
+        quiver::prefetch(record_in(const_cast<char*>(page), id), record_bytes_);
+    }
 
     bool is_permanent() const { return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT; }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
@@ -363,6 +370,7 @@ class PageStore {
     BlockNumber blocks_;   // a lower bound of the current number
     uint64 reads_ = 0;
     PinnedAhead<lookahead> ahead_;   // by prefetch()
+    bool hints_are_right_ = true;    // none was wrong since refresh()
 };
 
 void SequentialReadAhead::want(const PageStore& store, BlockNumber block)

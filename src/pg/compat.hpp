@@ -372,6 +372,12 @@ inline Oid file_of(Relation rel)
 #endif
 }
 
+// Where the buffer manager keeps what it knows about a shared buffer.
+inline const void* buffer_header(Buffer buffer)
+{
+    return GetBufferDescriptor(static_cast<uint32>(buffer - 1));
+}
+
 // Pins `buffer` if it still holds this block. Before PostgreSQL 19, this does not raise the
 // buffer's usage count, so pages that are read only in this way would be evicted as if nobody read
 // them. Therefore those versions return false while the usage count is low, and the caller's

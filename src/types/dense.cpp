@@ -4,6 +4,7 @@
 
 #include "types/dense.hpp"
 
+#include "core/decimal.hpp"
 #include "pg/entry.hpp"
 
 namespace quiver {
@@ -36,13 +37,12 @@ void check_same_dims(const char* type, int a, int b)
                         errmsg("different %s dimensions %d and %d", type, a, b)));
 }
 
-void check_finite(const char* type, float x)
+void not_finite(const char* type, float x)
 {
-    if (std::isnan(x))
-        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("NaN not allowed in %s", type)));
-    if (std::isinf(x))
-        ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                        errmsg("infinite value not allowed in %s", type)));
+    ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+                    std::isnan(x) ? errmsg("NaN not allowed in %s", type)
+                                  : errmsg("infinite value not allowed in %s", type)));
+    pg_unreachable();
 }
 
 int32 typmod_in(const char* type, ArrayType* array, int limit)
@@ -69,26 +69,12 @@ void out_of_range(const char* type, const char* text, Size length)
 
 // ---- numbers and arrays ----
 
-// libc++ has from_chars for floats since version 20, but does not define the macro that says so.
-#if defined(__cpp_lib_to_chars) || (defined(_LIBCPP_VERSION) && _LIBCPP_VERSION >= 200000)
-#define QUIVER_HAVE_FROM_CHARS
-#endif
-
-float parse_float(const char* type, const char* text, [[maybe_unused]] const char* literal_end,
-                  Underflow underflow, const char** end)
+float parse_float(const char* type, const char* text, const char* literal_end, Underflow underflow,
+                  const char** end)
 {
     float value;
-#ifdef QUIVER_HAVE_FROM_CHARS
-    // from_chars is several times as fast as strtof. It does not take "+" or hexadecimal numbers,
-    // and it does not tell overflow from underflow. So strtof parses what from_chars rejects, and
-    // zeros where underflow is an error.
-    const auto result = std::from_chars(text, literal_end, value);
-    if (result.ec == std::errc() && *result.ptr != 'x' && *result.ptr != 'X' &&
-        (value != 0 || underflow == Underflow::zero)) [[likely]] {
-        *end = result.ptr;
+    if ((*end = read_float(text, literal_end, &value))) [[likely]]
         return value;
-    }
-#endif
     // As in float4in: the server sets LC_NUMERIC to C, so the decimal separator is a point.
     errno = 0;
     char* stop;
@@ -187,12 +173,7 @@ Datum dense_in(FunctionCallInfo fcinfo)
         invalid_syntax(type, literal, "Vector contents must start with \"[\".");
     p++;
 
-    // The number of commas bounds the number of dimensions, so the vector never grows. The bound is
-    // at most max_dims, so absurd input does not allocate more than the largest vector.
-    int commas = 0;
-    for (const char* c = p; *c && commas <= max_dims; c++)
-        commas += *c == ',';
-    auto* result = DenseVector<T>::make(std::min(commas + 1, max_dims));
+    T elements[max_dims];   // on the stack, because the number of dimensions is not known yet
     int dim = 0;
 
     while (is_space(*p))
@@ -210,7 +191,7 @@ Datum dense_in(FunctionCallInfo fcinfo)
         if (end == p)
             invalid_syntax(type, literal, nullptr);
         check_finite(type, value);
-        result->x[dim++] = to_element<T>(value, p, end - p);
+        elements[dim++] = to_element<T>(value, p, end - p);
         p = end;
         while (is_space(*p))
             p++;
@@ -228,8 +209,8 @@ Datum dense_in(FunctionCallInfo fcinfo)
         invalid_syntax(type, literal, "Junk after closing right brace.");
 
     check_typmod(typmod, dim);
-    SET_VARSIZE(result, DenseVector<T>::bytes(dim));
-    result->dim = static_cast<int16>(dim);
+    auto* result = DenseVector<T>::make(dim);
+    std::copy_n(elements, dim, result->x);
     PG_RETURN_POINTER(result);
 }
 
@@ -281,12 +262,16 @@ Datum dense_recv(FunctionCallInfo fcinfo)
 
     const char* data = pq_getmsgbytes(buf, static_cast<int>(sizeof(T)) * dim);
     auto* result = DenseVector<T>::make(dim);
+    constexpr Bits<T> exponent = sizeof(T) == 4 ? 0x7f800000 : 0x7c00;
+    bool finite = true;
     for (int i = 0; i < dim; i++) {
         Bits<T> bits;
         std::memcpy(&bits, data + sizeof(T) * i, sizeof bits);
-        result->x[i] = std::bit_cast<T>(big_endian(bits));
+        bits = big_endian(bits);
+        finite &= (bits & exponent) != exponent;
+        result->x[i] = std::bit_cast<T>(bits);
     }
-    for (int i = 0; i < dim; i++)
+    for (int i = 0; !finite && i < dim; i++)
         check_finite(type, Element<T>::get(result->x[i]));
     PG_RETURN_POINTER(result);
 }

@@ -63,7 +63,12 @@ struct Element<half> {
 void check_dims(const char* type, int64 dim, int limit = max_dims);
 void check_typmod(int32 typmod, int64 dim);
 void check_same_dims(const char* type, int a, int b);
-void check_finite(const char* type, float x);
+[[noreturn]] void not_finite(const char* type, float x);
+inline void check_finite(const char* type, float x)
+{
+    if (!std::isfinite(x)) [[unlikely]]
+        not_finite(type, x);
+}
 int32 typmod_in(const char* type, ArrayType* array, int limit);
 [[noreturn]] void out_of_range(const char* type, const char* text, Size length);
 
@@ -76,7 +81,7 @@ inline double cosine_distance_of(double similarity)
 
 inline bool is_space(char c)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+    return c == ' ' || (c >= '\t' && c <= '\r');   // as isspace() in the C locale
 }
 
 // How a number that is too small for a float is treated.
