@@ -50,7 +50,7 @@ class AllRows {
             const Head head = heads_.back();
             heads_.pop_back();
             lists::for_each_list_page(
-                head.block, store.pages(), [&](lists::Block b, auto&& f) { store.read_list(b, f); },
+                head.block, [&](lists::Block b, auto&& f) { store.read_list(b, f); },
                 [&](const lists::ListPage& page) { return page.header().list == head.list; },
                 [&](lists::Block, const lists::ListPage& page) { add(page); },
                 [&] { store.poll(); });
