@@ -12,20 +12,15 @@ namespace quiver::ivfflat {
 
 constinit LastScan last_scan;
 
-static size_t lists_of(const MetaData& meta, int probes)
-{
-    const auto count = static_cast<size_t>(probes);
-    return meta.chosen_lists ? (count * meta.lists + 99) / 100 : count;
-}
 size_t lists_at_first(const MetaData& meta)
 {
     return std::min<size_t>(meta.lists, settings.recall > 0
                                             ? meta.probes.probes_for(settings.recall, meta.lists)
-                                            : lists_of(meta, settings.probes));
+                                            : meta.lists_of(settings.probes));
 }
 size_t lists_at_most(const MetaData& meta)
 {
-    return std::max(lists_at_first(meta), lists_of(meta, settings.max_probes));
+    return std::max(lists_at_first(meta), meta.lists_of(settings.max_probes));
 }
 
 namespace {

@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <limits>
 
 #include "codec/sketch.hpp"
 #include "graph/layout.hpp"
@@ -163,6 +165,14 @@ inline void link(const MutableListPage& page, Block next, uint32_t number)
     page.header().next_number = number;
 }
 
+// The factors of a sketch as they are stored. Those that overflow tell nothing: the row may be near to any query.
+inline codec::SketchFactors stored_factors(codec::SketchFactors f)
+{
+    if (std::isfinite(f.a) && std::isfinite(f.b))
+        return f;
+    return {-std::numeric_limits<float>::infinity(), 0};
+}
+
 // Puts a row at place i, which is free. Its code is written separately.
 inline void put_entry(const MutableListPage& page, uint32_t i, const codec::Sketch& sketch, Tid tid,
                       FilterCode filter)
@@ -170,9 +180,10 @@ inline void put_entry(const MutableListPage& page, uint32_t i, const codec::Sket
     const Layout& l = page.layout();
     for (uint32_t w = 0; w < l.words; w++)
         page.bits()[size_t{w} * l.entries + i] = sketch.bits[w];
-    page.a()[i] = sketch.factors.a;
+    const codec::SketchFactors factors = stored_factors(sketch.factors);
+    page.a()[i] = factors.a;
     if (l.has_b)
-        page.b()[i] = sketch.factors.b;
+        page.b()[i] = factors.b;
     page.tids()[i] = tid;
     if (l.filtered)
         page.filters()[i] = filter;

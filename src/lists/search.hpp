@@ -218,7 +218,7 @@ class NearestLists {
 
 struct SearchLimits {
     size_t probes;       // lists that are searched at first
-    size_t max_probes;   // lists that are searched at most, if the search goes on
+    size_t max_probes;   // lists that are searched at most, if the search goes on. Fewer than probes: so many
     bool iterate;        // does it go on after the first lists?
 };
 
@@ -318,7 +318,8 @@ class Search {
 
     size_t most_lists() const
     {
-        return std::min(lists_.size(), limits_.iterate ? limits_.max_probes : limits_.probes);
+        return std::min(lists_.size(),
+                        limits_.iterate ? std::max(limits_.probes, limits_.max_probes) : limits_.probes);
     }
     size_t returned() const { return found_.size() - pending_.size(); }
 
@@ -378,7 +379,7 @@ class Search {
     void judge(Block block, const ListPage& page, const Probe& probe)
     {
         const Layout& l = page.layout();
-        const bool all = !nearest_.full();
+        const bool known = query_.has_bounds(probe.distance), all = !nearest_.full() || !known;
         const float* bound = query_.bounds(page, probe.distance, probe.norm2, limit());
         const uint64_t* near = query_.near();
         const uint32_t used = page.used();
@@ -389,12 +390,11 @@ class Search {
                 rows &= (uint64_t{1} << (used - w * 64)) - 1;
             if (filter_)
                 rows = admitted(page, w, rows);
-            // (Bounds that are not numbers are not near, but may belong to near rows.)
             const uint64_t chosen = all ? rows : rows & near[w];
             left_out_ |= chosen != rows;
             for (uint64_t left = chosen; left != 0; left &= left - 1) {
                 const uint32_t i = w * 64 + static_cast<uint32_t>(std::countr_zero(left));
-                add_judged(block, page, l, i, bound[i]);
+                add_judged(block, page, l, i, known ? bound[i] : -std::numeric_limits<float>::infinity());
             }
         }
     }
