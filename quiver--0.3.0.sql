@@ -1744,7 +1744,7 @@ COMMENT ON FUNCTION ivfflat_stats(regclass) IS
 CREATE FUNCTION ivfflat_last_scan(OUT lists bigint, OUT estimated bigint, OUT compared bigint, OUT rows bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION ivfflat_last_scan() IS
-    'describes the last ivfflat index scan of this session: the number of lists that it searched (a list that was searched twice counts twice), of rows whose distances it estimated from their sketches, of rows that it compared by their codes, and of rows that it returned to the executor';
+    'describes the last ivfflat index scan of this session: the number of lists that it searched, of rows whose distances it estimated from their sketches (a row counts again when the search returns to its list for more rows), of rows that it compared by their codes, and of rows that it returned to the executor';
 
 CREATE FUNCTION ivfflat_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT place integer,
     OUT problem text)

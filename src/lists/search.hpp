@@ -223,8 +223,8 @@ struct SearchLimits {
 };
 
 struct Counters {
-    uint64_t lists = 0;       // that were read, some of them more than once
-    uint64_t estimated = 0;   // rows whose sketches were read
+    uint64_t lists = 0;       // that were searched
+    uint64_t estimated = 0;   // rows whose sketches were read, some of them more than once
     uint64_t visited = 0;     // rows whose codes were read
 };
 
@@ -327,6 +327,7 @@ class Search {
     {
         from_ = to_;
         to_ = std::min(most_lists(), from_ + count);
+        counters_.lists = to_;
         first_found_ = found_.size();
         returned_before_ = returned();
     }
@@ -352,7 +353,6 @@ class Search {
     }
     void search_list(const Probe& probe)
     {
-        counters_.lists++;
         for_each_list_page(
             probe.head,
             [&](Block b, auto&& f) {
