@@ -79,6 +79,8 @@ class Recall {
         for (const KNearest<double>& e : exact_)
             wanted += e.size() - std::min(e.size(), own_);
         if (wanted > 0) {
+            if (kind_.reset)
+                set(kind_.reset, "0");
             const int most = kind_.most(index_);
             // This fills the cache for the searches that are timed.
             search(pg_strtoint32(GetConfigOption(kind_.setting, false, false)));
@@ -106,12 +108,12 @@ class Recall {
     void for_each_row(F&& f)
     {
         for_each_indexed_row(heap_, index_, snapshot_,
-                                 [&](ItemPointer, const Datum* values, const bool*) {
-                                     const MemoryContext old = MemoryContextSwitchTo(of_row_);
-                                     f(PointerGetDatum(PG_DETOAST_DATUM(values[0])));
-                                     MemoryContextSwitchTo(old);
-                                     MemoryContextReset(of_row_);
-                                 });
+                             [&](ItemPointer, const Datum* values, const bool*) {
+                                 const MemoryContext old = MemoryContextSwitchTo(of_row_);
+                                 f(PointerGetDatum(PG_DETOAST_DATUM(values[0])));
+                                 MemoryContextSwitchTo(old);
+                                 MemoryContextReset(of_row_);
+                             });
     }
 
     // A uniform sample (Vitter 1985, algorithm R), the same each time.
@@ -135,12 +137,17 @@ class Recall {
         MemoryContextSwitchTo(old);
     }
 
+    // Until the end of the function.
+    static void set(const char* setting, const char* value)
+    {
+        set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                          false);
+    }
     // Runs all queries with this value of the setting, as the executor does for LIMIT k. Returns how many of
     // the nearest rows it found.
     size_t search(int value)
     {
-        set_config_option(kind_.setting, psprintf("%d", value), PGC_USERSET, PGC_S_SESSION,
-                          GUC_ACTION_SAVE, true, 0, false);
+        set(kind_.setting, psprintf("%d", value));
         info_ = BuildIndexInfo(index_);
         executor_ = CreateExecutorState();
         slot_ = table_slot_create(heap_, nullptr);

@@ -8,6 +8,7 @@ namespace quiver::am {
 // What an access method measures.
 struct RecallKind {
     const AccessMethod& method;
+    const char* reset;     // null, or a setting that would come before it, and is set to 0
     const char* setting;   // its values are `least`, and twice the value before, ...
     int least;
     int (*most)(Relation index);   // ... until one is not below this

@@ -25,27 +25,29 @@ class RowCheck {
     template <class Report>
     void find_duplicates(Report&& report)
     {
-        std::sort(rows_.begin(), rows_.end(), [](const Row& x, const Row& y) { return x.tid < y.tid; });
+        std::sort(rows_.begin(), rows_.end(),
+                  [](const Row& x, const Row& y) { return x.tid < y.tid; });
         for (size_t i = 1; i < rows_.size(); i++)
             if (rows_[i].tid == rows_[i - 1].tid)
-                report(&rows_[i].place, psprintf("row (%u,%u) is in the index twice", block_of(rows_[i]),
-                                                 offset_of(rows_[i])));
+                report(&rows_[i].place, psprintf("row (%u,%u) is in the index twice",
+                                                 block_of(rows_[i]), offset_of(rows_[i])));
     }
     // Calls report(place, problem), where the place may be null, for each row that is visible to a new snapshot, but
     // that the index lacks or has with another vector or filter code; and for each row of the index that the table
     // does not have, not even as a dead one. holds(place, x, &filter): can this be the row of this vector? If so, it
     // sets the filter code. what: the name of a place.
     template <class Holds, class Report>
-    void compare(Relation heap, Relation index, VectorReader& reader, Filter& filter, const char* what, Holds&& holds,
-                 Report&& report)
+    void compare(Relation heap, Relation index, VectorReader& reader, Filter& filter,
+                 const char* what, Holds&& holds, Report&& report)
     {
         const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-        for_each_indexed_row(heap, index, snapshot, [&](ItemPointer tid, const Datum* values, const bool* isnull) {
-            graph::Value x;
-            const bool indexed = reader.read_query(values[0], &x);
-            const codec::FilterCode code = filter.code(values, isnull);
-            look_for(tid, indexed ? &x : nullptr, code, what, holds, report);
-        });
+        for_each_indexed_row(heap, index, snapshot,
+                             [&](ItemPointer tid, const Datum* values, const bool* isnull) {
+                                 graph::Value x;
+                                 const bool indexed = reader.read_query(values[0], &x);
+                                 const codec::FilterCode code = filter.code(values, isnull);
+                                 look_for(tid, indexed ? &x : nullptr, code, what, holds, report);
+                             });
         UnregisterSnapshot(snapshot);
         if (heap->rd_rel->relam == HEAP_TABLE_AM_OID)
             look_into(heap, report);
@@ -66,8 +68,8 @@ class RowCheck {
 
     // x: null if the index should not have the row.
     template <class Holds, class Report>
-    void look_for(ItemPointer tid, const graph::Value* x, codec::FilterCode filter, const char* what, Holds&& holds,
-                  Report&& report)
+    void look_for(ItemPointer tid, const graph::Value* x, codec::FilterCode filter,
+                  const char* what, Holds&& holds, Report&& report)
     {
         const BlockNumber block = ItemPointerGetBlockNumber(tid);
         const OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
@@ -80,10 +82,11 @@ class RowCheck {
             row->seen = true;
             codec::FilterCode own{};
             if (!x || !holds(row->place, *x, &own))
-                report(&row->place, psprintf("%s does not match the vector of row (%u,%u)", what, block, offset));
+                report(&row->place, psprintf("%s does not match the vector of row (%u,%u)", what,
+                                             block, offset));
             else if (own != filter)
-                report(&row->place,
-                       psprintf("%s does not match the filter columns of row (%u,%u)", what, block, offset));
+                report(&row->place, psprintf("%s does not match the filter columns of row (%u,%u)",
+                                             what, block, offset));
         }
     }
     template <class Report>
@@ -105,7 +108,8 @@ class RowCheck {
                 UnlockReleaseBuffer(buffer);
             }
             if (!there)
-                report(&r.place, psprintf("row (%u,%u) is not in the table", block_of(r), offset_of(r)));
+                report(&r.place,
+                       psprintf("row (%u,%u) is not in the table", block_of(r), offset_of(r)));
         }
     }
 

@@ -9,7 +9,11 @@
 using namespace quiver;
 
 static constexpr am::RecallKind kind = {
-    hnsw::access_method, "hnsw.ef_search", 10, [](Relation) { return 640; },
+    hnsw::access_method,
+    nullptr,
+    "hnsw.ef_search",
+    10,
+    [](Relation) { return 640; },
     []() -> uint64 { return hnsw::last_scan.counters.visited; }};
 
 QUIVER_FUNCTION(hnsw_recall) { return am::recall(fcinfo, kind, false); }

@@ -47,10 +47,13 @@ class PageCopy {
 class Check {
   public:
     Check(ReturnSetInfo* result, Relation heap, Relation index)
-        : result_(result), heap_(heap), index_(index), meta_(read_meta(index)), encoding_(index_, meta_),
-          reader_(am::opclass_of(index), encoding_.codec(), meta_.rotation_seed), filter_(index, meta_.filter_place()),
-          list_page_(index), code_page_(index), centre_(encoding_.sketches().encoder()),
-          root_centre_(encoding_.root_sketches().encoder()), reached_(RelationGetNumberOfBlocks(index))
+        : result_(result), heap_(heap), index_(index), meta_(read_meta(index)),
+          encoding_(index_, meta_),
+          reader_(am::opclass_of(index), encoding_.codec(), meta_.rotation_seed),
+          filter_(index, meta_.filter_place()), list_page_(index), code_page_(index),
+          centre_(encoding_.sketches().encoder()),
+          root_centre_(encoding_.root_sketches().encoder()),
+          reached_(RelationGetNumberOfBlocks(index))
     {
     }
 
@@ -62,13 +65,16 @@ class Check {
             check_list(list);
         find_lost_pages();
         const auto report_row = [&](const Place* at, const char* problem) {
-            at ? report(at->block, static_cast<int>(at->place), problem) : report(am::meta_block, -1, problem);
+            at ? report(at->block, static_cast<int>(at->place), problem)
+               : report(am::meta_block, -1, problem);
         };
         rows_.find_duplicates(report_row);
         if (heap_check)
             rows_.compare(
                 heap_, index_, reader_, filter_, "place",
-                [&](Place at, const graph::Value& x, codec::FilterCode* filter) { return holds(at, x, filter); },
+                [&](Place at, const graph::Value& x, codec::FilterCode* filter) {
+                    return holds(at, x, filter);
+                },
                 report_row);
     }
 
@@ -124,14 +130,15 @@ class Check {
                       [&](lists::Block block, const lists::ListPage& page) {
                           for (uint32_t i = 0; i < page.used(); i++)
                               if (page.is_taken(i)) {
-                                  check_entry({block, i}, page, encoding_.root_sketches(), *root_centre_,
-                                              encoding_.root_centre().params.norm2);
+                                  check_entry({block, i}, page, encoding_.root_sketches(),
+                                              *root_centre_, encoding_.root_centre().params.norm2);
                                   const lists::ListPointer to = lists::list_pointer(page.tids()[i]);
                                   heads_.push_back({to.head, to.norm2, {block, i}});
                               }
                       });
         if (heads_.size() != meta_.lists)
-            report(meta_.root, -1, psprintf("the root has %zu lists, not %u", heads_.size(), meta_.lists));
+            report(meta_.root, -1,
+                   psprintf("the root has %zu lists, not %u", heads_.size(), meta_.lists));
     }
     void check_list(uint32_t list)
     {
@@ -147,13 +154,15 @@ class Check {
                        "the length of the centroid does not match its code");
             centre_->set_centre(centroid);
         }
-        for_each_page(list, head.block, encoding_.layout(), [&](lists::Block block, const lists::ListPage& page) {
-            for (uint32_t i = 0; i < page.used(); i++)
-                if (page.is_taken(i)) {
-                    check_entry({block, i}, page, encoding_.sketches(), *centre_, norm2);
-                    rows_.add(page.tids()[i], {block, i});
-                }
-        });
+        for_each_page(
+            list, head.block, encoding_.layout(),
+            [&](lists::Block block, const lists::ListPage& page) {
+                for (uint32_t i = 0; i < page.used(); i++)
+                    if (page.is_taken(i)) {
+                        check_entry({block, i}, page, encoding_.sketches(), *centre_, norm2);
+                        rows_.add(page.tids()[i], {block, i});
+                    }
+            });
     }
 
     static const char* name_of(uint32_t list)
@@ -172,18 +181,21 @@ class Check {
                 return;
             }
             if (!reach(block)) {
-                report(block, -1, psprintf("%s leads to a page that has been reached before", name_of(list)));
+                report(block, -1,
+                       psprintf("%s leads to a page that has been reached before", name_of(list)));
                 return;
             }
             const lists::ListPage l(layout, page::contents_of(page));
             const lists::ListHeader h = l.header();
             if (h.list != list) {
-                report(block, -1, psprintf("page of %s, but %s leads to it", name_of(h.list), name_of(list)));
+                report(block, -1,
+                       psprintf("page of %s, but %s leads to it", name_of(h.list), name_of(list)));
                 return;
             }
             if (h.number != number || (h.next != lists::no_block && h.next_number <= h.number))
-                report(block, -1, psprintf("page has number %u, not %u, and the next one %u", h.number, number,
-                                           h.next_number));
+                report(block, -1,
+                       psprintf("page has number %u, not %u, and the next one %u", h.number, number,
+                                h.next_number));
             check_header(block, l);
             f(block, l);
             block = h.next;
@@ -194,8 +206,9 @@ class Check {
     {
         const lists::Layout& layout = page.layout();
         if (page.header().used > layout.entries)
-            report(block, -1, psprintf("%u places are used, but the page has only %u", page.header().used,
-                                       layout.entries));
+            report(block, -1,
+                   psprintf("%u places are used, but the page has only %u", page.header().used,
+                            layout.entries));
         uint32_t taken = 0;
         for (uint32_t i = 0; i < codec::round_up(layout.entries, 64u); i++) {
             taken += page.is_taken(i);
@@ -212,9 +225,11 @@ class Check {
     {
         const Page page = code_page_.read(block);
         if (!page || PageIsNew(page) || !page::is_of(page, page::Kind::codes))
-            report(owner, -1, psprintf("page %u, where codes should be, is not a code page", block));
+            report(owner, -1,
+                   psprintf("page %u, where codes should be, is not a code page", block));
         else if (!ListStore::belongs_to(page, owner))
-            report(owner, -1, psprintf("code page %u belongs to page %u", block, page::tail_of(page)->next));
+            report(owner, -1,
+                   psprintf("code page %u belongs to page %u", block, page::tail_of(page)->next));
         else if (!reach(block))
             report(owner, -1, psprintf("code page %u is named twice", block));
     }
@@ -246,7 +261,8 @@ class Check {
         if (encoding_.exact()) {   // the sketch is all that there is of it
             bits_.resize(l.words);
             const codec::Sketch sketch = lists::sketch_in(page, at.place, bits_.data());
-            const codec::Code stored{{}, reinterpret_cast<const uint8_t*>(sketch.bits),
+            const codec::Code stored{{},
+                                     reinterpret_cast<const uint8_t*>(sketch.bits),
                                      encoding_.codec().traits.code_bytes};
             *to = encoding_.codec().encode(encoding_.codec().decode(stored, scratch_), buffer_);
             return true;
@@ -254,21 +270,24 @@ class Check {
         const lists::Block block = page.code_blocks()[l.code_page_of(at.place)];
         const Page codes = block == lists::no_block ? nullptr : code_page_.read(block);
         const uint32_t from = l.place_of(at.place);
-        if (!codes || !ListStore::belongs_to(codes, at.block) || page::used_bytes(codes) < Size{from} + l.code_bytes)
+        if (!codes || !ListStore::belongs_to(codes, at.block) ||
+            page::used_bytes(codes) < Size{from} + l.code_bytes)
             return false;
         *to = lists::code_at(page::contents_of(codes) + from, encoding_.codec().traits.code_bytes);
         return true;
     }
     bool read_code(Place at, const lists::Layout& layout, codec::Code* to)
     {
-        return code_of(at, lists::ListPage(layout, page::contents_of(list_page_.read(at.block))), to);
+        return code_of(at, lists::ListPage(layout, page::contents_of(list_page_.read(at.block))),
+                       to);
     }
     bool holds(Place at, const graph::Value& x, codec::FilterCode* filter)
     {
         codec::Code code{};
         if (!read_code(at, encoding_.layout(), &code) || !encoding_.codec().holds(code, x))
             return false;
-        *filter = lists::ListPage(encoding_.layout(), page::contents_of(list_page_.read(at.block))).filter(at.place);
+        *filter = lists::ListPage(encoding_.layout(), page::contents_of(list_page_.read(at.block)))
+                      .filter(at.place);
         return true;
     }
 
@@ -283,9 +302,10 @@ class Check {
                 continue;
             const Page page = list_page_.read(block);
             if (page && !ListStore::is_free(page))
-                report(block, -1, page::is_of(page, page::Kind::list)    ? "list page of no list"
-                                  : page::is_of(page, page::Kind::codes) ? "code page of no list page"
-                                                                         : "page of an unknown kind");
+                report(block, -1,
+                       page::is_of(page, page::Kind::list)    ? "list page of no list"
+                       : page::is_of(page, page::Kind::codes) ? "code page of no list page"
+                                                              : "page of an unknown kind");
         }
     }
 

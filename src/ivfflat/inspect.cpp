@@ -41,9 +41,12 @@ Counts count_pages(Relation index, const MetaData& meta, const lists::Encoding& 
         if (ListStore::is_free(page))
             c.free_pages++;
         else if (page::is_of(page, page::Kind::codes))
-            (std::binary_search(root.begin(), root.end(), page::tail_of(page)->next) ? c.root_pages : c.code_pages)++;
+            (std::binary_search(root.begin(), root.end(), page::tail_of(page)->next)
+                 ? c.root_pages
+                 : c.code_pages)++;
         else if (page::is_of(page, page::Kind::list)) {
-            const lists::ListHeader& h = lists::ListPage(encoding.layout(), page::contents_of(page)).header();
+            const lists::ListHeader& h =
+                lists::ListPage(encoding.layout(), page::contents_of(page)).header();
             if (h.list == lists::root_list) {
                 root.push_back(block);
                 c.root_pages++;
@@ -80,7 +83,7 @@ QUIVER_FUNCTION(ivfflat_meta)
     row.int4(meta.dims);
     row.int4(meta.lists);
     row.datum(BoolGetDatum(meta.chosen_lists));
-    row.int4(meta.lists_of(1));
+    row.int4(static_cast<int64>(meta.lists_of(1)));
     meta.form != codec::Form::dense ? row.null() : row.int4(meta.bits);
     row.int4(layout.words * 64);
     row.int4(layout.entries);
@@ -96,7 +99,8 @@ QUIVER_FUNCTION(ivfflat_stats)
     const Counts c = count_pages(index, meta, encoding);
     const int64 pages = RelationGetNumberOfBlocks(index);
     index_close(index, AccessShareLock);
-    const auto rows = static_cast<double>(c.rows), places = rows + static_cast<double>(c.free_places);
+    const auto rows = static_cast<double>(c.rows),
+               places = rows + static_cast<double>(c.free_places);
     pg::ResultRow row;
     row.int8(pages);
     row.int8(c.list_pages);

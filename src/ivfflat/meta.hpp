@@ -35,10 +35,10 @@ struct MetaData : am::MetaHead {
         return {{form, metric, dims, bits}, filter_columns > 0};
     }
     // How many lists are meant by a number of probes.
-    uint32 lists_of(int probes) const
+    size_t lists_of(int probes) const
     {
-        const auto count = static_cast<uint32>(probes);
-        return std::min(lists, chosen_lists ? static_cast<uint32>((uint64{count} * lists + 99) / 100) : count);
+        const auto count = static_cast<size_t>(probes);
+        return std::min<size_t>(lists, chosen_lists ? (count * lists + 99) / 100 : count);
     }
     am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
 };

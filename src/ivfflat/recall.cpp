@@ -19,8 +19,10 @@ static int most_probes(Relation index)
     return probes;
 }
 
-static constexpr am::RecallKind kind = {ivfflat::access_method, "ivfflat.probes", 1, most_probes,
-                                        []() -> uint64 { return ivfflat::last_scan.counters.estimated; }};
+static constexpr am::RecallKind kind = {
+    ivfflat::access_method, "ivfflat.recall", "ivfflat.probes", 1, most_probes, []() -> uint64 {
+        return ivfflat::last_scan.counters.estimated;
+    }};
 
 QUIVER_FUNCTION(ivfflat_recall) { return am::recall(fcinfo, kind, false); }
 QUIVER_FUNCTION(ivfflat_recall_of_queries) { return am::recall(fcinfo, kind, true); }

@@ -14,9 +14,8 @@ constinit LastScan last_scan;
 
 size_t lists_at_first(const MetaData& meta)
 {
-    return std::min<size_t>(meta.lists, settings.recall > 0
-                                            ? meta.probes.probes_for(settings.recall, meta.lists)
-                                            : meta.lists_of(settings.probes));
+    return settings.recall > 0 ? meta.probes.probes_for(settings.recall, meta.lists)
+                               : meta.lists_of(settings.probes);
 }
 size_t lists_at_most(const MetaData& meta)
 {

@@ -11,7 +11,8 @@ namespace quiver::lists {
 
 size_t ProbeTable::probes_for(double recall, size_t lists) const
 {
-    const size_t i = static_cast<size_t>(std::lower_bound(recalls, recalls + size, recall) - recalls);
+    const size_t i =
+        static_cast<size_t>(std::lower_bound(recalls, recalls + size, recall) - recalls);
     if (i == size || probes[i] == 0)
         return lists;
     if (i == 0)
@@ -58,15 +59,16 @@ ProbeTable learn_probes(const ScalarCodes& sample, Clusters& clusters, void (*po
         clusters.nearest(some, lists.data());
         clusters.distances(sample[row_of(q)], [&](const float* distances) {
             for (size_t i = 0; i < some.size(); i++)
-                places.push_back(static_cast<uint32_t>(std::count_if(
-                    distances, distances + clusters.size(),
-                    [&](float d) { return d < distances[lists[i]]; })));
+                places.push_back(static_cast<uint32_t>(
+                    std::count_if(distances, distances + clusters.size(),
+                                  [&](float d) { return d < distances[lists[i]]; })));
         });
     }
     ProbeTable table;
     std::sort(places.begin(), places.end());
     for (size_t i = 0; i < ProbeTable::size; i++) {
-        const auto at = static_cast<size_t>(std::ceil(ProbeTable::recalls[i] * static_cast<double>(places.size())));
+        const auto at = static_cast<size_t>(
+            std::ceil(ProbeTable::recalls[i] * static_cast<double>(places.size())));
         table.probes[i] = static_cast<uint16_t>(places[std::min(at, places.size()) - 1] + 1);
     }
     return table;

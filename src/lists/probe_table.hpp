@@ -10,7 +10,8 @@ namespace quiver::lists {
 // An index stores it.
 struct ProbeTable {
     static constexpr size_t size = 12;
-    static constexpr double recalls[size] = {0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995};
+    static constexpr double recalls[size] = {0.5,   0.6,  0.7,  0.8,  0.85, 0.9,
+                                             0.925, 0.95, 0.97, 0.98, 0.99, 0.995};
     uint16_t probes[size] = {};   // for each recall; 0: not known, search all lists
 
     // The number of lists for a recall, between 0 and 1, if there are `lists`.

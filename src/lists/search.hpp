@@ -217,9 +217,10 @@ class NearestLists {
 };
 
 struct SearchLimits {
-    size_t probes;       // lists that are searched at first
-    size_t max_probes;   // lists that are searched at most, if the search goes on. Fewer than probes: so many
-    bool iterate;        // does it go on after the first lists?
+    size_t probes;   // lists that are searched at first
+    size_t
+        max_probes;   // lists that are searched at most, if the search goes on. Fewer than probes: so many
+    bool iterate;   // does it go on after the first lists?
 };
 
 struct Counters {
@@ -318,8 +319,9 @@ class Search {
 
     size_t most_lists() const
     {
-        return std::min(lists_.size(),
-                        limits_.iterate ? std::max(limits_.probes, limits_.max_probes) : limits_.probes);
+        return std::min(lists_.size(), limits_.iterate
+                                           ? std::max(limits_.probes, limits_.max_probes)
+                                           : limits_.probes);
     }
     size_t returned() const { return found_.size() - pending_.size(); }
 
@@ -394,7 +396,8 @@ class Search {
             left_out_ |= chosen != rows;
             for (uint64_t left = chosen; left != 0; left &= left - 1) {
                 const uint32_t i = w * 64 + static_cast<uint32_t>(std::countr_zero(left));
-                add_judged(block, page, l, i, known ? bound[i] : -std::numeric_limits<float>::infinity());
+                add_judged(block, page, l, i,
+                           known ? bound[i] : -std::numeric_limits<float>::infinity());
             }
         }
     }
