@@ -91,6 +91,15 @@ SELECT min(probes), bool_and(recall >= before) AS rising, max(recall) >= 0.99 AS
 FROM (SELECT *, coalesce(lag(recall) OVER (ORDER BY probes), 0) - 0.005 AS before FROM ivfflat_recall('t_v')) x;
 SELECT max(probes) <= 128 AS hundredths, max(recall) >= 0.99 AS good FROM ivfflat_recall('chosen', 5, 40);
 SHOW ivfflat.probes;
+-- An index that chooses how many lists are searched finds as many as it says, about. ivfflat_recall counts probes all the same.
+SET ivfflat.recall = 0.9;
+SELECT lists BETWEEN 1 AND 60 AS some FROM (SELECT count(*) FROM (SELECT id FROM t ORDER BY v <=> (SELECT v FROM t LIMIT 1) LIMIT 10) x) y, ivfflat_last_scan();
+SELECT min(probes), max(recall) >= 0.99 AS good FROM ivfflat_recall('chosen', 5, 40);
+SHOW ivfflat.recall;
+SET ivfflat.recall = 1;
+SELECT l.lists = m.lists AS all FROM (SELECT count(*) FROM (SELECT id FROM t ORDER BY v <=> (SELECT v FROM t LIMIT 1) LIMIT 10) x) y, ivfflat_last_scan() l, ivfflat_meta('chosen') m;
+SET ivfflat.recall = 1.1;
+RESET ivfflat.recall;
 SELECT max(recall) >= 0.99 AS good FROM ivfflat_recall('t_v', (SELECT array_agg(v) FROM t WHERE id <= 20), k => 20);
 SELECT * FROM ivfflat_recall('t_v', '{}'::vector[]);
 SELECT * FROM ivfflat_recall('t_v', 0);
