@@ -1775,3 +1775,44 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer, name[]) IS
     'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement. With filter_columns, the indexes have these columns after the vector: filter_bytes is how many bytes they add to each node of the index, and filter_percent by how many per cent they make it larger (0 where the bytes fit into space of the pages that is unused otherwise)';
+
+-- ivfflat: inspection (not in pgvector)
+
+CREATE FUNCTION ivfflat_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer, OUT lists integer,
+    OUT lists_chosen boolean, OUT lists_per_probe integer, OUT vector_bits integer, OUT sketch_bits integer,
+    OUT rows_per_page integer, OUT row_bytes float8)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION ivfflat_meta(regclass) IS
+    'shows the parameters with which an ivfflat index was built. lists_chosen tells whether the index has chosen the number of its lists; then ivfflat.probes counts hundredths of them. lists_per_probe is what ivfflat.probes = 1 means. rows_per_page is how many rows have their sketches on a list page; row_bytes is the size of a row on full pages. Only for the owner of the index';
+CREATE FUNCTION ivfflat_stats(index regclass, OUT pages bigint, OUT list_pages bigint, OUT code_pages bigint,
+    OUT root_pages bigint, OUT free_pages bigint, OUT rows bigint, OUT lists integer, OUT min_rows bigint,
+    OUT mean_rows float8, OUT max_rows bigint, OUT free_places bigint, OUT page_fill float8, OUT row_bytes float8)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION ivfflat_stats(regclass) IS
+    'reads a whole ivfflat index and counts its pages, rows and places. List pages have the rows'' sketches, code pages their codes, root pages the centroids of the lists. min_rows, mean_rows and max_rows are the lengths of the shortest, the mean and the longest list. free_places is how many more rows the list pages have room for; page_fill is the fraction of their places that have rows. row_bytes is the size of the index per row. Only for the owner of the index';
+CREATE FUNCTION ivfflat_last_scan(OUT lists bigint, OUT estimated bigint, OUT compared bigint, OUT rows bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ivfflat_last_scan() IS
+    'describes the last ivfflat index scan of this session: the number of lists that it searched, of rows whose distances it estimated from their sketches (a row counts again when the search returns to its list for more rows), of rows that it compared by their codes, and of rows that it returned to the executor';
+
+CREATE FUNCTION ivfflat_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT place integer,
+    OUT problem text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION ivfflat_check(regclass, boolean) IS
+    'verifies an ivfflat index, and returns one row per problem. It checks the pages of the root and of each list, that sketches match codes, and that no page is lost; with heap_check also that the index contains each row of the table exactly once, with its vector and the code of its filter columns. It blocks writers. Only for superusers, and for owners of the index to whom EXECUTE is granted';
+-- It blocks writers, so only superusers and roles with EXECUTE may call it, on indexes that they own.
+REVOKE ALL ON FUNCTION ivfflat_check(regclass, boolean) FROM PUBLIC;
+
+CREATE FUNCTION ivfflat_recall(index regclass, k integer DEFAULT 10, sample integer DEFAULT 100, filter text DEFAULT NULL, OUT probes integer,
+    OUT recall float8, OUT ms float8, OUT estimated float8)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION ivfflat_recall(regclass, integer, integer, text) IS
+    'measures the recall of an ivfflat index: the fraction of the k nearest rows (ties count) that the index finds, compared with an exact search of the table. The queries are sampled rows, each without itself. There is a row for ivfflat.probes 1, 2, 4 and so on, until nothing is missed or all lists are searched; ms and estimated are the means per query of the time in milliseconds and of the rows whose distances were estimated. filter is a condition as in WHERE: then the queries are sampled from the rows that fulfil it, and searches and exact answers are of these rows. Only for the owner of the index';
+CREATE FUNCTION ivfflat_recall(index regclass, queries anyarray, k integer DEFAULT 10, filter text DEFAULT NULL, OUT probes integer,
+    OUT recall float8, OUT ms float8, OUT estimated float8)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'ivfflat_recall_of_queries' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION ivfflat_recall(regclass, anyarray, integer, text) IS
+    'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';

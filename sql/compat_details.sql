@@ -114,7 +114,7 @@ SELECT estimate($$v = '[1,1]'$$) AS equal, estimate($$v <> '[1,1]'$$) AS unequal
 DROP TABLE many;
 DROP FUNCTION estimate;
 
--- Settings of an access method that is not there yet
+-- Settings of ivfflat
 SHOW ivfflat.probes;
 SELECT name, setting, min_val, max_val, enumvals, context, extra_desc FROM pg_settings WHERE name LIKE 'ivfflat.%' ORDER BY 1;
 SET ivfflat.probes = 10;

@@ -3,10 +3,8 @@
 
 #include "am/operator_class.hpp"
 #include "am/owner.hpp"
-#include "am/rows.hpp"
-#include "am/vector_reader.hpp"
+#include "am/row_check.hpp"
 #include "graph/check.hpp"
-#include "am/filter.hpp"
 #include "hnsw/handler.hpp"
 #include "hnsw/meta.hpp"
 #include "hnsw/slot_store.hpp"
@@ -14,8 +12,6 @@
 
 extern "C" {
 #include "access/xlog.h"
-#include "catalog/pg_am.h"
-#include "utils/snapmgr.h"
 }
 
 namespace quiver::hnsw {
@@ -40,34 +36,24 @@ class Check {
         page::PageStore& pages = store_.page_store();
         graph::Checker<SlotStore> checker(store_, pages.first_id(pages.count_blocks()));
         checker.run([&](graph::SlotId id, const char* problem) { report(id, problem); },
-                    [&](graph::SlotId id, graph::Tid tid) {
-                        rows_.push_back({number(tid), id, false});
-                    });
-        std::sort(rows_.begin(), rows_.end(),
-                  [](const Row& x, const Row& y) { return x.tid < y.tid; });
-        for (size_t i = 1; i < rows_.size(); i++)
-            if (rows_[i].tid == rows_[i - 1].tid)
-                report(rows_[i].id, psprintf("row (%u,%u) is in the index twice",
-                                             block_of(rows_[i]), offset_of(rows_[i])));
-        if (heap_check) {
-            table_to_index();
-            index_to_table();
-        }
+                    [&](graph::SlotId id, graph::Tid tid) { rows_.add(tid, id); });
+        const auto report_row = [&](const graph::SlotId* id, const char* problem) {
+            id ? report(*id, problem) : report(am::meta_block, -1, problem);
+        };
+        rows_.find_duplicates(report_row);
+        if (heap_check)
+            rows_.compare(
+                heap_, index_, reader_, filter_, "node",
+                [&](graph::SlotId id, const graph::Value& x, codec::FilterCode* filter) {
+                    if (!node_.read(store_, id) || !encoding_.codec().holds(node_.code(), x))
+                        return false;
+                    *filter = node_.code().filter;
+                    return true;
+                },
+                report_row);
     }
 
   private:
-    struct Row {
-        uint64 tid;   // block and offset
-        graph::SlotId id;
-        bool seen;
-    };
-    static uint64 number(graph::Tid t)
-    {
-        return uint64{t.block_high} << 32 | uint64{t.block_low} << 16 | t.offset;
-    }
-    static BlockNumber block_of(const Row& r) { return static_cast<BlockNumber>(r.tid >> 16); }
-    static OffsetNumber offset_of(const Row& r) { return static_cast<OffsetNumber>(r.tid); }
-
     void report(BlockNumber block, int slot, const char* problem)
     {
         pg::ResultRow row;
@@ -107,72 +93,6 @@ class Check {
         return good;
     }
 
-    // Reports rows that are visible to a new snapshot, but that the index lacks, or has in a node
-    // with another vector or filter code.
-    void table_to_index()
-    {
-        const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-        am::for_each_indexed_row(heap_, index_, snapshot,
-                                 [&](ItemPointer tid, const Datum* values, const bool* isnull) {
-                                     look_for(tid, values, isnull);
-                                 });
-        UnregisterSnapshot(snapshot);
-    }
-    void look_for(ItemPointer tid, const Datum* values, const bool* isnull)
-    {
-        const uint64 wanted = number(am::to_tid(tid));
-        graph::Value x;
-        const bool indexed = reader_.read_query(values[0], &x);
-        const graph::FilterCode filter = filter_.code(values, isnull);
-        auto row = std::lower_bound(rows_.begin(), rows_.end(), wanted,
-                                    [](const Row& r, uint64 t) { return r.tid < t; });
-        if (row == rows_.end() || row->tid != wanted) {
-            if (indexed)
-                report(am::meta_block, -1,
-                       psprintf("row (%u,%u) is not in the index", ItemPointerGetBlockNumber(tid),
-                                ItemPointerGetOffsetNumber(tid)));
-            return;
-        }
-        for (; row != rows_.end() && row->tid == wanted; row++) {
-            row->seen = true;
-            if (!indexed || !node_.read(store_, row->id) ||
-                !encoding_.codec().holds(node_.code(), x))
-                report(row->id,
-                       psprintf("node does not match the vector of row (%u,%u)",
-                                ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
-            else if (node_.code().filter != filter)
-                report(row->id,
-                       psprintf("node does not match the filter columns of row (%u,%u)",
-                                ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)));
-        }
-    }
-
-    // Reports TIDs in the index that no row of the table has, not even a dead one.
-    void index_to_table()
-    {
-        if (heap_->rd_rel->relam != HEAP_TABLE_AM_OID)
-            return;
-        const BlockNumber blocks = RelationGetNumberOfBlocks(heap_);
-        for (const Row& r : rows_) {
-            if (r.seen)
-                continue;
-            CHECK_FOR_INTERRUPTS();
-            bool there = false;
-            if (block_of(r) < blocks) {
-                const Buffer buffer = ReadBuffer(heap_, block_of(r));
-                LockBuffer(buffer, BUFFER_LOCK_SHARE);
-                const Page page = BufferGetPage(buffer);
-                there = !PageIsNew(page) && offset_of(r) >= FirstOffsetNumber &&
-                        offset_of(r) <= PageGetMaxOffsetNumber(page) &&
-                        ItemIdIsUsed(PageGetItemId(page, offset_of(r)));
-                UnlockReleaseBuffer(buffer);
-            }
-            if (!there)
-                report(r.id,
-                       psprintf("row (%u,%u) is not in the table", block_of(r), offset_of(r)));
-        }
-    }
-
     ReturnSetInfo* result_;
     Relation heap_, index_;
     MetaData meta_;
@@ -181,7 +101,7 @@ class Check {
     am::VectorReader reader_;
     am::Filter filter_;
     graph::Node node_;
-    Vec<Row> rows_;
+    am::RowCheck<graph::SlotId> rows_;
 };
 
 }   // namespace

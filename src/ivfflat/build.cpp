@@ -218,8 +218,9 @@ class ListWriter {
             page::init(page, page::Kind::list);
             page::set_used(page, l_.bytes);
             const lists::MutableListPage to(l_, page::contents_of(page));
-            lists::init_list_page(to, list);
-            to.header().next = p + 1 < count ? first + p + 1 : lists::no_block;
+            lists::init_list_page(to, list, p);
+            if (p + 1 < count)
+                lists::link(to, first + p + 1, p + 1);
             if (p == 0)
                 to.header().room = first + count - 1;
             const uint32_t used = used_on(p, rows);

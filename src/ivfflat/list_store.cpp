@@ -104,10 +104,11 @@ void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketc
             continue;   // with the same page, which may have changed
         }
         if (new_list_page) {
+            const uint32_t number = page.header().number + 1;
             page::Change change(rel_);
-            list_page(change.of(buffer)).header().next = BufferGetBlockNumber(spare);
+            lists::link(list_page(change.of(buffer)), BufferGetBlockNumber(spare), number);
             const Page fresh = change.fresh(spare, page::Kind::list);
-            lists::init_list_page(list_page(fresh), list);
+            lists::init_list_page(list_page(fresh), list, number);
             page::set_used(fresh, l.bytes);
             change.keep();
             block = BufferGetBlockNumber(spare);

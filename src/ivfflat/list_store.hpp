@@ -34,7 +34,6 @@ class ListStore {
 
     const lists::Encoding& encoding() const { return encoding_; }
     lists::Block root() const { return root_; }
-    lists::Block pages() const { return blocks_; }
     template <class F>
     bool read_list(lists::Block block, F&& f)
     {

@@ -34,6 +34,12 @@ struct MetaData : am::MetaHead {
     {
         return {{form, metric, dims, bits}, filter_columns > 0};
     }
+    // How many lists are meant by a number of probes.
+    size_t lists_of(int probes) const
+    {
+        const auto count = static_cast<size_t>(probes);
+        return std::min<size_t>(lists, chosen_lists ? (count * lists + 99) / 100 : count);
+    }
     am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
 };
 static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 120);

@@ -21,20 +21,14 @@ ScanCounters& ScanCounters::operator+=(const ScanCounters& other)
     return *this;
 }
 
-static size_t lists_of(const MetaData& meta, int probes)
-{
-    const auto count = static_cast<size_t>(probes);
-    return meta.chosen_lists ? (count * meta.lists + 99) / 100 : count;
-}
 size_t lists_at_first(const MetaData& meta)
 {
-    return std::min<size_t>(meta.lists, settings.recall > 0
-                                            ? meta.probes.probes_for(settings.recall, meta.lists)
-                                            : lists_of(meta, settings.probes));
+    return settings.recall > 0 ? meta.probes.probes_for(settings.recall, meta.lists)
+                               : meta.lists_of(settings.probes);
 }
 size_t lists_at_most(const MetaData& meta)
 {
-    return std::max(lists_at_first(meta), lists_of(meta, settings.max_probes));
+    return std::max(lists_at_first(meta), meta.lists_of(settings.max_probes));
 }
 
 namespace {
@@ -59,7 +53,7 @@ class AllRows {
             const Head head = heads_.back();
             heads_.pop_back();
             lists::for_each_list_page(
-                head.block, store.pages(), [&](lists::Block b, auto&& f) { store.read_list(b, f); },
+                head.block, [&](lists::Block b, auto&& f) { store.read_list(b, f); },
                 [&](const lists::ListPage& page) { return page.header().list == head.list; },
                 [&](lists::Block, const lists::ListPage& page) { add(page); },
                 [&] { store.poll(); });

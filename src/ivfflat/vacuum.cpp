@@ -2,8 +2,7 @@
 // has no rows any more is taken out of its list, and becomes free with its code pages, unless it is the first
 // page of the list. Nothing else moves.
 //
-// A crash can leave a page that was added to the file but never written, or code pages of a list page that was
-// made free: these become free, too.
+// A crash can leave a page that was added to the file but never written: it becomes free, too.
 #include "pg/pg.hpp"
 
 #include "am/rows.hpp"
@@ -40,6 +39,10 @@ class Vacuum {
         ahead.end();
         find_heads();
         for (uint32_t list = 0; list < meta_.lists; list++) {
+            if (!emptied_[list] && !removed_[list])
+                continue;
+            if (head_[list] >= RelationGetNumberOfBlocks(index_))
+                throw Error(Errc::corrupt, "list %u is missing", list);
             if (emptied_[list])
                 remove_empty_pages(list);
             // Inserts look for room from the first page on.
@@ -57,15 +60,10 @@ class Vacuum {
     {
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
         const Page page = BufferGetPage(buffer);
-        BlockNumber owner = InvalidBlockNumber;
-        bool free = ListStore::is_free(page);
+        const bool free = ListStore::is_free(page);
         if (!free && page::is_of(page, page::Kind::list))
             remove_dead(buffer);
-        else if (!free && page::is_of(page, page::Kind::codes))
-            owner = page::tail_of(page)->next;
         UnlockReleaseBuffer(buffer);
-        if (owner != InvalidBlockNumber && !has_code_page(owner, block))
-            free = free_code_page(owner, block, true);
         if (free)
             note_free(block);
     }
@@ -103,57 +101,6 @@ class Vacuum {
             emptied_[list] = true;
     }
 
-    // Does the code page belong to the list page? (Both change together.)
-    bool has_code_page(BlockNumber owner, BlockNumber block)
-    {
-        bool has = false;
-        const auto look = [&](const lists::ListPage& page) {
-            const lists::Block* blocks = page.code_blocks();
-            has = std::find(blocks, blocks + page.layout().code_pages, block) !=
-                  blocks + page.layout().code_pages;
-        };
-        bool root = false;
-        store_.read_list(owner, [&](const lists::ListPage& page) {
-            root = page.header().list == lists::root_list;
-            if (!root)
-                look(page);
-        });
-        if (root)
-            store_.read_root(owner, look);
-        return has;
-    }
-    // Makes a code page free if it still belongs to `owner`. check: unless the owner has it again.
-    bool free_code_page(BlockNumber owner, BlockNumber block, bool check)
-    {
-        const Buffer list = ReadBuffer(index_, owner);
-        LockBuffer(list, BUFFER_LOCK_SHARE);
-        const Page page = BufferGetPage(list);
-        bool has = false;
-        if (check && !PageIsNew(page) && page::is_of(page, page::Kind::list)) {
-            const lists::ListPage l = store_.list_page(page);
-            // (The root's pages never become free.)
-            has = l.header().list == lists::root_list ||
-                  std::find(l.code_blocks(), l.code_blocks() + l.layout().code_pages, block) !=
-                      l.code_blocks() + l.layout().code_pages;
-        }
-        bool freed = false;
-        if (!has) {
-            const Buffer buffer = ReadBuffer(index_, block);
-            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-            freed = ListStore::belongs_to(BufferGetPage(buffer), owner);
-            if (freed)
-                make_free(buffer);
-            UnlockReleaseBuffer(buffer);
-        }
-        UnlockReleaseBuffer(list);
-        return freed;
-    }
-    void make_free(Buffer buffer)
-    {
-        page::Change change(index_);
-        page::set_used(change.fresh(buffer, page::Kind::free), 0);
-        change.keep();
-    }
     void note_free(BlockNumber block)
     {
         RecordFreeIndexPage(index_, block);
@@ -189,26 +136,44 @@ class Vacuum {
             const Buffer buffer = ReadBuffer(index_, block);
             LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
             const BlockNumber next = next_of(buffer, list);
-            const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
-            const bool empty = page.header().taken == 0;
+            const lists::ListHeader& h = store_.list_page(BufferGetPage(buffer)).header();
+            const bool empty = h.taken == 0;
             if (empty) {
-                const Vec<lists::Block> codes(page.code_blocks(),
-                                              page.code_blocks() + page.layout().code_pages);
+                free_code_pages(buffer);
                 page::Change change(index_);
-                store_.list_page(change.of(previous)).header().next = next;
+                lists::link(store_.list_page(change.of(previous)), next, h.next_number);
                 page::set_used(change.fresh(buffer, page::Kind::free), 0);
                 change.keep();
-                UnlockReleaseBuffer(buffer);
-                UnlockReleaseBuffer(previous);
-                for (const lists::Block c : codes)
-                    if (c != lists::no_block && free_code_page(block, c, false))
-                        note_free(c);
-                note_free(block);
-            } else {
-                UnlockReleaseBuffer(buffer);
-                UnlockReleaseBuffer(previous);
-                before = block;
             }
+            UnlockReleaseBuffer(buffer);
+            UnlockReleaseBuffer(previous);
+            if (empty)
+                note_free(block);
+            else
+                before = block;
+        }
+    }
+    // Makes the code pages of a list page free, which has no rows and is locked. Each of them changes together with
+    // the list page, so after a crash every code page is free or belongs to a list page.
+    void free_code_pages(Buffer buffer)
+    {
+        const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
+        for (uint32_t i = 0; i < page.layout().code_pages; i++) {
+            const BlockNumber block = page.code_blocks()[i];
+            if (block == lists::no_block)
+                continue;
+            if (block >= RelationGetNumberOfBlocks(index_))
+                throw Error(Errc::corrupt, "code page %u is missing", block);
+            const Buffer codes = ReadBuffer(index_, block);
+            LockBuffer(codes, BUFFER_LOCK_EXCLUSIVE);
+            if (!ListStore::belongs_to(BufferGetPage(codes), BufferGetBlockNumber(buffer)))
+                throw Error(Errc::corrupt, "code page %u is damaged", block);
+            page::Change change(index_);
+            store_.list_page(change.of(buffer)).code_blocks()[i] = lists::no_block;
+            page::set_used(change.fresh(codes, page::Kind::free), 0);
+            change.keep();
+            UnlockReleaseBuffer(codes);
+            note_free(block);
         }
     }
     lists::Block next_of(Buffer buffer, uint32_t list) const

@@ -114,26 +114,24 @@ void Clusters::train(const ScalarCodes& sample, size_t count, uint64_t seed, voi
                     error[from + i] = distances[cluster[from + i]];
                 });
         }
-        std::fill(centroids_.begin(), centroids_.end(), 0.0f);
         std::fill(size.begin(), size.end(), 0u);
         double total = 0;
         for (size_t i = 0; i < rows; i++) {
             if (i % at_once == 0)
                 poll();
-            sample.decode(i, x.data());
-            float* sum = &centroids_[cluster[i] * n];
-            for (size_t j = 0; j < n; j++)
-                sum[j] += x[j];
-            size[cluster[i]]++;
+            // (Means are updated row by row: sums could overflow, and the mean of equal rows is exact.)
+            float* mean = &centroids_[cluster[i] * n];
+            const uint32_t before_it = size[cluster[i]]++;
+            sample.decode(i, before_it == 0 ? mean : x.data());
+            const float share = 1.0f / static_cast<float>(before_it + 1);
+            for (size_t j = 0; before_it > 0 && j < n; j++)
+                mean[j] += (x[j] - mean[j]) * share;
             total += std::isfinite(error[i]) ? error[i] : 0;
         }
         // An empty cluster begins again at a row that is drawn at random: most of these are in large clusters.
         for (size_t c = 0; c < count; c++) {
-            if (size[c] > 0) {
-                for (size_t j = 0; j < n; j++)
-                    centroids_[c * n + j] /= static_cast<float>(size[c]);
+            if (size[c] > 0)
                 continue;
-            }
             const size_t i = rng.next() % rows;
             sample.decode(i, &centroids_[c * n]);
         }

@@ -112,11 +112,19 @@ class Query {
         return out_.data();
     }
     // In what order the lists are searched: by the distance of a centroid with this squared length.
+    // (The distance of two vectors that are too long may be no number. They may be near.)
     float key(float root_distance, float norm2) const
     {
-        return ip_ ? (root_distance - norm2) / 2 : root_distance;
+        const float key = ip_ ? (root_distance - norm2) / 2 : root_distance;
+        return std::isnan(key) ? -std::numeric_limits<float>::infinity() : key;
     }
 
+    // Do bounds tell anything of a list whose centroid has this distance? Not if their sums may overflow.
+    bool has_bounds(float distance) const
+    {
+        constexpr float greatest = 1e37f;
+        return std::fabs(distance) < greatest && own_->norm2() < greatest;
+    }
     // Lower bounds of the distances of the rows on a page, whose list's centroid has this distance and length.
     // In near(), bit i % 64 of word i / 64 tells whether bound i is at most `limit`. Valid until the next call.
     const float* bounds(const ListPage& page, float distance, float norm2, float limit)

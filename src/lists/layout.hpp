@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <limits>
 
 #include "codec/sketch.hpp"
 #include "graph/layout.hpp"
@@ -38,8 +40,12 @@ struct ListHeader {
     Block room;       // first page of a list: the first page that may have free places. A hint
     uint16_t used;    // places that have been used; no place after these is taken
     uint16_t taken;   // places that have a row
+    // Numbers of the page, and of the next one. The first page of a list has number 0, and numbers rise along the
+    // list. A page that comes to a list again, behind others, has another number than before.
+    uint32_t number;
+    uint32_t next_number;
 };
-static_assert(sizeof(ListHeader) == 16);
+static_assert(sizeof(ListHeader) == 24);
 
 // The places in pages. All follows from the codec, the sketches, and the size of a page.
 struct Layout {
@@ -145,11 +151,26 @@ class BasicListPage {
 using ListPage = BasicListPage<const char>;
 using MutableListPage = BasicListPage<char>;
 
-inline void init_list_page(const MutableListPage& page, uint32_t list)
+inline void init_list_page(const MutableListPage& page, uint32_t list, uint32_t number)
 {
-    page.header() = {list, no_block, no_block, 0, 0};
+    page.header() = {list, no_block, no_block, 0, 0, number, 0};
     std::fill_n(page.taken(), (page.layout().entries + 63) / 64, 0);
     std::fill_n(page.code_blocks(), page.layout().code_pages, no_block);
+}
+
+// Makes `next` the page after this one.
+inline void link(const MutableListPage& page, Block next, uint32_t number)
+{
+    page.header().next = next;
+    page.header().next_number = number;
+}
+
+// The factors of a sketch as they are stored. Those that overflow tell nothing: the row may be near to any query.
+inline codec::SketchFactors stored_factors(codec::SketchFactors f)
+{
+    if (std::isfinite(f.a) && std::isfinite(f.b))
+        return f;
+    return {-std::numeric_limits<float>::infinity(), 0};
 }
 
 // Puts a row at place i, which is free. Its code is written separately.
@@ -159,9 +180,10 @@ inline void put_entry(const MutableListPage& page, uint32_t i, const codec::Sket
     const Layout& l = page.layout();
     for (uint32_t w = 0; w < l.words; w++)
         page.bits()[size_t{w} * l.entries + i] = sketch.bits[w];
-    page.a()[i] = sketch.factors.a;
+    const codec::SketchFactors factors = stored_factors(sketch.factors);
+    page.a()[i] = factors.a;
     if (l.has_b)
-        page.b()[i] = sketch.factors.b;
+        page.b()[i] = factors.b;
     page.tids()[i] = tid;
     if (l.filtered)
         page.filters()[i] = filter;

@@ -7,8 +7,8 @@
 // needed, the lists are read again for four times as many.
 //
 // Rows are added and removed while a list is read. A row that the scan can see stays at its place all the
-// time. A page that has become empty can be given to another list, and then leads elsewhere. A search that
-// comes to such a page reads the list from its first page again, without the pages that it has read.
+// time. A page that has become empty can be given to another list, or to the same one at another place. A search
+// that comes to such a page notices it (for_each_list_page).
 #pragma once
 
 #include <concepts>
@@ -29,10 +29,6 @@ concept ReadStore = requires(S& s, Block block)
         } -> std::convertible_to<const Encoding&>;
     {
         s.root()
-        } -> std::convertible_to<Block>;
-    // The number of pages: no chain is longer.
-    {
-        s.pages()
         } -> std::convertible_to<Block>;
     // Calls the function with a list page, which does not change during the call. False if this is none.
     {
@@ -56,40 +52,45 @@ concept ReadStore = requires(S& s, Block block)
 
 // Calls f(block, page) for each page of a list, once, and then after(), when the page is not locked. keep(page):
 // is this a page of the list?
+//
+// A link leads to a page with a certain number. If the page has another one, or is of another list, vacuum has
+// taken it out of the list in the meantime. Then the walk begins again, and skips the pages up to the number that
+// it has reached. A page that is still in the list keeps its number, so none is missed or read twice.
 template <class Read, class Keep, class F, class After>
-void for_each_list_page(Block head, Block pages, Read&& read, Keep&& keep, F&& f, After&& after)
+void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& after)
 {
     constexpr int most_restarts = 1000;
-    Vec<Block> done;
-    bool again = false;   // has the walk begun again?
     int restarts = 0;
+    uint64_t done = 0;   // the pages with lower numbers
+    uint32_t number = 0;
     for (Block block = head; block != no_block;) {
+        bool good = false;
         Block next = no_block;
-        bool is_page = false, is_done = false;
-        if (again)
-            is_done = std::find(done.begin(), done.end(), block) != done.end();
+        uint32_t next_number = 0;
         read(block, [&](const ListPage& page) {
-            is_page = keep(page);
-            if (!is_page)
+            good = keep(page) && page.header().number == number;
+            if (!good)
                 return;
             next = page.header().next;
-            if (!is_done)
+            next_number = page.header().next_number;
+            if (number >= done)
                 f(block, page);
         });
-        if (!is_page) {
+        if (!good) {
             if (block == head || ++restarts > most_restarts)
                 throw Error(Errc::corrupt, "list page %u is damaged", block);
             block = head;
-            again = true;
+            number = 0;
             continue;
         }
-        if (!is_done) {
-            done.push_back(block);
+        if (next != no_block && next_number <= number)
+            throw Error(Errc::corrupt, "the pages of a list form a circle");
+        if (number >= done) {
+            done = uint64_t{number} + 1;
             after();
         }
-        if (done.size() > pages)
-            throw Error(Errc::corrupt, "the pages of a list form a circle");
         block = next;
+        number = next_number;
     }
 }
 
@@ -171,7 +172,7 @@ class NearestLists {
     void for_each_root_page(F&& f)
     {
         for_each_list_page(
-            store_.root(), store_.pages(), [&](Block b, auto&& g) { store_.read_root(b, g); },
+            store_.root(), [&](Block b, auto&& g) { store_.read_root(b, g); },
             [](const ListPage& page) { return page.header().list == root_list; }, f, [] {});
     }
 
@@ -216,14 +217,15 @@ class NearestLists {
 };
 
 struct SearchLimits {
-    size_t probes;       // lists that are searched at first
-    size_t max_probes;   // lists that are searched at most, if the search goes on
-    bool iterate;        // does it go on after the first lists?
+    size_t probes;   // lists that are searched at first
+    size_t
+        max_probes;   // lists that are searched at most, if the search goes on. Fewer than probes: so many
+    bool iterate;   // does it go on after the first lists?
 };
 
 struct Counters {
-    uint64_t lists = 0;       // that were read, some of them more than once
-    uint64_t estimated = 0;   // rows whose sketches were read
+    uint64_t lists = 0;       // that were searched
+    uint64_t estimated = 0;   // rows whose sketches were read, some of them more than once
     uint64_t visited = 0;     // rows whose codes were read
 };
 
@@ -317,7 +319,9 @@ class Search {
 
     size_t most_lists() const
     {
-        return std::min(lists_.size(), limits_.iterate ? limits_.max_probes : limits_.probes);
+        return std::min(lists_.size(), limits_.iterate
+                                           ? std::max(limits_.probes, limits_.max_probes)
+                                           : limits_.probes);
     }
     size_t returned() const { return found_.size() - pending_.size(); }
 
@@ -325,6 +329,7 @@ class Search {
     {
         from_ = to_;
         to_ = std::min(most_lists(), from_ + count);
+        counters_.lists = to_;
         first_found_ = found_.size();
         returned_before_ = returned();
     }
@@ -350,9 +355,8 @@ class Search {
     }
     void search_list(const Probe& probe)
     {
-        counters_.lists++;
         for_each_list_page(
-            probe.head, store_.pages(),
+            probe.head,
             [&](Block b, auto&& f) {
                 store_.poll();
                 store_.read_list(b, f);
@@ -377,7 +381,7 @@ class Search {
     void judge(Block block, const ListPage& page, const Probe& probe)
     {
         const Layout& l = page.layout();
-        const bool all = !nearest_.full();
+        const bool known = query_.has_bounds(probe.distance), all = !nearest_.full() || !known;
         const float* bound = query_.bounds(page, probe.distance, probe.norm2, limit());
         const uint64_t* near = query_.near();
         const uint32_t used = page.used();
@@ -388,12 +392,12 @@ class Search {
                 rows &= (uint64_t{1} << (used - w * 64)) - 1;
             if (filter_)
                 rows = admitted(page, w, rows);
-            // (Bounds that are not numbers are not near, but may belong to near rows.)
             const uint64_t chosen = all ? rows : rows & near[w];
             left_out_ |= chosen != rows;
             for (uint64_t left = chosen; left != 0; left &= left - 1) {
                 const uint32_t i = w * 64 + static_cast<uint32_t>(std::countr_zero(left));
-                add_judged(block, page, l, i, bound[i]);
+                add_judged(block, page, l, i,
+                           known ? bound[i] : -std::numeric_limits<float>::infinity());
             }
         }
     }

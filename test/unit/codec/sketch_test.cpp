@@ -249,6 +249,86 @@ TEST_P(SketchTest, DistancesToTheNodeAreUnbiased)
 INSTANTIATE_TEST_SUITE_P(Sketches, SketchTest, testing::ValuesIn(kinds),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// The share of rows that are nearer than their bounds is the normal distribution's tail, whatever the metric, the
+// distance to the centre and the length of the row.
+class LowerBounds : public testing::TestWithParam<Metric> {};
+
+TEST_P(LowerBounds, AreViolatedAsOftenAsDeviationsSay)
+{
+    constexpr uint32_t dims = 384, rows = 4000, of_block = 40;
+    const Owned<Codec> codec = make_codec({Form::dense, GetParam(), dims, 8});
+    const Owned<Sketches> sketches = make_sketches(*codec, 1);
+    const Owned<SketchEncoder> encoder = sketches->encoder();
+    const Owned<CodecQuery> own = codec->query();
+    const Owned<SketchQuery> query = sketches->query();
+    const uint32_t shape_words = sketches->shape().words;
+    const bool unit = codec->metric.prepare != nullptr;
+    std::mt19937 rng(8);
+    std::normal_distribution<float> normal(0, 1);
+    const auto random = [&](const std::vector<float>& around, float spread) {
+        std::vector<float> x;
+        for (uint32_t j = 0; j < dims; j++)
+            x.push_back((around.empty() ? 0 : around[j]) + spread * normal(rng));
+        if (unit)
+            codec->metric.prepare(x.data(), x.size(), x.data());
+        return x;
+    };
+    const std::vector<float> origin;
+    uint32_t violated[4] = {}, count = 0;
+    for (uint32_t block = 0; block < rows / of_block; block++) {
+        const std::vector<float> c = random(origin, 1);
+        Vec<uint8_t> buffer, centre_bytes;
+        const Code centre = codec->encode({.dense = c.data()}, centre_bytes);
+        encoder->set_centre(centre);
+        std::vector<uint64_t> words(of_block * shape_words);
+        std::vector<float> a(of_block), b(of_block), distance;
+        // Queries are near or far.
+        const std::vector<float> q = random(block % 4 == 0 ? origin : c, block % 4 == 1 ? 0.3f : 1);
+        own->set({.dense = q.data()});
+        query->set(*own);
+        for (uint32_t i = 0; i < of_block; i++) {
+            const std::vector<float> x = random(c, i % 2 ? 0.7f : 0.2f);
+            const Code code = codec->encode({.dense = x.data()}, buffer);
+            distance.push_back(own->distance(code));
+            encoder->encode(code);
+            a[i] = encoder->sketch().factors.a;
+            b[i] = encoder->sketch().factors.b;
+            for (uint32_t w = 0; w < shape_words; w++)
+                words[w * of_block + i] = encoder->sketch().bits[w];
+        }
+        std::vector<float> estimate(of_block + 8), bound(of_block + 8);
+        uint64_t near[1];
+        const SketchBlock all = {words.data(), a.data(), b.data(), of_block, of_block};
+        query->estimate(all, own->distance(centre), centre.params.norm2, INFINITY, estimate.data(),
+                        near);
+        for (uint32_t deviations = 0; deviations <= 3; deviations++) {
+            const float limit = distance[7];
+            query->lower_bounds(all, own->distance(centre), centre.params.norm2,
+                                static_cast<float>(deviations), limit, bound.data(), near);
+            for (uint32_t i = 0; i < of_block; i++) {
+                violated[deviations] += bound[i] > distance[i];
+                ASSERT_EQ(near[0] >> i & 1, bound[i] <= limit);
+                if (deviations == 0) {
+                    ASSERT_EQ(bound[i], estimate[i]);
+                } else
+                    ASSERT_LT(bound[i], estimate[i]);
+            }
+        }
+        count += of_block;
+    }
+    const auto share = [&](uint32_t deviations) {
+        return violated[deviations] / static_cast<double>(count);
+    };
+    EXPECT_NEAR(share(0), 0.5, 0.05);
+    EXPECT_NEAR(share(1), 0.159, 0.04);
+    EXPECT_NEAR(share(2), 0.0228, 0.015);
+    EXPECT_LT(share(3), 0.004);
+}
+
+INSTANTIATE_TEST_SUITE_P(Metrics, LowerBounds,
+                         testing::Values(Metric::l2, Metric::ip, Metric::cosine),
+                         [](const auto& info) { return std::string(traits_of(info.param).name); });
+
 // No bit is set in either: as far as can be, as for the operator.
 TEST(Sketches, EmptyBitStrings)
 {

@@ -1,6 +1,6 @@
 #include "pg/pg.hpp"
 
-#include "hnsw/filtered_queries.hpp"
+#include "am/filtered_queries.hpp"
 
 #include "am/only_index.hpp"
 
@@ -15,7 +15,7 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
-namespace quiver::hnsw {
+namespace quiver::am {
 
 namespace {
 
@@ -97,7 +97,7 @@ SPIPlanPtr FilteredQueries::plan_search(size_t limit) const
                 1);
     set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
                       GUC_ACTION_SAVE, true, 0, false);
-    const am::OnlyIndex only(index_);
+    const OnlyIndex only(index_);
     CachedPlan* cached = SPI_plan_get_cached_plan(plan);
     only.end();
     const bool ours =
@@ -117,4 +117,4 @@ void FilteredQueries::execute(Datum query) const
         elog(ERROR, "could not search index \"%s\"", RelationGetRelationName(index_));
 }
 
-}   // namespace quiver::hnsw
+}   // namespace quiver::am

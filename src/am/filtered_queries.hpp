@@ -1,4 +1,4 @@
-// Queries of an index's table under a condition, for hnsw_recall(): the rows that fulfil it, and searches among them.
+// Queries of an index's table under a condition, for recall.hpp: the rows that fulfil it, and searches among them.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -7,7 +7,7 @@ extern "C" {
 #include "executor/spi.h"
 }
 
-namespace quiver::hnsw {
+namespace quiver::am {
 
 // They run through SPI, so the planner and the executor do what they do for a user's query. All names in the condition
 // are looked up, and all of it runs, as the current user and with the current search_path. SPI must be connected, and
@@ -67,4 +67,4 @@ class FilteredQueries {
     SPIPlanPtr search_ = nullptr;
 };
 
-}   // namespace quiver::hnsw
+}   // namespace quiver::am
