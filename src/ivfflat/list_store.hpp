@@ -1,8 +1,9 @@
 // The pages of the lists of an index (lists/layout.hpp).
 //
-// Locks. A process that locks two pages locks the list page before its code page, and a list page before the next
-// one of the list. A page that is to be added to a list was free: it is locked only if that needs no waiting. The
-// relation's extension lock is taken while no page is locked.
+// Locks. A process that locks several pages locks a list page before its code pages, and before the next page of the
+// list. A page that is to be added to a list was free, and comes last: if it is in use, because the free space map is
+// wrong, it is locked only if that needs no waiting. The relation's extension lock is taken before the lock of the page
+// that is added. Who has that lock waits for no page.
 #pragma once
 
 #include "ivfflat/meta.hpp"
@@ -92,6 +93,23 @@ class ListStore {
     // Notes the first page of a list that may have free places.
     void set_room(uint32_t list, lists::Block head, lists::Block room);
 
+    // Pins a page that another one refers to. An error if there is none. (PostgreSQL would add a page to the relation
+    // if it were asked for lists::no_block.)
+    Buffer pin(lists::Block block)
+    {
+        if (!exists(block))
+            throw Error(Errc::corrupt, "page %u is missing", block);
+        return hints_.read(rel_, block);
+    }
+    // Locks a code page of list page `owner`, which is locked. An error if the code page belongs to another one.
+    Buffer lock_codes(lists::Block block, lists::Block owner);
+
+    bool is_page_of(Page page, uint32_t list) const
+    {
+        return !PageIsNew(page) && page::is_of(page, page::Kind::list) &&
+               list_page(page).header().list == list;
+    }
+
     static bool belongs_to(Page page, lists::Block owner)
     {
         return !PageIsNew(page) && page::is_of(page, page::Kind::codes) &&
@@ -129,6 +147,8 @@ class ListStore {
         return good;
     }
     Buffer allocate();
+    // Adds a page to the list whose last page is `last`, which is locked.
+    lists::Block add_page(Buffer last);
 
     Relation rel_;
     page::BufferHints hints_;

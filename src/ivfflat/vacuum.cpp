@@ -22,7 +22,7 @@ class Vacuum {
     Vacuum(IndexVacuumInfo* info, IndexBulkDeleteCallback callback, void* state)
         : index_(info->index), strategy_(info->strategy), callback_(callback), state_(state),
           meta_(read_meta(index_)), encoding_(index_, meta_), store_(index_, meta_, encoding_),
-          removed_(meta_.lists), emptied_(meta_.lists), head_(meta_.lists, lists::no_block)
+          lists_(meta_.lists)
     {
     }
 
@@ -39,15 +39,12 @@ class Vacuum {
         ahead.end();
         find_heads();
         for (uint32_t list = 0; list < meta_.lists; list++) {
-            if (!emptied_[list] && !removed_[list])
-                continue;
-            if (head_[list] >= RelationGetNumberOfBlocks(index_))
-                throw Error(Errc::corrupt, "list %u is missing", list);
-            if (emptied_[list])
-                remove_empty_pages(list);
-            // Inserts look for room from the first page on.
-            if (removed_[list])
-                store_.set_room(list, head_[list], head_[list]);
+            ListState& l = lists_[list];
+            BlockNumber last = l.head;
+            if (l.emptied)
+                last = remove_empty_pages(list);
+            if (l.removed)
+                store_.set_room(list, l.head, l.room != lists::no_block ? l.room : last);
         }
         IndexFreeSpaceMapVacuum(index_);
     }
@@ -56,6 +53,16 @@ class Vacuum {
     BlockNumber free_pages() const { return free_; }
 
   private:
+    // What is known of a list.
+    struct ListState {
+        BlockNumber head = lists::no_block;
+        bool removed = false;   // were rows removed?
+        bool emptied = false;   // has a page no rows?
+        // Of the pages that have rows and free places, the first one.
+        BlockNumber room = lists::no_block;
+        uint32 room_number = 0;
+    };
+
     void look_at(BlockNumber block, Buffer buffer)
     {
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -75,8 +82,9 @@ class Vacuum {
             return;
         if (list >= meta_.lists)
             throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
+        ListState& l = lists_[list];
         dead_.clear();
-        uint64 taken = 0;
+        uint32_t taken = 0;
         for (uint32_t i = 0; i < page.used(); i++) {
             if (!page.is_taken(i))
                 continue;
@@ -87,6 +95,9 @@ class Vacuum {
             else
                 taken++;
         }
+        const lists::ListHeader h = page.header();
+        if (h.taken != taken + dead_.size())
+            throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
         rows_ += taken;
         if (!dead_.empty()) {
             page::Change change(index_);
@@ -95,10 +106,15 @@ class Vacuum {
                 lists::remove_entry(to, i);
             change.keep();
             removed_rows_ += dead_.size();
-            removed_[list] = true;
+            l.removed = true;
         }
-        if (taken == 0)
-            emptied_[list] = true;
+        if (taken == 0 && h.number > 0)
+            l.emptied = true;
+        else if (taken < page.layout().entries &&
+                 (l.room == lists::no_block || h.number < l.room_number)) {
+            l.room = BufferGetBlockNumber(buffer);
+            l.room_number = h.number;
+        }
     }
 
     void note_free(BlockNumber block)
@@ -113,35 +129,33 @@ class Vacuum {
         lists::NearestLists<ListStore> lists(store_, query);
         lists.for_each([&](uint32_t list, lists::Block head) {
             if (list < meta_.lists)
-                head_[list] = head;
+                lists_[list].head = head;
         });
     }
 
-    // Takes the pages without rows out of a list, except the first one.
-    void remove_empty_pages(uint32_t list)
+    // Takes the pages without rows out of a list, except the first one. Returns the last page of the list.
+    BlockNumber remove_empty_pages(uint32_t list)
     {
-        BlockNumber before = head_[list];
-        uint64 steps = 0;
-        for (;;) {
+        BlockNumber before = lists_[list].head;
+        for (uint32_t number = 0;;) {
             pg::vacuum_pause();
-            if (++steps > 2 * uint64{RelationGetNumberOfBlocks(index_)})
-                throw Error(Errc::corrupt, "the pages of list %u form a circle", list);
-            const Buffer previous = ReadBuffer(index_, before);
-            LockBuffer(previous, BUFFER_LOCK_EXCLUSIVE);
-            const BlockNumber block = next_of(previous, list);
+            const Buffer previous = lock(before, list, number);
+            const lists::ListHeader h = store_.list_page(BufferGetPage(previous)).header();
+            const BlockNumber block = h.next;
             if (block == lists::no_block) {
                 UnlockReleaseBuffer(previous);
-                return;
+                return before;
             }
-            const Buffer buffer = ReadBuffer(index_, block);
-            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-            const BlockNumber next = next_of(buffer, list);
-            const lists::ListHeader& h = store_.list_page(BufferGetPage(buffer)).header();
-            const bool empty = h.taken == 0;
+            // (Only damaged pages form a circle. Nobody may wait for a page that he has locked himself.)
+            if (block == before || h.next_number <= number)
+                throw Error(Errc::corrupt, "list page %u is damaged", before);
+            const Buffer buffer = lock(block, list, h.next_number);
+            const lists::ListHeader gone = store_.list_page(BufferGetPage(buffer)).header();
+            const bool empty = gone.taken == 0;
             if (empty) {
                 free_code_pages(buffer);
                 page::Change change(index_);
-                lists::link(store_.list_page(change.of(previous)), next, h.next_number);
+                lists::link(store_.list_page(change.of(previous)), gone.next, gone.next_number);
                 page::set_used(change.fresh(buffer, page::Kind::free), 0);
                 change.keep();
             }
@@ -149,9 +163,21 @@ class Vacuum {
             UnlockReleaseBuffer(previous);
             if (empty)
                 note_free(block);
-            else
+            else {
                 before = block;
+                number = h.next_number;
+            }
         }
+    }
+    // Locks the page of a list that has this number. An error if it is another page: only vacuum takes pages away.
+    Buffer lock(BlockNumber block, uint32_t list, uint32_t number)
+    {
+        const Buffer buffer = store_.pin(block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        const Page page = BufferGetPage(buffer);
+        if (!store_.is_page_of(page, list) || store_.list_page(page).header().number != number)
+            throw Error(Errc::corrupt, "list page %u is damaged", block);
+        return buffer;
     }
     // Makes the code pages of a list page free, which has no rows and is locked. Each of them changes together with
     // the list page, so after a crash every code page is free or belongs to a list page.
@@ -162,12 +188,7 @@ class Vacuum {
             const BlockNumber block = page.code_blocks()[i];
             if (block == lists::no_block)
                 continue;
-            if (block >= RelationGetNumberOfBlocks(index_))
-                throw Error(Errc::corrupt, "code page %u is missing", block);
-            const Buffer codes = ReadBuffer(index_, block);
-            LockBuffer(codes, BUFFER_LOCK_EXCLUSIVE);
-            if (!ListStore::belongs_to(BufferGetPage(codes), BufferGetBlockNumber(buffer)))
-                throw Error(Errc::corrupt, "code page %u is damaged", block);
+            const Buffer codes = store_.lock_codes(block, BufferGetBlockNumber(buffer));
             page::Change change(index_);
             store_.list_page(change.of(buffer)).code_blocks()[i] = lists::no_block;
             page::set_used(change.fresh(codes, page::Kind::free), 0);
@@ -176,15 +197,6 @@ class Vacuum {
             note_free(block);
         }
     }
-    lists::Block next_of(Buffer buffer, uint32_t list) const
-    {
-        const Page page = BufferGetPage(buffer);
-        if (PageIsNew(page) || !page::is_of(page, page::Kind::list) ||
-            store_.list_page(page).header().list != list)
-            throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
-        return store_.list_page(page).header().next;
-    }
-
     Relation index_;
     BufferAccessStrategy strategy_;
     IndexBulkDeleteCallback callback_;
@@ -192,9 +204,8 @@ class Vacuum {
     MetaData meta_;
     IndexEncoding encoding_;
     ListStore store_;
-    Vec<uint8_t> removed_, emptied_;   // of each list: rows were removed; a page has no rows
-    Vec<BlockNumber> head_;
-    Vec<uint32_t> dead_;
+    Vec<ListState> lists_;
+    Vec<uint32_t> dead_;   // places of a page
     uint64 rows_ = 0, removed_rows_ = 0;
     BlockNumber free_ = 0;
 };

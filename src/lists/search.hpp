@@ -63,7 +63,7 @@ void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& aft
     int restarts = 0;
     uint64_t done = 0;   // the pages with lower numbers
     uint32_t number = 0;
-    for (Block block = head; block != no_block;) {
+    for (Block block = head;;) {
         bool good = false;
         Block next = no_block;
         uint32_t next_number = 0;
@@ -89,6 +89,8 @@ void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& aft
             done = uint64_t{number} + 1;
             after();
         }
+        if (next == no_block)
+            return;
         block = next;
         number = next_number;
     }
@@ -103,7 +105,7 @@ struct Probe {
     float norm2;      // of the centroid
     friend bool operator<(const Probe& x, const Probe& y)
     {
-        return x.key != y.key ? x.key < y.key : x.list < y.list;
+        return Candidate(x.key, x.list) < Candidate(y.key, y.list);   // a key may be no number
     }
 };
 
