@@ -10,6 +10,8 @@ namespace quiver::am {
 
 static Vec<uint8_t> read_learnt(Relation index, FilterPlace place)
 {
+    if (place.columns > 0 && place.bytes == 0)
+        throw Error(Errc::corrupt, "filter codes are missing");
     Vec<uint8_t> bytes(place.columns > 0 ? place.bytes : 0);
     if (!bytes.empty())
         page::read_chain(index, place.block, reinterpret_cast<char*>(bytes.data()), bytes.size());

@@ -35,9 +35,14 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 8);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 8);
 	CREATE INDEX items_f ON items USING hnsw ((v::halfvec(20)) halfvec_l2_ops, (id % 10), id) WITH (m = 8);
+	CREATE INDEX lists_v ON items USING ivfflat ((v::vector(20)) vector_l2_ops) WITH (lists = 6);
+	CREATE INDEX lists_ip ON items USING ivfflat ((v::vector(20)) vector_ip_ops);
+	CREATE INDEX lists_b ON items USING ivfflat ((b::bit(100)) bit_hamming_ops) WITH (lists = 3);
+	CREATE INDEX lists_f ON items USING ivfflat ((v::halfvec(20)) halfvec_cosine_ops, (id % 10), id) WITH (lists = 1);
 	CHECKPOINT;});
 my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_full => ['v', '<=>'], items_b => ['b', '<~>'], items_s => ['s', '<=>'],
-	items_f => ['v::halfvec(20)', '<->']);
+	items_f => ['v::halfvec(20)', '<->'], lists_v => ['v::vector(20)', '<->'], lists_ip => ['v::vector(20)', '<#>'],
+	lists_b => ['b::bit(100)', '<~>'], lists_f => ['v::halfvec(20)', '<=>']);
 my %good;
 my %file;
 $file{$_} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") for keys %op;
