@@ -5,17 +5,17 @@ use warnings;
 use Exporter 'import';
 use IPC::Run;
 use Test::More;
-our @EXPORT_OK = qw(restart problems lost_rows finds_all pages_of vectors prepare_waiting slow_vacuum);
+our @EXPORT_OK = qw(restart problems lost_rows differs finds_all pages_of vectors prepare_waiting slow_vacuum);
 
-# What hnsw_check says of these indexes, or of every valid hnsw index of the database: the number of problems of
-# each and one of them; '' if there are none.
+# What the verifier says of these indexes, or of every valid index of the database that is quiver's: the number of
+# problems of each and one of them; '' if there are none.
 sub problems
 {
 	my ($node, @indexes) = @_;
 	my $which = @indexes ? "c.oid IN (" . join(', ', map { "'$_'::regclass" } @indexes) . ')'
 	  : "c.relkind = 'i' AND c.oid IN (SELECT indexrelid FROM pg_index WHERE indisvalid)";
-	return $node->safe_psql('postgres', "SELECT c.relname, count(*) || ' problems', min(k.problem) FROM pg_class c
-		JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k WHERE $which GROUP BY 1 ORDER BY 1");
+	return join "\n", grep { $_ ne '' } map { $node->safe_psql('postgres', "SELECT c.relname, count(*) || ' problems', min(k.problem) FROM pg_class c
+		JOIN pg_am a ON a.oid = c.relam AND a.amname = '$_', LATERAL ${_}_check(c.oid, true) k WHERE $which GROUP BY 1 ORDER BY 1") } 'hnsw', 'ivfflat';
 }
 
 # How many rows a search for their own vector misses, and some of their ids; '' if it finds each. Where the search
@@ -38,6 +38,19 @@ sub lost_rows
 	$lost = $missed->(1000, "id IN ($lost)", '') if $lost ne '' && ($o{ef_search} // 100) < 1000;
 	my @lost = split /,/, $lost;
 	return @lost ? @lost . ' rows, as ' . join(' ', splice @lost, 0, 10) : '';
+}
+
+# The difference between the rows that a search of all lists of an ivfflat index returns and those of the table; '' if
+# there is none. Options: column (v), operator (<->), where (true).
+sub differs
+{
+	my ($node, $table, %o) = @_;
+	my ($column, $op, $where) = ($o{column} // 'v', $o{operator} // '<->', $o{where} // 'true');
+	return $node->safe_psql('postgres', qq{SET jit = off; SET enable_indexscan = off; SET enable_bitmapscan = off;
+		SELECT count(*) || ' ' || coalesce(sum(hashint8(id)), 0) AS want FROM $table WHERE $where \\gset
+		SET enable_indexscan = on; SET enable_seqscan = off; SET ivfflat.probes = 32768;
+		SELECT count(*) || ' ' || coalesce(sum(hashint8(id)), 0) || ' instead of ' || :'want' FROM
+			(SELECT id FROM $table WHERE $where ORDER BY $column $op (SELECT $column FROM $table LIMIT 1)) s HAVING count(*) || ' ' || coalesce(sum(hashint8(id)), 0) <> :'want'});
 }
 
 # Tests that each of so many rows is found by its own vector, and that a scan to the end gets to each. An ef_search of

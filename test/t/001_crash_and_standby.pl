@@ -1,4 +1,4 @@
-# An hnsw index after immediate stops, and on a streaming standby, whose replay is compared page by
+# An hnsw index and an ivfflat index after immediate stops, and on a streaming standby, whose replay is compared page by
 # page (wal_consistency_checking). A search for the vector of a committed row must find that row.
 use strict;
 use warnings;
@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use IndexTest qw(problems lost_rows vectors);
+use IndexTest qw(problems lost_rows differs vectors);
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
@@ -20,7 +20,11 @@ $standby->start;
 
 sub rows { return vectors(@_, 48) }
 # The rows that a search misses; '' if there are none.
-sub missing { return lost_rows(shift, 'items') }
+sub missing
+{
+	my ($node) = @_;
+	return join ' ', grep { $_ ne '' } lost_rows($node, 'items'), differs($node, 'items', column => 'w'), differs($node, 'items', column => 'w', where => 'tenant = 5');
+}
 # The tenants of whom a search with a filter does not find all rows.
 sub tenants_missing
 {
@@ -30,9 +34,11 @@ sub tenants_missing
 			(SELECT count(*) FROM (SELECT FROM items WHERE tenant = t ORDER BY v <-> q) s) <> (SELECT count(*) FROM items WHERE id % 9 = t)});
 }
 
-$primary->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE items (id integer PRIMARY KEY, v vector(48), tenant integer GENERATED ALWAYS AS (id % 9) STORED)');
+$primary->safe_psql('postgres', 'CREATE EXTENSION quiver; CREATE TABLE items (id integer PRIMARY KEY, v vector(48), tenant integer GENERATED ALWAYS AS (id % 9) STORED,
+	w vector(48) GENERATED ALWAYS AS (v) STORED)');
 $primary->safe_psql('postgres', 'INSERT INTO items (id, v) ' . rows(1, 1500));
 $primary->safe_psql('postgres', 'CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, tenant)');
+$primary->safe_psql('postgres', 'CREATE INDEX items_w ON items USING ivfflat (w vector_l2_ops, tenant) WITH (lists = 4)');
 is(missing($primary), '', 'built index finds every row');
 
 my $next = 1501;
@@ -75,7 +81,8 @@ is(problems($standby), '', 'the verifier finds nothing after the promotion');
 
 # After a crash, an unlogged index is empty and works.
 $standby->safe_psql('postgres',
-	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . rows(1, 100));
+	'CREATE UNLOGGED TABLE u (id integer, v vector(48)); CREATE INDEX ON u USING hnsw (v vector_l2_ops) WITH (vector_bits = 2); INSERT INTO u ' . rows(1, 100)
+	  . '; CREATE UNLOGGED TABLE w (id integer, v vector(48)); CREATE INDEX ON w USING ivfflat (v vector_l2_ops) WITH (lists = 5); INSERT INTO w ' . rows(1, 1000));
 $standby->stop('immediate');
 $standby->start;
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 5) s'),
@@ -83,4 +90,8 @@ is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FR
 $standby->safe_psql('postgres', 'INSERT INTO u ' . rows(1, 100));
 is($standby->safe_psql('postgres', 'SET enable_seqscan = off; SELECT count(*) FROM (SELECT * FROM u ORDER BY v <-> (SELECT v FROM items LIMIT 1) LIMIT 500) s'),
 	'100', 'an unlogged index accepts rows again');
+is(differs($standby, 'w'), '', 'an unlogged ivfflat index is empty after a crash');
+$standby->safe_psql('postgres', 'INSERT INTO w ' . rows(1, 1000));
+is(differs($standby, 'w'), '', 'an unlogged ivfflat index accepts rows again');
+is(problems($standby), '', 'the verifier finds nothing in unlogged indexes');
 done_testing();

@@ -12,6 +12,7 @@ use Time::HiRes qw(usleep time);
 use FindBin;
 use lib "$FindBin::RealBin/..";
 use Recovery qw(wait_until);
+use IndexTest qw(differs);
 
 my $crashes = $ENV{QUIVER_CRASHES} // 25;
 my $seed = $ENV{QUIVER_SEED} // int(rand(1_000_000));
@@ -27,7 +28,8 @@ $node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off\nmax_connec
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION quiver;
-	CREATE TABLE items (id bigserial PRIMARY KEY, v vector(24), b bit(96), s sparsevec(500), n integer DEFAULT 0);
+	CREATE TABLE items (id bigserial PRIMARY KEY, v vector(24), b bit(96), s sparsevec(500), n integer DEFAULT 0,
+		w vector(24) GENERATED ALWAYS AS (v) STORED, c bit(96) GENERATED ALWAYS AS (b) STORED);
 	CREATE FUNCTION random_vector() RETURNS vector LANGUAGE sql VOLATILE AS
 		'SELECT array_agg(random())::vector(24) FROM generate_series(1, 24)';
 	CREATE FUNCTION random_bits() RETURNS bit LANGUAGE sql VOLATILE AS
@@ -41,7 +43,9 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, n) WITH (m = 6, ef_construction = 24, vector_bits = 16);
 	CREATE INDEX items_c ON items USING hnsw (v vector_cosine_ops) WITH (m = 4, ef_construction = 16, sketch_fold = -1, vector_bits = 2);
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 6, ef_construction = 24);
-	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 16, ef_construction = 40);});
+	CREATE INDEX items_s ON items USING hnsw (s sparsevec_l2_ops) WITH (m = 16, ef_construction = 40);
+	CREATE INDEX lists_w ON items USING ivfflat (w vector_l2_ops, n) WITH (lists = 3, vector_bits = 32);
+	CREATE INDEX lists_c ON items USING ivfflat (c bit_hamming_ops);});
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my %scripts = (
@@ -53,13 +57,15 @@ my %scripts = (
 	'search@4' => "SET enable_seqscan = off;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items WHERE n = 1 ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY w <-> (SELECT random_vector()) LIMIT 200) s;\n"
+	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY c <~> (SELECT random_bits()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY s <-> (SELECT random_sparse()) LIMIT 10) s;\n",
 	'vacuum@2' => "VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) items;\n",
 	'checkpoint@1' => "CHECKPOINT;\n",
 	'copy@2' => "COPY items (v, b, s) FROM '$dir/rows' WHERE random() < 0.05;\n",
 	'create@1' => "CREATE INDEX IF NOT EXISTS extra_:client_id ON items USING hnsw (v vector_ip_ops) WITH (m = 5, ef_construction = 20, vector_bits = 4);\n",
 	'drop@1' => "DROP INDEX IF EXISTS extra_:client_id;\n",
-	'reindex@1' => "\\set i random(0, 3)\nSELECT ('{items_v,items_c,items_b,items_s}'::text[])[:i + 1] AS index \\gset\nREINDEX INDEX CONCURRENTLY :index;\n",
+	'reindex@1' => "\\set i random(0, 5)\nSELECT ('{items_v,items_c,items_b,items_s,lists_w,lists_c}'::text[])[:i + 1] AS index \\gset\nREINDEX INDEX CONCURRENTLY :index;\n",
 );
 my @files;
 for my $script (sort keys %scripts)
@@ -112,6 +118,10 @@ for my $crash (1 .. $crashes)
 	my $check = $node->safe_psql('postgres', q{
 		SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'hnsw', LATERAL hnsw_check(c.oid, true) k
 		WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indisvalid)} . ($crash % 2 || $crash == $crashes ? '' : " AND k.problem NOT LIKE 'no path%'"));
+	$check .= $node->safe_psql('postgres', q{
+		SELECT c.relname, k.* FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = 'ivfflat', LATERAL ivfflat_check(c.oid, true) k
+		WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indisvalid)});
+	$check .= differs($node, 'items', column => 'w') . differs($node, 'items', column => 'w', where => 'n = 1') . differs($node, 'items', column => 'c', operator => '<~>') if $crash % 2;
 	if ($check ne '')
 	{
 		$bad++;

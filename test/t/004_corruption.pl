@@ -23,7 +23,8 @@ $node->safe_psql('postgres', q{
 	CREATE EXTENSION quiver;
 	CREATE TABLE filler AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 3000) i;
 	CREATE INDEX ON filler (i);
-	CREATE TABLE items (id serial, v vector(20), b bit(100), s sparsevec(300));
+	CREATE TABLE items (id serial, v vector(20), b bit(100), s sparsevec(300),
+		w vector(20) GENERATED ALWAYS AS (v) STORED, c bit(100) GENERATED ALWAYS AS (b) STORED);
 	INSERT INTO items (v, b, s) SELECT
 		(SELECT array_agg(sin(i * j)) FROM generate_series(1, 20) j)::vector,
 		(SELECT string_agg((sin(i * j) > 0)::integer::text, '') FROM generate_series(1, 100) j)::bit(100),
@@ -35,14 +36,14 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_b ON items USING hnsw (b bit_hamming_ops) WITH (m = 8);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 8);
 	CREATE INDEX items_f ON items USING hnsw ((v::halfvec(20)) halfvec_l2_ops, (id % 10), id) WITH (m = 8);
-	CREATE INDEX lists_v ON items USING ivfflat ((v::vector(20)) vector_l2_ops) WITH (lists = 6);
-	CREATE INDEX lists_ip ON items USING ivfflat ((v::vector(20)) vector_ip_ops);
-	CREATE INDEX lists_b ON items USING ivfflat ((b::bit(100)) bit_hamming_ops) WITH (lists = 3);
+	CREATE INDEX lists_v ON items USING ivfflat (w vector_l2_ops) WITH (lists = 6);
+	CREATE INDEX lists_ip ON items USING ivfflat (w vector_ip_ops);
+	CREATE INDEX lists_b ON items USING ivfflat (c bit_hamming_ops) WITH (lists = 3);
 	CREATE INDEX lists_f ON items USING ivfflat ((v::halfvec(20)) halfvec_cosine_ops, (id % 10), id) WITH (lists = 1);
 	CHECKPOINT;});
 my %op = (items_v => ['v', '<->'], items_ip => ['v', '<#>'], items_full => ['v', '<=>'], items_b => ['b', '<~>'], items_s => ['s', '<=>'],
-	items_f => ['v::halfvec(20)', '<->'], lists_v => ['v::vector(20)', '<->'], lists_ip => ['v::vector(20)', '<#>'],
-	lists_b => ['b::bit(100)', '<~>'], lists_f => ['v::halfvec(20)', '<=>']);
+	items_f => ['v::halfvec(20)', '<->'], lists_v => ['w', '<->'], lists_ip => ['w', '<#>'],
+	lists_b => ['c', '<~>'], lists_f => ['v::halfvec(20)', '<=>']);
 my %good;
 my %file;
 $file{$_} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_')") for keys %op;
@@ -100,9 +101,9 @@ for my $trial (1 .. $trials)
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 20) x",
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op $query LIMIT 500) x",
 		"SELECT count(*) FROM (SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 0) LIMIT 500) x",   # NULL
-		$index eq 'items_f' ? "SELECT count(*) FROM (SELECT id FROM items WHERE id % 10 = 3 AND id > 50 ORDER BY $column $op $query LIMIT 20) x" : (),
-		"SELECT count(*) FROM hnsw_check('$index', true)",
-		"SELECT count(*) FROM hnsw_stats('$index')",
+		$index =~ /_f$/ ? "SELECT count(*) FROM (SELECT id FROM items WHERE id % 10 = 3 AND id > 50 ORDER BY $column $op $query LIMIT 20) x" : (),
+		map({ "SELECT count(*) FROM $_" } $index =~ /^lists/ ? ("ivfflat_check('$index', true)", "ivfflat_stats('$index')")
+			: ("hnsw_check('$index', true)", "hnsw_stats('$index')")),
 		$trial % 3 ? () : "BEGIN; INSERT INTO items (v, b, s) SELECT v, b, s FROM items LIMIT 5; ROLLBACK",
 		$trial % 5 ? () : 'VACUUM (INDEX_CLEANUP ON) items');
 	for my $statement (@statements)
@@ -161,6 +162,46 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 		restore('items_f');
 	}
 	is((try_to("SELECT problem FROM hnsw_check('items_f', true)"))[1] =~ s/^\d+\n?//r, '', 'the good file is back');
+}
+# ---- references between the pages of lists ----
+
+{
+	my $good = $good{lists_f};
+	# (src/page/page.hpp, src/lists/layout.hpp) A list page, and a code page that belongs to it.
+	my @next = map { unpack 'L', substr($good, $_ * 8192 - 8, 4) } 1 .. length($good) / 8192;
+	my @kind = map { unpack 'S', substr($good, $_ * 8192 - 4, 2) } 1 .. length($good) / 8192;
+	my ($codes) = reverse grep { $kind[$_] == 5 && $kind[ $next[$_] ] == 4 } 0 .. $#kind;
+	my $list = $next[$codes];
+	my $at = 8192 * $list + 24;
+	is(unpack('L', substr($good, $at, 4)), 0, 'the test knows the pages of lists');
+	my @cases = (
+		[ 'a list page leads to itself', sub { substr($_[0], $at + 4, 4) = pack 'L', $list; substr($_[0], $at + 20, 4) = pack 'L', 1 + unpack 'L', substr($_[0], $at + 16, 4) }, 'scan' ],
+		[ 'a list page leads to a page that is not there', sub { substr($_[0], $at + 4, 4) = pack 'L', 1_000_000 }, 'scan' ],
+		[ 'the page with room is not there', sub { substr($_[0], $at + 8, 4) = pack 'L', 1_000_000 }, '' ],
+		[ 'the page with room is none of lists', sub { substr($_[0], $at + 8, 4) = pack 'L', 0 }, '' ],
+		# No process may wait for a lock that it has itself.
+		[ 'a list page is its own code page', sub { my $page = substr($_[0], $at, 8000); $page =~ s/\Q${\pack 'L', $_}\E/pack 'L', $list/e for grep { $kind[$_] == 5 && $next[$_] == $list } 0 .. $#kind;
+			substr($_[0], $at, 8000) = $page }, 'insert' ],
+		[ 'a code page is not there', sub { my $page = substr($_[0], $at, 8000); $page =~ s/\Q${\pack 'L', $_}\E/\xfe\xff\xff\xff/ for grep { $kind[$_] == 5 && $next[$_] == $list } 0 .. $#kind;
+			substr($_[0], $at, 8000) = $page }, 'insert' ],
+		[ 'a code page belongs to another page', sub { substr($_[0], $codes * 8192 + 8184, 4) = pack 'L', $list + 1 }, 'insert' ],
+		[ 'a list page is empty', sub { substr($_[0], $list * 8192, 8192) = "\0" x 8192 }, 'scan insert' ]);
+	for my $case (@cases)
+	{
+		my ($what, $damage, $errors) = @$case;
+		my $bytes = $good;
+		$damage->($bytes);
+		put('lists_f', $bytes);
+		like((try_to("SELECT problem FROM ivfflat_check('lists_f', true)"))[1], qr/^\d+\n./, "$what: the verifier tells") if $errors ne '';
+		my %statements = (scan => 'SET ivfflat.probes = 10; SELECT count(*) FROM (SELECT id FROM items ORDER BY v::halfvec(20) <=> (SELECT v::halfvec(20) FROM items WHERE id = 33)) x',
+			insert => 'BEGIN; INSERT INTO items (v, b, s) SELECT v, b, s FROM items LIMIT 3; ROLLBACK');
+		for my $name (sort keys %statements)
+		{
+			my ($status, $out, $err) = try_to($statements{$name});
+			ok($errors =~ /$name/ ? $err =~ /ERROR:  XX002.*HINT:  REINDEX/s : $status == 0, "$what: $name") or diag("$status $out $err");
+		}
+		restore('lists_f');
+	}
 }
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');
 cmp_ok($answers, '>', $trials, 'most statements are answered');

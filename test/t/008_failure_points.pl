@@ -1,5 +1,5 @@
 # A crash after each change of an index page in turn. One index has a filter column, which UPDATEs change. All WAL up to the change is flushed. After
-# recovery every committed row is found, and after VACUUM the verifier finds nothing.
+# recovery every committed row is found, and after VACUUM the verifier finds nothing. Another table has an ivfflat index.
 #   QUIVER_STEP=1 prove ...     after each change (5: after about every fifth)
 use strict;
 use warnings;
@@ -9,6 +9,7 @@ use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
 use Recovery qw(wait_until);
+use IndexTest qw(problems differs);
 
 my $step = $ENV{QUIVER_STEP} // 5;
 my $node = PostgreSQL::Test::Cluster->new('node');
@@ -24,7 +25,12 @@ $node->safe_psql('postgres', q{
 		'INSERT INTO items (v, s) SELECT numbers(i, 8)::vector, (numbers(i, 100)::vector)::sparsevec FROM generate_series(a, b) i';
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, n) WITH (m = 4, ef_construction = 20);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_cosine_ops) WITH (m = 4, ef_construction = 20);
-	SELECT add(1, 300);});
+	SELECT add(1, 300);
+	-- nine rows fill a page of codes
+	CREATE TABLE l (id serial PRIMARY KEY, v vector(200));
+	CREATE INDEX l_v ON l USING ivfflat (v vector_l2_ops) WITH (vector_bits = 32, lists = 2);
+	CREATE FUNCTION add_to_lists(n integer) RETURNS void LANGUAGE sql VOLATILE AS
+		'INSERT INTO l (v) SELECT numbers(i, 200)::vector FROM generate_series(1, n) i';});
 
 my $next = 301;
 my ($crashes, @bad) = (0);
@@ -68,6 +74,42 @@ sub at_every_change
 	}
 	note("$name: the last crash before change $n");
 	return;
+}
+# The same for the table with lists.
+sub at_every_change_of_lists
+{
+	my ($name, $statement) = @_;
+	my $n;
+	for ($n = 1; $n < 3000; $n += 1 + int(rand(2 * $step - 1)))
+	{
+		my $sql = $statement->();
+		my $before = $node->safe_psql('postgres', $began);
+		my ($out, $err) = ('', '');
+		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; $sql", stdout => \$out, stderr => \$err);
+		last if $status == 0;
+		if ($status != 2)
+		{
+			push @bad, "$name, change $n: no crash: $err";
+			last;
+		}
+		$crashes++;
+		wait_until($node, "SELECT ($began) > '$before'");
+		my $found = differs($node, 'l') . $node->safe_psql('postgres', "SELECT * FROM ivfflat_check('l_v', true)");
+		push @bad, "$name, change $n: $found" if $found ne '';
+	}
+	note("$name: the last crash before change $n");
+	return;
+}
+at_every_change_of_lists('inserts into lists', sub { return 'SELECT add_to_lists(30)'; });
+# Each page of the lists gets empty, and is used again.
+at_every_change_of_lists('vacuum of lists', sub {
+	$node->safe_psql('postgres', 'SELECT add_to_lists(200); DELETE FROM l WHERE id < (SELECT max(id) FROM l) - 10');
+	return 'VACUUM (INDEX_CLEANUP ON) l'; });
+{
+	my $pages = $node->safe_psql('postgres', q{SELECT pg_relation_size('l_v')});
+	$node->safe_psql('postgres', 'SELECT add_to_lists(150)');
+	is($node->safe_psql('postgres', q{SELECT pg_relation_size('l_v')}), $pages, 'pages that VACUUM freed before crashes are used again');
+	is(problems($node, 'l_v') . differs($node, 'l'), '', 'lists: the verifier finds nothing');
 }
 at_every_change('insert', sub { $next += 1; return "SELECT add($next, $next)"; });
 # About one node in a hundred is on an upper layer.

@@ -1,6 +1,6 @@
 # Clients insert, update, delete and search while VACUUM and REINDEX run. The table is filled from
 # empty and emptied several times. Afterwards a search for the vector of each row must find that
-# row.
+# row. A scan of all lists of an ivfflat index returns the rows of the table, at all times.
 #   QUIVER_SECONDS=3600 QUIVER_CLIENTS=30 prove ...     duration (12), number of clients (12)
 use strict;
 use warnings;
@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use IndexTest qw(problems lost_rows finds_all pages_of);
+use IndexTest qw(problems lost_rows differs finds_all pages_of);
 
 my $seconds = $ENV{QUIVER_SECONDS} // 12;
 my $clients = $ENV{QUIVER_CLIENTS} // 12;
@@ -22,9 +22,30 @@ $node->safe_psql('postgres', q{
 	CREATE EXTENSION quiver;
 	CREATE FUNCTION random_vector() RETURNS vector LANGUAGE sql VOLATILE AS
 		'SELECT array_agg(random())::vector(12) FROM generate_series(1, 12)';
-	CREATE TABLE items (id bigserial PRIMARY KEY, k integer UNIQUE, v vector(12), n integer DEFAULT 0);
+	CREATE TABLE items (id bigserial PRIMARY KEY, k integer UNIQUE, v vector(12), n integer DEFAULT 0,
+		w vector(12) GENERATED ALWAYS AS (v) STORED, p bit(4000) GENERATED ALWAYS AS (repeat((n % 2)::text, 4000)::bit(4000)) STORED);
 	CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops, n) WITH (m = 6, ef_construction = 24);
 	CREATE INDEX items_h ON items USING hnsw ((v::halfvec(12)) halfvec_cosine_ops) WITH (m = 5, ef_construction = 20, vector_bits = 4);
+	CREATE INDEX items_w ON items USING ivfflat (w vector_cosine_ops, n) WITH (lists = 3);
+	CREATE INDEX items_p ON items USING ivfflat (p bit_hamming_ops) WITH (lists = 2);   -- 16 rows on a page
+	-- Compares an index scan with the table, in one snapshot. The scan pauses now and then.
+	CREATE FUNCTION compare_scans(scan text) RETURNS void LANGUAGE plpgsql SET ivfflat.probes = 3 SET enable_sort = on AS $$
+	DECLARE want bigint[]; got bigint[] := '{}'; r record; c refcursor;
+	BEGIN
+		SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = on;
+		SELECT coalesce(array_agg(id ORDER BY id), '{}') INTO want FROM items;
+		SET LOCAL enable_indexscan = on; SET LOCAL enable_seqscan = off;
+		OPEN c FOR EXECUTE scan;
+		LOOP
+			FETCH c INTO r;
+			EXIT WHEN NOT FOUND;
+			got := got || r.id;
+			IF random() < 0.005 THEN PERFORM pg_sleep(0.02); END IF;
+		END LOOP;
+		IF want <> (SELECT coalesce(array_agg(x ORDER BY x), '{}') FROM unnest(got) x) THEN
+			RAISE '% returns % rows instead of %', scan, cardinality(got), cardinality(want);
+		END IF;
+	END $$;
 	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO items (v) SELECT random_vector() FROM generate_series(1, k)';
 	-- equal vectors, too
@@ -62,6 +83,9 @@ my %scripts = (
 	'near@2' => "SET enable_seqscan = off;\nDELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 5 FOR UPDATE SKIP LOCKED);\n",
 	'prepare@1' => "\\set id random(1, 1000000000)\nBEGIN;\nSELECT add(3);\nPREPARE TRANSACTION 'p:client_id';\nCOMMIT PREPARED 'p:client_id';\n",
 	'prepare_fails@1' => "BEGIN;\nSELECT add(3);\nPREPARE TRANSACTION 'q:client_id';\nROLLBACK PREPARED 'q:client_id';\n",
+	'compare@2' => "\\set i random(1, 3)\nBEGIN ISOLATION LEVEL REPEATABLE READ;\n"
+	  . "SELECT compare_scans('SELECT id FROM items ORDER BY ' || ('{w <=> (SELECT random_vector()),w <=> (SELECT w FROM items WHERE id = -1),"
+	  . "p <~> B''1''::bit(4000)}'::text[])[:i]);\nCOMMIT;\n",
 	'search@6' => "SET enable_seqscan = off;\nSELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items WHERE n > 0 ORDER BY v <-> (SELECT random_vector()) LIMIT 10) s;\n"
 	  . "SELECT count(*) FROM (SELECT id FROM items ORDER BY v::halfvec(12) <=> (SELECT random_vector())::halfvec(12) LIMIT 50) s;\n",
@@ -75,11 +99,11 @@ for my $script (sort keys %scripts)
 }
 # At the same time: repeated VACUUM, REINDEX of both kinds, and now and then a DELETE of all rows.
 append_to_file("$dir/vacuum.sql", "VACUUM (INDEX_CLEANUP ON) items;\nSELECT pg_sleep(0.05);\n");
-append_to_file("$dir/reindex.sql", "REINDEX INDEX CONCURRENTLY items_v;\nREINDEX INDEX items_h;\nSELECT pg_sleep(0.3);\n");
+append_to_file("$dir/reindex.sql", "REINDEX INDEX CONCURRENTLY items_v;\nREINDEX INDEX items_h;\nREINDEX INDEX CONCURRENTLY items_w;\nSELECT pg_sleep(0.3);\n");
 append_to_file("$dir/empty.sql", "SELECT pg_sleep(0.7);\nDELETE FROM items WHERE id IN (SELECT id FROM items FOR UPDATE SKIP LOCKED);\n");
 
 my @phases = (
-	[ 'inserts and searches', [ grep { /insert|equal|search|upsert|-f/ } @files ], 1 ],
+	[ 'inserts and searches', [ grep { /insert|equal|search|compare|upsert|-f/ } @files ], 1 ],
 	[ 'everything, and again and again nothing is left', \@files, 1, "$dir/empty.sql" ],
 	[ 'everything', \@files, 1 ]);
 for my $phase (@phases)
@@ -113,6 +137,8 @@ for my $phase (@phases)
 			SET hnsw.scan_mem_multiplier = 100; SELECT count(*) FILTER (WHERE NOT x), count(*) FILTER (WHERE x) FROM
 				(SELECT n > 0 AS x FROM items WHERE n > 0 ORDER BY v <-> (SELECT v FROM items LIMIT 1)) s}),
 			'0|' . $node->safe_psql('postgres', 'SELECT count(*) FROM items WHERE n > 0'), "$name, $what: a filter finds all");
+		is(differs($node, 'items', column => 'w', operator => '<=>') . differs($node, 'items', column => 'w', operator => '<=>', where => 'n > 0')
+			  . differs($node, 'items', column => 'p', operator => '<~>'), '', "$name, $what: lists have every row");
 		is(lost_rows($node, 'items', column => 'v::halfvec(12)', operator => '<=>', ef_search => 1000, limit => 300), '', "$name, $what: each is found by the other index");
 	};
 	$check->('as it was left');

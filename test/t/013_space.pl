@@ -9,7 +9,7 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use IndexTest qw(problems lost_rows finds_all pages_of prepare_waiting slow_vacuum);
+use IndexTest qw(problems lost_rows differs finds_all pages_of prepare_waiting slow_vacuum);
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
@@ -123,6 +123,61 @@ sub pages { return pages_of($node, 'b_v') }
 	# (5 % more is allowed, because the number of upper layers is random.)
 	cmp_ok(pages(), '<=', 1.05 * $before, '24 clients: free room is used before pages are added');
 	ends_well('24 clients', 1120);
+}
+
+# ---- ivfflat ----
+
+# Lists give back the pages that VACUUM has emptied, and several clients add no more pages than one.
+$node->safe_psql('postgres', q{
+	CREATE TABLE l (id serial PRIMARY KEY, v vector(100));
+	CREATE INDEX l_v ON l USING ivfflat (v vector_l2_ops) WITH (lists = 4);
+	CREATE FUNCTION add_to_lists(n integer) RETURNS void LANGUAGE sql VOLATILE AS
+		'INSERT INTO l (v) SELECT random_vector(100) FROM generate_series(1, n)';});
+{
+	$node->safe_psql('postgres', 'SELECT add_to_lists(2000); REINDEX INDEX l_v');
+	my $start = pages_of($node, 'l_v');
+	for (1 .. 8)
+	{
+		$node->safe_psql('postgres', 'UPDATE l SET v = random_vector(100)');
+		$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) l');
+	}
+	note(sprintf 'lists, 8 rounds of UPDATE and VACUUM: from %d to %d pages', $start, pages_of($node, 'l_v'));
+	cmp_ok(pages_of($node, 'l_v'), '<=', 2.2 * $start, 'lists: old and new versions fit into the pages after 8 rounds');
+	is(problems($node, 'l_v') . differs($node, 'l'), '', 'lists: 8 rounds: the verifier finds nothing');
+	# Other rows go to other lists. They get the pages of the rows that were there before.
+	my $before = pages_of($node, 'l_v');
+	$node->safe_psql('postgres', 'DELETE FROM l');
+	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) l');
+	cmp_ok($node->safe_psql('postgres', q{SELECT free_pages FROM ivfflat_stats('l_v')}), '>=', $before - 60, 'lists: pages without rows are free');
+	$node->safe_psql('postgres', q{INSERT INTO l (v) SELECT array_fill(i % 7, '{100}')::vector FROM generate_series(1, 2000) i});
+	cmp_ok(pages_of($node, 'l_v'), '<=', $before, 'lists: free pages are used by other lists');
+	is(problems($node, 'l_v') . differs($node, 'l'), '', 'lists: free pages: the verifier finds nothing');
+}
+{
+	# All rows are in one list.
+	my %pages;
+	for my $clients (1, 24)
+	{
+		$node->safe_psql('postgres', 'TRUNCATE l; DROP INDEX l_v; CREATE INDEX l_v ON l USING ivfflat (v vector_l2_ops) WITH (lists = 1)');
+		my $transactions = 1200 / $clients;
+		$node->pgbench("--no-vacuum --client=$clients --jobs=1 --transactions=$transactions", 0, [qr{processed: 1200/1200}], [qr{\A(?:.*skipping vacuum.*\n?)*\z}],
+			"$clients clients insert into one list", { "013_list_$clients" => 'INSERT INTO l (v) VALUES (random_vector(100));' });
+		$pages{$clients} = pages_of($node, 'l_v');
+	}
+	is($pages{24}, $pages{1}, 'lists: 24 clients need as many pages as one');
+	is(problems($node, 'l_v') . differs($node, 'l'), '', 'lists: 24 clients: the verifier finds nothing');
+	# VACUUM tells inserts where there is room. They do not read all pages of a long list.
+	$node->safe_psql('postgres', q{
+		CREATE TABLE long (id serial, b bit(4000));
+		CREATE INDEX long_b ON long USING ivfflat (b bit_hamming_ops) WITH (lists = 1);
+		INSERT INTO long (b) SELECT repeat('1', 4000)::bit(4000) FROM generate_series(1, 4000);
+		DELETE FROM long WHERE id = 3990;});
+	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) long');
+	my ($accesses) = $node->safe_psql('postgres', q{EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) INSERT INTO long (b) VALUES (B'1'::bit(4000))}) =~ /hit=(\d+)/;
+	my $pages = pages_of($node, 'long_b');
+	note("lists: an insert after VACUUM accesses $accesses pages; the index has $pages");
+	cmp_ok($accesses, '<', $pages / 2, 'lists: an insert after VACUUM finds room at once');
+	$node->safe_psql('postgres', 'DROP TABLE l, long');
 }
 
 # ---- the cost of one dead row ----
