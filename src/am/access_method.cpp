@@ -12,6 +12,14 @@ constexpr size_t max_methods = 4;
 const AccessMethod* methods[max_methods];
 size_t method_count;
 
+const AccessMethod* find(amcostestimate_function estimate_cost)
+{
+    for (size_t i = 0; i < method_count; i++)
+        if (methods[i]->estimate_cost == estimate_cost)
+            return methods[i];
+    return nullptr;
+}
+
 }   // namespace
 
 void register_access_method(const AccessMethod& method)
@@ -22,11 +30,9 @@ void register_access_method(const AccessMethod& method)
 
 const AccessMethod* access_method_of(const IndexOptInfo* index)
 {
-    for (size_t i = 0; i < method_count; i++)
-        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) ==
-            reinterpret_cast<const void*>(index->amcostestimate))
-            return methods[i];
-    return nullptr;
+    return find(reinterpret_cast<amcostestimate_function>(index->amcostestimate));
 }
+
+const AccessMethod* access_method_of(Relation index) { return find(index->rd_indam->amcostestimate); }
 
 }   // namespace quiver::am

@@ -9,6 +9,8 @@ extern "C" {
 
 namespace quiver::am {
 
+class BuildTeam;
+
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
     const char* name;                        // in pg_am and in messages
@@ -17,12 +19,15 @@ struct AccessMethod {
     uint32 format_version;                   // of its indexes' pages
     uint16 info_support;   // the support function that returns an Opclass: the last one
     size_t max_nonzero;    // most elements of an indexed sparsevec
+    // What a parallel worker of a build does (build_team.hpp).
+    void (*take_part_in_build)(Relation heap, Relation index, IndexInfo* info, BuildTeam& team);
 };
 
 // Called once for each access method, when the library is loaded.
 void register_access_method(const AccessMethod& method);
 // Null for an index of another extension or of PostgreSQL itself.
 const AccessMethod* access_method_of(const IndexOptInfo* index);
+const AccessMethod* access_method_of(Relation index);
 // Calls f(path) for each path of the table that is a scan of such an index in the order of a distance.
 template <class F>
 void for_each_ordered_scan(const RelOptInfo* table, F&& f)

@@ -93,6 +93,7 @@ constinit const am::AccessMethod hnsw::access_method = {
     .format_version = graph::format_version,
     .info_support = 3,
     .max_nonzero = codec::max_sparse_bytes / 8,
+    .take_part_in_build = hnsw::take_part_in_build,
 };
 
 void hnsw::load()

@@ -14,6 +14,7 @@ void load();
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);   // build.cpp
 void build_empty(Relation index);
+void take_part_in_build(Relation heap, Relation index, IndexInfo* info, am::BuildTeam& team);
 bool insert(QUIVER_AMINSERT_ARGS);   // insert.cpp
 IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
                                    IndexBulkDeleteCallback callback, void* state);   // vacuum.cpp
