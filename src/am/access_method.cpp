@@ -33,6 +33,9 @@ const AccessMethod* access_method_of(const IndexOptInfo* index)
     return find(reinterpret_cast<amcostestimate_function>(index->amcostestimate));
 }
 
-const AccessMethod* access_method_of(Relation index) { return find(index->rd_indam->amcostestimate); }
+const AccessMethod* access_method_of(Relation index)
+{
+    return find(index->rd_indam->amcostestimate);
+}
 
 }   // namespace quiver::am

@@ -111,8 +111,9 @@ BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info
     ParallelContext* context = CreateParallelContext("quiver", "quiver_build_worker", workers);
     const Snapshot snapshot =
         info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
-    const Size bytes = aligned(sizeof(Shared)) + aligned(meta.size()) + aligned(learnt.parameters.size_bytes()) +
-                       aligned(learnt.filter.size()) + table_parallelscan_estimate(heap, snapshot);
+    const Size bytes = aligned(sizeof(Shared)) + aligned(meta.size()) +
+                       aligned(learnt.parameters.size_bytes()) + aligned(learnt.filter.size()) +
+                       table_parallelscan_estimate(heap, snapshot);
     const Size query_bytes = debug_query_string ? std::strlen(debug_query_string) + 1 : 1;
     const auto usages = static_cast<Size>(workers);
     shm_toc_estimate_chunk(&context->estimator, bytes);

@@ -29,7 +29,8 @@ class BuildTeam {
                             const MetaData& meta, const Learnt& learnt)
     {
         static_assert(std::is_trivially_copyable_v<MetaData>);
-        return begin(heap, index, info, {reinterpret_cast<const char*>(&meta), sizeof meta}, learnt);
+        return begin(heap, index, info, {reinterpret_cast<const char*>(&meta), sizeof meta},
+                     learnt);
     }
     // To be called by the leader when all have taken part. The block can still be used.
     void end();

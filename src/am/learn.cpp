@@ -31,20 +31,22 @@ void learn_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* a
 }
 
 // The parameters of the codec, learnt from the first rows of the table. Empty if there is nothing to learn.
-std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec,
-                                  uint64 seed)
+std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info,
+                                  const codec::Codec& codec, uint64 seed)
 {
     const Owned<codec::Training> training = codec.training();
     if (!training)
         return {};
     const std::span<half> parameters(
-        static_cast<half*>(palloc0(codec.parameter_count() * sizeof(half))), codec.parameter_count());
+        static_cast<half*>(palloc0(codec.parameter_count() * sizeof(half))),
+        codec.parameter_count());
     LearnState state{{opclass_of(index), codec, seed}, *training, CurrentMemoryContext};
     const BlockNumber blocks = heap ? RelationGetNumberOfBlocks(heap) : 0;
-    for (BlockNumber from = 0, count = 64; from < blocks && !training->has_enough(); from += count) {
+    for (BlockNumber from = 0, count = 64; from < blocks && !training->has_enough();
+         from += count) {
         count = std::min(count, blocks - from);
-        table_index_build_range_scan(heap, index, info, false, false, false, from, count, learn_row, &state,
-                                     nullptr);
+        table_index_build_range_scan(heap, index, info, false, false, false, from, count, learn_row,
+                                     &state, nullptr);
     }
     training->finish(seed, parameters.data(), pg::poll);
     return parameters;
@@ -52,10 +54,11 @@ std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info
 
 }   // namespace
 
-Learnt learn(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec, uint32 filter_columns,
-             uint64 seed)
+Learnt learn(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec,
+             uint32 filter_columns, uint64 seed)
 {
-    return {learn_codec(heap, index, info, codec, seed), learn_filter(heap, index, info, filter_columns, seed)};
+    return {learn_codec(heap, index, info, codec, seed),
+            learn_filter(heap, index, info, filter_columns, seed)};
 }
 
 }   // namespace quiver::am

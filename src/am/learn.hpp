@@ -15,7 +15,7 @@ struct Learnt {
 };
 
 // Learns it in the current memory context. heap: null, if there are no rows.
-Learnt learn(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec, uint32 filter_columns,
-             uint64 seed);
+Learnt learn(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec,
+             uint32 filter_columns, uint64 seed);
 
 }   // namespace quiver::am

@@ -29,7 +29,8 @@ inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p, c
                                 uint32_t bits, uint8_t* fine)
 {
     const simd::CodedTerms t = simd::kernels().refine_u8(x, n, p.offset, p.scale, code, bits, fine);
-    return {static_cast<float>(t.norm2), std::nextafter(static_cast<float>(std::sqrt(t.error2)), INFINITY)};
+    return {static_cast<float>(t.norm2),
+            std::nextafter(static_cast<float>(std::sqrt(t.error2)), INFINITY)};
 }
 
 // <q, x''>. q_sum is the sum of q's coordinates.

@@ -274,7 +274,8 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
+    auto* b = new (palloc(sizeof(BuildState)))
+        BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     link_nodes(*b);
@@ -289,7 +290,8 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(), meta.filter_columns, meta.rotation_seed);
+    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
     meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
     BuildTeam* const team = BuildTeam::begin(heap, index, info, meta, learnt);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, team);
@@ -317,8 +319,8 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 void build_empty(Relation index)
 {
     MetaData meta = new_meta(index);
-    const Learnt learnt = am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(), meta.filter_columns,
-                                    meta.rotation_seed);
+    const Learnt learnt = am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
     meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
     page::BulkWriter writer(index, INIT_FORKNUM);
     write_head(writer, meta, learnt);

@@ -75,9 +75,10 @@ struct RowLayout {
         : code_bytes(codec.traits.code_bytes), bits(codec.spec.form == codec::Form::bits)
     {
         scalar_bytes = codec.traits.begins_with_scalar || bits ? 0 : codec.traits.padded;
-        bytes = codec::round_up(sizeof(RowHead) + sizeof(codec::CodeParams) + code_bytes +
-                                    (scalar_bytes > 0 ? sizeof(codec::CodeParams) + scalar_bytes : 0),
-                                Size{4});
+        bytes =
+            codec::round_up(sizeof(RowHead) + sizeof(codec::CodeParams) + code_bytes +
+                                (scalar_bytes > 0 ? sizeof(codec::CodeParams) + scalar_bytes : 0),
+                            Size{4});
     }
     char* code(char* row) const { return row + sizeof(RowHead); }
     char* scalar(char* row) const { return code(row) + sizeof(codec::CodeParams) + code_bytes; }
@@ -95,7 +96,8 @@ class Rows {
         files_.push_back(file);
         count_ += file.size() / l_.bytes;
         if (count_ > PG_UINT32_MAX)
-            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many rows for an ivfflat index"),
+            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                            errmsg("too many rows for an ivfflat index"),
                             errhint("Partition the table.")));
     }
     uint64 count() const { return count_; }
@@ -156,10 +158,11 @@ struct BuildState {
 
     BuildState(Relation rel, const MetaData& m, const Learnt& l, BuildTeam* t)
         : index(rel), meta(m), learnt(l), encoding(m),
-          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed), filter(rel, learnt.filter), team(t),
-          context(CurrentMemoryContext), layout(encoding.codec()),
-          file(t ? t->create_row_file() : pg::TempFile::create(nullptr, nullptr)), row(layout.bytes), scalar(m.form, padded()),
-          rows(layout), clusters(m.form, padded())
+          reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
+          filter(rel, learnt.filter), team(t), context(CurrentMemoryContext),
+          layout(encoding.codec()),
+          file(t ? t->create_row_file() : pg::TempFile::create(nullptr, nullptr)),
+          row(layout.bytes), scalar(m.form, padded()), rows(layout), clusters(m.form, padded())
     {
         encoding.set_parameters(learnt.parameters.data());
     }
@@ -200,8 +203,9 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
 double scan_table(BuildState& b, Relation heap, IndexInfo* info)
 {
     report_phase(phase_scan);
-    double heap_tuples = table_index_build_scan(heap, b.index, info, true, !IsParallelWorker(), add_row, &b,
-                                                b.team ? b.team->begin_scan(heap) : nullptr);
+    double heap_tuples =
+        table_index_build_scan(heap, b.index, info, true, !IsParallelWorker(), add_row, &b,
+                               b.team ? b.team->begin_scan(heap) : nullptr);
     b.file.flush();
     if (b.team) {
         b.team->finish_scan(&heap_tuples, &info->ii_BrokenHotChain);
@@ -223,7 +227,8 @@ std::span<char> make_block(BuildState& b, Size bytes)
         return b.team->make_block(bytes, b.context, nullptr);
     if (bytes <= work_memory()) {
         constexpr Size alignment = 64;
-        auto* const block = static_cast<char*>(MemoryContextAllocHuge(b.context, bytes + alignment));
+        auto* const block =
+            static_cast<char*>(MemoryContextAllocHuge(b.context, bytes + alignment));
         return {reinterpret_cast<char*>(TYPEALIGN(alignment, block)), bytes};
     }
     b.block_file = pg::TempFile::create(nullptr, nullptr);
@@ -234,9 +239,10 @@ std::span<char> make_block(BuildState& b, Size bytes)
 size_t sample_size(const BuildState& b)
 {
     constexpr Size rows_of_list = 64, least_rows = 10000;
-    return std::min({static_cast<Size>(b.rows.count()),
-                     std::max<Size>(1, work_memory() / 2 / lists::ScalarCodes::block_bytes(b.padded(), 1)),
-                     std::max(least_rows, rows_of_list * b.meta.lists)});
+    return std::min(
+        {static_cast<Size>(b.rows.count()),
+         std::max<Size>(1, work_memory() / 2 / lists::ScalarCodes::block_bytes(b.padded(), 1)),
+         std::max(least_rows, rows_of_list * b.meta.lists)});
 }
 
 // Computes the centroids, and finds the list of each row. All participants call this after the scan.
@@ -246,10 +252,12 @@ void divide(BuildState& b)
     if (b.meta.chosen_lists)
         b.meta.lists = lists_for(static_cast<double>(count));
     else if (count < b.meta.lists && !IsParallelWorker())
-        ereport(NOTICE, (errmsg("ivfflat index created with little data"),
-                         errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
-                                   static_cast<Size>(count), static_cast<Size>(b.meta.lists)),
-                         errhint("REINDEX the index when the table has more data.")));
+        ereport(
+            NOTICE,
+            (errmsg("ivfflat index created with little data"),
+             errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
+                       static_cast<Size>(count), static_cast<Size>(b.meta.lists)),
+             errhint("REINDEX the index when the table has more data.")));
     if (count == 0) {
         b.clusters.set(Vec<float>(b.clusters.coordinates()), 1);
         return;
@@ -302,7 +310,8 @@ struct Row {
 class ListWriter {
   public:
     // encoder: makes the sketches. Its centre is set for each list.
-    ListWriter(page::BulkWriter& writer, const lists::Layout& layout, Owned<codec::SketchEncoder> encoder)
+    ListWriter(page::BulkWriter& writer, const lists::Layout& layout,
+               Owned<codec::SketchEncoder> encoder)
         : writer_(writer), l_(layout), encoder_(std::move(encoder))
     {
     }
@@ -340,8 +349,9 @@ class ListWriter {
         }
         for (Block p = 0; p < count && l_.code_bytes > 0; p++)
             for (uint32_t from = 0, used = used_on(p, rows); from < used; from += l_.codes_per_page)
-                write_codes(first + p, std::min(l_.codes_per_page, used - from),
-                            [&](uint32_t i) { return row_of(uint64{p} * l_.entries + from + i).code; });
+                write_codes(first + p, std::min(l_.codes_per_page, used - from), [&](uint32_t i) {
+                    return row_of(uint64{p} * l_.entries + from + i).code;
+                });
     }
 
   private:
@@ -351,7 +361,9 @@ class ListWriter {
     }
     static uint32_t code_pages(const lists::Layout& l, uint64 rows)
     {
-        return l.code_bytes == 0 ? 0 : static_cast<uint32_t>((rows + l.codes_per_page - 1) / l.codes_per_page);
+        return l.code_bytes == 0
+                   ? 0
+                   : static_cast<uint32_t>((rows + l.codes_per_page - 1) / l.codes_per_page);
     }
     // The rows on list page p of a list.
     uint32_t used_on(Block p, uint64 rows) const
@@ -389,7 +401,8 @@ struct CentroidCodes {
         mean.resize(stride);
         Vec<uint8_t> buffer;
         for (size_t i = 0; i < clusters.size(); i++)
-            lists::put_code(encoding.codec().encode(clusters.value(i), buffer), &records[i * stride]);
+            lists::put_code(encoding.codec().encode(clusters.value(i), buffer),
+                            &records[i * stride]);
         if (encoding.exact())
             return;
         Vec<float> sum(clusters.coordinates());
@@ -400,7 +413,10 @@ struct CentroidCodes {
         value.dense = sum.data();
         lists::put_code(encoding.codec().encode(value, buffer), mean.data());
     }
-    codec::Code operator[](size_t i) const { return lists::code_at(&records[i * stride], code_bytes); }
+    codec::Code operator[](size_t i) const
+    {
+        return lists::code_at(&records[i * stride], code_bytes);
+    }
     codec::Code mean_code() const { return lists::code_at(mean.data(), code_bytes); }
 };
 
@@ -413,6 +429,10 @@ void write_index(BuildState& b, ForkNumber fork)
     Vec<uint64> size(lists);
     for (uint64 i = 0; i < b.rows.count(); i++)
         size[b.list_of[i]]++;
+
+    ereport(DEBUG1, (errmsg("%zu lists of %.0f rows, the longest of %.0f", lists,
+                            static_cast<double>(b.rows.count()),
+                            static_cast<double>(*std::max_element(size.begin(), size.end())))));
 
     const CentroidCodes centroids(encoding, b.clusters);
     meta.lists = static_cast<uint32>(lists);
@@ -436,7 +456,8 @@ void write_index(BuildState& b, ForkNumber fork)
     page::set_used(page, sizeof(MetaData));
     page::write_chain(writer, reinterpret_cast<const char*>(b.learnt.parameters.data()),
                       b.learnt.parameters.size_bytes());
-    page::write_chain(writer, reinterpret_cast<const char*>(b.learnt.filter.data()), b.learnt.filter.size());
+    page::write_chain(writer, reinterpret_cast<const char*>(b.learnt.filter.data()),
+                      b.learnt.filter.size());
     if (!encoding.exact())
         page::write_chain(writer, centroids.mean.data(), centroids.mean.size());
 
@@ -494,7 +515,8 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "ivfflat build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
+    auto* b = new (palloc(sizeof(BuildState)))
+        BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
     scan_table(*b, heap, info);
     divide(*b);
     b->file.close();
@@ -508,8 +530,8 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "ivfflat build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(), meta.filter_columns,
-                                    meta.rotation_seed);
+    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
     BuildTeam* const team = BuildTeam::begin(heap, index, info, meta, learnt);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, team);
     const double heap_tuples = scan_table(*b, heap, info);
@@ -535,8 +557,8 @@ void build_empty(Relation index)
     MetaData meta = new_meta(index);
     meta.lists = 1;
     BuildState b(index, meta,
-                 am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(), meta.filter_columns,
-                           meta.rotation_seed),
+                 am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(),
+                           meta.filter_columns, meta.rotation_seed),
                  nullptr);
     b.clusters.set(Vec<float>(b.clusters.coordinates()), 1);
     write_index(b, INIT_FORKNUM);

@@ -34,10 +34,10 @@ void pack(const float* centroids, size_t count, size_t n, codec::PackedCodes* to
 // each of them computes the same from it.
 class KMeans {
   public:
-    KMeans(graph::Team& team, const ScalarCodes& sample, std::span<const uint32_t> rows, float* centroids,
-           size_t count, uint32_t* cluster, float* error, uint64_t seed)
-        : team_(team), sample_(sample), rows_(rows), centroids_(centroids), count_(count), cluster_(cluster),
-          error_(error), rng_(seed), packed_(sample.coordinates())
+    KMeans(graph::Team& team, const ScalarCodes& sample, std::span<const uint32_t> rows,
+           float* centroids, size_t count, uint32_t* cluster, float* error, uint64_t seed)
+        : team_(team), sample_(sample), rows_(rows), centroids_(centroids), count_(count),
+          cluster_(cluster), error_(error), rng_(seed), packed_(sample.coordinates())
     {
     }
 
@@ -105,7 +105,8 @@ class KMeans {
                     decode(rows_[i], from, to - from, mean);
                 else
                     simd::kernels().approach_u8(x.bytes + from, x.params.offset, x.params.scale,
-                                                1.0f / static_cast<float>(before[c]), mean, to - from);
+                                                1.0f / static_cast<float>(before[c]), mean,
+                                                to - from);
             }
             for (size_t c = 0; c < count_; c++)
                 if (size[c] == 0)
@@ -190,12 +191,16 @@ codec::Value Clusters::value(size_t i)
 
 namespace {
 
-// With more clusters than this, the first centroids are those of clusters within about as many larger ones as each
-// of these has, which takes a small part of the time of a round with all of them.
-constexpr size_t most_at_once = 1000;
+// From this number of clusters on, the first centroids are found in two levels: the rows are divided into the square
+// root as many parts, and each part is divided into clusters. That takes a small part of the time of a round with
+// all clusters, and the lists become more equal in length than with rows drawn at random as the first centroids.
+constexpr size_t least_in_parts = 16;
 constexpr int most_rounds = 10, rounds_of_parts = 8, rounds_after_parts = 3;
 
-size_t parts_of(size_t count) { return static_cast<size_t>(std::sqrt(static_cast<double>(count)) + 0.5); }
+size_t parts_of(size_t count)
+{
+    return static_cast<size_t>(std::sqrt(static_cast<double>(count)) + 0.5);
+}
 
 }   // namespace
 
@@ -203,12 +208,12 @@ size_t Clusters::block_bytes(size_t padded, size_t sample, size_t count)
 {
     using graph::Arena;
     const size_t n = ScalarCodes::coordinates(padded);
-    return Arena::bytes_of<float>((count + parts_of(count)) * n) + Arena::bytes_of<float>(parts_of(count) * n) +
-           2 * Arena::bytes_of<uint32_t>(sample);
+    return Arena::bytes_of<float>((count + parts_of(count)) * n) +
+           Arena::bytes_of<float>(parts_of(count) * n) + 2 * Arena::bytes_of<uint32_t>(sample);
 }
 
-void Clusters::train(graph::Team& team, graph::Arena& block, const ScalarCodes& sample, size_t count,
-                     uint64_t seed)
+void Clusters::train(graph::Team& team, graph::Arena& block, const ScalarCodes& sample,
+                     size_t count, uint64_t seed)
 {
     const size_t rows = sample.size();
     count = std::min(count, rows);
@@ -219,7 +224,7 @@ void Clusters::train(graph::Team& team, graph::Arena& block, const ScalarCodes& 
     float* const centres = block.take<float>(parts * n_);
     auto* const cluster = block.take<uint32_t>(rows);
     auto* const error = block.take<float>(rows);
-    if (count <= most_at_once) {
+    if (count < least_in_parts) {
         KMeans means(team, sample, all, centroids, count, cluster, error, seed);
         means.draw();
         means.improve(most_rounds);
@@ -244,8 +249,8 @@ void Clusters::train(graph::Team& team, graph::Arena& block, const ScalarCodes& 
         count = first[parts];
         graph::Team alone = graph::Team::on_its_own(team);
         team.each(parts, 1, [&](size_t p, size_t) {
-            KMeans part(alone, sample, {&all[start[p]], size[p]}, centroids + first[p] * n_, share[p],
-                        cluster + start[p], error + start[p], seed + p);
+            KMeans part(alone, sample, {&all[start[p]], size[p]}, centroids + first[p] * n_,
+                        share[p], cluster + start[p], error + start[p], seed + p);
             part.draw();
             part.improve(rounds_of_parts);
         });

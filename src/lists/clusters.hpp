@@ -16,7 +16,8 @@ class ScalarCodes {
     // `padded` coordinates, as CodecTraits has them; of bit strings, the first 32,768 bits count.
     ScalarCodes(codec::Form form, size_t padded) : form_(form), n_(coordinates(padded)) {}
     // `size` codes in memory of the block. They are undefined at first, and none can be added.
-    ScalarCodes(codec::Form form, size_t padded, size_t size, graph::Arena& block) : ScalarCodes(form, padded)
+    ScalarCodes(codec::Form form, size_t padded, size_t size, graph::Arena& block)
+        : ScalarCodes(form, padded)
     {
         params_ = block.take<codec::CodeParams>(size);
         bytes_ = block.take<uint8_t>(size * n_);
@@ -24,7 +25,10 @@ class ScalarCodes {
     }
     ScalarCodes(const ScalarCodes&) = delete;
 
-    static constexpr size_t coordinates(size_t padded) { return std::min<size_t>(padded, max_coordinates); }
+    static constexpr size_t coordinates(size_t padded)
+    {
+        return std::min<size_t>(padded, max_coordinates);
+    }
     // What `size` codes take of a block.
     static size_t block_bytes(size_t padded, size_t size)
     {
@@ -48,7 +52,10 @@ class ScalarCodes {
         set(size_++, x);
     }
     void set(size_t i, const codec::Value& x);
-    void set(size_t i, const float* x) { params_[i] = codec::scalar_encode(x, n_, bytes_ + i * n_); }
+    void set(size_t i, const float* x)
+    {
+        params_[i] = codec::scalar_encode(x, n_, bytes_ + i * n_);
+    }
     void set(size_t i, const codec::Code& code)
     {
         params_[i] = code.params;
@@ -58,7 +65,10 @@ class ScalarCodes {
     {
         return {params_[i], bytes_ + i * n_, static_cast<uint32_t>(n_)};
     }
-    void decode(size_t i, float* to) const { codec::scalar_decode(params_[i], bytes_ + i * n_, n_, to); }
+    void decode(size_t i, float* to) const
+    {
+        codec::scalar_decode(params_[i], bytes_ + i * n_, n_, to);
+    }
 
   private:
     static constexpr size_t max_coordinates = 32768;
@@ -82,7 +92,8 @@ class Clusters {
 
     // Computes at most `count` clusters of the sample, which all participants share. (Equal centroids count
     // once.) All participants call this, and all get the same clusters. The team is polled often.
-    void train(graph::Team& team, graph::Arena& block, const ScalarCodes& sample, size_t count, uint64_t seed);
+    void train(graph::Team& team, graph::Arena& block, const ScalarCodes& sample, size_t count,
+               uint64_t seed);
     // The same by one participant, in memory of its own. poll() is called often and may throw (or longjmp).
     void train(const ScalarCodes& sample, size_t count, uint64_t seed, void (*poll)());
     // What train() takes of the block.

@@ -740,8 +740,8 @@ CodedTerms encode_u8(const float* x, size_t n, uint8_t* code)
 }
 
 template <class Arch>
-CodedTerms refine_u8(const float* x, size_t n, float offset, float scale, const uint8_t* code, uint32_t bits,
-                     uint8_t* fine)
+CodedTerms refine_u8(const float* x, size_t n, float offset, float scale, const uint8_t* code,
+                     uint32_t bits, uint8_t* fine)
 {
     const double levels = 1u << bits, o = offset, s = scale, most = levels - 1;
     CodedSums sums;
