@@ -13,6 +13,14 @@ constexpr size_t max_methods = 4;
 const AccessMethod* methods[max_methods];
 size_t method_count;
 
+const AccessMethod* find(amcostestimate_function estimate_cost)
+{
+    for (size_t i = 0; i < method_count; i++)
+        if (methods[i]->estimate_cost == estimate_cost)
+            return methods[i];
+    return nullptr;
+}
+
 }   // namespace
 
 void register_access_method(const AccessMethod& method)
@@ -21,22 +29,14 @@ void register_access_method(const AccessMethod& method)
     methods[method_count++] = &method;
 }
 
-static const AccessMethod* find_method(const void* estimate_cost)
-{
-    for (size_t i = 0; i < method_count; i++)
-        if (reinterpret_cast<const void*>(methods[i]->estimate_cost) == estimate_cost)
-            return methods[i];
-    return nullptr;
-}
-
 const AccessMethod* access_method_of(const IndexOptInfo* index)
 {
-    return find_method(reinterpret_cast<const void*>(index->amcostestimate));
+    return find(reinterpret_cast<amcostestimate_function>(index->amcostestimate));
 }
 
 const AccessMethod* access_method_of(Relation index)
 {
-    return find_method(reinterpret_cast<const void*>(index->rd_indam->amcostestimate));
+    return find(index->rd_indam->amcostestimate);
 }
 
 void hook_explain()

@@ -20,6 +20,7 @@ class Explanation {
 };
 
 struct Opclass;
+class BuildTeam;
 
 // One access method. Its scans return rows in the exact order of ORDER BY: plan.cpp relies on it.
 struct AccessMethod {
@@ -36,6 +37,8 @@ struct AccessMethod {
     // The support function that returns the Opclass of an operator class that find_opclass() does not know; 0:
     // there is none.
     int16 info_support;
+    // What a parallel worker of a build does (build_team.hpp).
+    void (*take_part_in_build)(Relation heap, Relation index, IndexInfo* info, BuildTeam& team);
 };
 
 // Called once for each access method, when the library is loaded.

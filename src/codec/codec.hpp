@@ -35,8 +35,9 @@ struct CodecTraits {
         rough,       // the bounds of most rows overlap with those of other rows
         precise,     // the bounds of most rows determine their place
     } order = Order::rough;
-    bool has_fine_code = false;   // codes have a second part, which gives much tighter bounds
-    uint32_t parameters = 0;      // numbers that an index stores for a codec that is trained
+    bool has_fine_code = false;        // codes have a second part, which gives much tighter bounds
+    bool begins_with_scalar = false;   // the first part of a code is a scalar code (scalar.hpp)
+    uint32_t parameters = 0;           // numbers that an index stores for a codec that is trained
 };
 
 // A query, prepared once for comparisons with many codes.

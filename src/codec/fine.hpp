@@ -28,24 +28,9 @@ inline double scalar_fine_decode(const CodeParams& p, uint8_t code, uint32_t fin
 inline FineParams scalar_refine(const float* x, size_t n, const CodeParams& p, const uint8_t* code,
                                 uint32_t bits, uint8_t* fine)
 {
-    const double levels = 1 << bits;
-    double norm2 = 0, error2 = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double rest =
-            p.scale > 0 ? (static_cast<double>(x[i]) - p.offset) / p.scale - code[i] : 0.0;
-        const auto f = static_cast<uint8_t>(std::clamp((rest + 0.5) * levels, 0.0, levels - 1));
-        if (bits == 8)
-            fine[i] = f;
-        else if (i < n / 2)
-            fine[i] = f;
-        else
-            fine[i - n / 2] |= static_cast<uint8_t>(f << 4);
-        const double decoded = scalar_fine_decode(p, code[i], f, bits);
-        norm2 += decoded * decoded;
-        error2 += (x[i] - decoded) * (x[i] - decoded);
-    }
-    return {static_cast<float>(norm2),
-            std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY)};
+    const simd::CodedTerms t = simd::kernels().refine_u8(x, n, p.offset, p.scale, code, bits, fine);
+    return {static_cast<float>(t.norm2),
+            std::nextafter(static_cast<float>(std::sqrt(t.error2)), INFINITY)};
 }
 
 // <q, x''>. q_sum is the sum of q's coordinates.

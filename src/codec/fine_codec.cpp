@@ -31,7 +31,8 @@ class FineCodec final : public ScalarCodec {
                 .code_bytes = bytes,
                 .rotated = true,
                 .order = CodecTraits::Order::precise,
-                .has_fine_code = true};
+                .has_fine_code = true,
+                .begins_with_scalar = true};
     }
     uint32_t more_bits() const { return spec.bits - 8; }
 

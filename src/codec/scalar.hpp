@@ -15,35 +15,13 @@ namespace quiver::codec {
 // Quantizes n finite floats to `code`.
 inline CodeParams scalar_encode(const float* x, size_t n, uint8_t* code)
 {
-    float low = x[0], high = x[0];
-    for (size_t i = 1; i < n; i++) {
-        low = std::min(low, x[i]);
-        high = std::max(high, x[i]);
-    }
+    const simd::CodedTerms t = simd::kernels().encode_u8(x, n, code);
     CodeParams p{};
-    p.offset = low;
-    p.scale = (high - low) / 255.0f;
-    // If all coordinates are equal (or so close that the step vanishes), the offset alone
-    // represents them.
-    const float inverse = p.scale > 0 ? 1.0f / p.scale : 0.0f;
-    if (!std::isfinite(inverse))
-        p.scale = 0;
-    uint32_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float u = p.scale > 0 ? (x[i] - low) * inverse + 0.5f : 0.0f;
-        code[i] = static_cast<uint8_t>(std::clamp(u, 0.0f, 255.0f));
-        sum += code[i];
-    }
-    double norm2 = 0, error2 = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float decoded = p.offset + p.scale * static_cast<float>(code[i]);
-        const double e = static_cast<double>(x[i]) - decoded;
-        norm2 += static_cast<double>(decoded) * decoded;
-        error2 += e * e;
-    }
-    p.norm2 = static_cast<float>(norm2);
-    p.code_sum = static_cast<float>(sum);
-    p.error = std::nextafter(static_cast<float>(std::sqrt(error2)), INFINITY);
+    p.offset = t.offset;
+    p.scale = t.scale;
+    p.code_sum = static_cast<float>(t.sum);
+    p.norm2 = static_cast<float>(t.norm2);
+    p.error = std::nextafter(static_cast<float>(std::sqrt(t.error2)), INFINITY);
     return p;
 }
 

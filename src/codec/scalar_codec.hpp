@@ -14,7 +14,10 @@ class ScalarCodec : public RotatedCodec {
     static bool fits(const CodecSpec& spec) { return fits_rotated(spec) && spec.bits == 8; }
     static CodecTraits traits_for(const CodecSpec& spec)
     {
-        return {.padded = padded(spec), .code_bytes = padded(spec), .rotated = true};
+        return {.padded = padded(spec),
+                .code_bytes = padded(spec),
+                .rotated = true,
+                .begins_with_scalar = true};
     }
 
     Code encode(const Value& x, Vec<uint8_t>& buffer) const override

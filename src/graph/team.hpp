@@ -1,5 +1,5 @@
 // The participants of a build: one, or several processes that run the same steps side by side
-// (hnsw/build_team.hpp). What they share is in an Arena, which each of them fills by the same calls.
+// (am/build_team.hpp). What they share is in an Arena, which each of them fills by the same calls.
 #pragma once
 
 #include <algorithm>
@@ -27,6 +27,8 @@ class Team {
         : poll_(poll), wait_(wait), arg_(arg), shared_(&shared), size_(size), number_(number)
     {
     }
+    // A participant on its own, with the same poll().
+    static Team on_its_own(const Team& team) { return Team(team.poll_); }
     Team(const Team&) = delete;
     Team& operator=(const Team&) = delete;
 

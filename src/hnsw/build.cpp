@@ -1,11 +1,13 @@
 // CREATE INDEX. The build scans the table once and makes the graph in memory, in slots with the
 // same bytes as on disk (graph/graph_build.hpp). Then it writes and logs the pages in one pass.
 //
-// If workers help (build_team.hpp), all participants write the encoded rows to files, and make the links
+// If workers help (am/build_team.hpp), all participants write the encoded rows to files, and make the links
 // in a block of memory that they share. If the graph outgrows maintenance_work_mem, a process on its own
 // does the same, with a block that is a temporary file.
 #include "pg/pg.hpp"
 
+#include "am/build_team.hpp"
+#include "am/filter.hpp"
 #include "am/operator_class.hpp"
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
@@ -13,10 +15,8 @@
 #include "graph/graph_build.hpp"
 #include "graph/memory_store.hpp"
 #include "graph/reachability.hpp"
-#include "hnsw/build_team.hpp"
-#include "am/filter.hpp"
-#include "am/learn_codec.hpp"
 #include "hnsw/handler.hpp"
+#include "hnsw/meta.hpp"
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
 #include "pg/temp_file.hpp"
@@ -31,6 +31,9 @@ extern "C" {
 }
 
 namespace quiver::hnsw {
+
+using am::BuildTeam;
+using am::Learnt;
 
 // Writes the meta page, and after it what was learnt.
 static void write_head(page::BulkWriter& writer, const MetaData& meta, const Learnt& learnt)
@@ -186,7 +189,7 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
 std::span<char> make_block(BuildState& b, Size bytes)
 {
     if (b.team)
-        return b.team->make_block(bytes, b.graph_context);
+        return b.team->make_block(bytes, b.graph_context, "hnsw graph");
     b.block_file = pg::TempFile::create(nullptr, nullptr);
     b.block_file.write_zeros(bytes);
     return {b.block_file.map(b.graph_context), bytes};
@@ -264,19 +267,6 @@ void scan_table(BuildState& b, Relation heap, IndexInfo* info, double* heap_tupl
         b.team->finish_scan(heap_tuples, &info->ii_BrokenHotChain);
 }
 
-Learnt learn(Relation heap, Relation index, IndexInfo* info, const MetaData& meta)
-{
-    return {am::learn_codec(heap, index, info, IndexEncoding(meta).codec(), meta.rotation_seed),
-            am::learn_filter(heap, index, info, meta.filter_columns, meta.rotation_seed)};
-}
-
-BuildTeam* begin_team(Relation heap, Relation index, const IndexInfo* info, const MetaData& meta,
-                      const Learnt& learnt)
-{
-    const int workers = workers_for_build(heap, index);
-    return workers > 0 ? BuildTeam::begin(heap, index, info, meta, learnt, workers) : nullptr;
-}
-
 }   // namespace
 
 void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTeam& team)
@@ -284,7 +274,8 @@ void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTea
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, team.meta(), team.learnt(), &team);
+    auto* b = new (palloc(sizeof(BuildState)))
+        BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
     link_nodes(*b);
@@ -299,9 +290,10 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    const Learnt learnt = learn(heap, index, info, meta);
+    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
     meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
-    BuildTeam* const team = begin_team(heap, index, info, meta, learnt);
+    BuildTeam* const team = BuildTeam::begin(heap, index, info, meta, learnt);
     auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, team);
     double heap_tuples = 0;
     scan_table(*b, heap, info, &heap_tuples);
@@ -327,15 +319,11 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 void build_empty(Relation index)
 {
     MetaData meta = new_meta(index);
-    const IndexEncoding encoding(meta);
-    Vec<half> parameters(encoding.codec().parameter_count());
-    if (const Owned<codec::Training> training = encoding.codec().training())
-        training->finish(meta.rotation_seed, parameters.data(), pg::poll);
-    const std::span<const uint8_t> filter =
-        am::learn_filter(nullptr, index, nullptr, meta.filter_columns, meta.rotation_seed);
-    meta.filter_bytes = static_cast<uint32>(filter.size());
+    const Learnt learnt = am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
+    meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
     page::BulkWriter writer(index, INIT_FORKNUM);
-    write_head(writer, meta, {parameters, filter});
+    write_head(writer, meta, learnt);
     writer.finish();
 }
 

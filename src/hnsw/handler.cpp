@@ -97,6 +97,7 @@ constinit const am::AccessMethod hnsw::access_method = {
     .pgvectors_magic = 0xA953A953,
     .find_opclass = hnsw::find_opclass,
     .info_support = 3,
+    .take_part_in_build = hnsw::take_part_in_build,
 };
 
 void hnsw::load()

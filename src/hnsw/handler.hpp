@@ -17,6 +17,7 @@ const am::Opclass* find_opclass(PGFunction distance, bool norm);   // operator_c
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);   // build.cpp
 void build_empty(Relation index);
+void take_part_in_build(Relation heap, Relation index, IndexInfo* info, am::BuildTeam& team);
 bool insert(QUIVER_AMINSERT_ARGS);   // insert.cpp
 IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
                                    IndexBulkDeleteCallback callback, void* state);   // vacuum.cpp

@@ -59,12 +59,6 @@ inline Size parameter_bytes(const codec::CodecSpec& spec)
     return codec::codec_traits(spec).parameters * sizeof(half);
 }
 
-// What a build learns from the table before it adds rows.
-struct Learnt {
-    std::span<const half> parameters;   // of the codec
-    std::span<const uint8_t> filter;   // codec::FilterCodec's; empty if there are no filter columns
-};
-
 // The encoding of an index, with the codec's learnt parameters.
 class IndexEncoding : public graph::Encoding {
   public:

@@ -1,13 +1,16 @@
-// CREATE INDEX. A sample of the rows is divided into clusters, whose centroids become the lists' (k-means). Then
-// the table is scanned, and each row is encoded and written to a temporary file with the number of its list. At
-// last the lists are written, one after the other, in one pass over the new pages.
+// CREATE INDEX. The table is scanned once: each row is encoded and written to a temporary file. A sample of these rows
+// is divided into clusters (k-means), whose centroids become those of the lists. Then the list of each row is found.
+// At last the lists are written, one after the other, in one pass over the new pages.
+//
+// If workers help (am/build_team.hpp), all participants take part in all of this except the writing.
 #include "pg/pg.hpp"
 
+#include "am/build_team.hpp"
 #include "am/filter.hpp"
-#include "am/learn_codec.hpp"
 #include "am/operator_class.hpp"
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
+#include "core/prefetch.hpp"
 #include "ivfflat/handler.hpp"
 #include "ivfflat/meta.hpp"
 #include "lists/clusters.hpp"
@@ -27,13 +30,9 @@ namespace quiver::ivfflat {
 
 namespace {
 
+using am::BuildTeam;
+using am::Learnt;
 using lists::Block;
-
-// What a build learns from the table before it adds rows.
-struct Learnt {
-    std::span<const half> parameters;   // of the codec
-    std::span<const uint8_t> filter;   // codec::FilterCodec's; empty if there are no filter columns
-};
 
 // How many lists an index of so many rows has by default. Lists are small, because a search reads a list
 // faster than it finds the list.
@@ -42,129 +41,148 @@ uint32 lists_for(double rows)
     return static_cast<uint32>(std::clamp(2 * std::sqrt(rows), 1.0, double{lists::max_lists}));
 }
 
-// ---- clusters ----
+Size work_memory() { return static_cast<Size>(maintenance_work_mem) * 1024; }
 
-// Reads rows of some blocks of the table.
-double read_sample(Relation heap, Relation index, IndexInfo* info, am::VectorReader& reader,
-                   BlockNumber blocks, lists::ScalarCodes* to)
+void report_phase(int64 phase)
 {
-    const MemoryContext context = CurrentMemoryContext;
-    double rows = 0;
-    am::for_each_sampled_row(heap, index, info, blocks, [&](Datum* values, bool* isnull) {
-        rows++;
-        if (isnull[0])
-            return;
-        const MemoryContext old = MemoryContextSwitchTo(context);
-        graph::Value x;
-        if (reader.read(values[0], &x))
-            to->add(x);
-        MemoryContextSwitchTo(old);
-    });
-    return rows;
+    if (!IsParallelWorker())
+        pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
+}
+void report_tuples(uint64 done, uint64 of)
+{
+    constexpr int columns[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
+    const int64 values[] = {static_cast<int64>(of), static_cast<int64>(done)};
+    if (!IsParallelWorker())
+        pgstat_progress_update_multi_param(2, columns, values);
 }
 
-// Computes the centroids. Sets meta->lists.
-void make_clusters(Relation heap, Relation index, IndexInfo* info, const lists::Encoding& encoding,
-                   MetaData* meta, lists::Clusters* clusters)
-{
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_kmeans);
-    const codec::CodecTraits& traits = encoding.codec().traits;
-    lists::ScalarCodes sample(meta->form, traits.padded);
-    am::VectorReader reader(am::opclass_of(index), encoding.codec(), meta->rotation_seed);
-    const double blocks = heap ? RelationGetNumberOfBlocks(heap) : 0;
-    if (blocks > 0) {
-        // How many rows has a block?
-        const double some = std::min(blocks, 64.0),
-                     density = std::max(0.01, read_sample(heap, index, info, reader,
-                                                          static_cast<BlockNumber>(some), &sample) /
-                                                  some);
-        if (meta->chosen_lists)
-            meta->lists = lists_for(density * blocks);
-        constexpr double rows_of_list = 64, least_rows = 10000;
-        const double most = maintenance_work_mem * 1024.0 / 2 /
-                            static_cast<double>(sample.bytes_of_one()),
-                     rows = std::min(most, std::max(least_rows, rows_of_list * meta->lists));
-        sample.clear();
-        read_sample(heap, index, info, reader,
-                    static_cast<BlockNumber>(std::min(blocks, std::ceil(rows / density))), &sample);
-    }
-    const size_t wanted = std::max<size_t>(1, meta->lists);
-    if (!meta->chosen_lists && sample.size() < wanted)
-        ereport(
-            NOTICE,
-            (errmsg("ivfflat index created with little data"),
-             errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
-                       sample.size(), wanted),
-             errhint("REINDEX the index when the table has more data.")));
-    clusters->train(sample, wanted, meta->rotation_seed, pg::poll);
-    if (clusters->size() == 0)
-        clusters->set(Vec<float>(clusters->coordinates()), 1);
-    meta->lists = static_cast<uint32>(clusters->size());
-    meta->probes = lists::learn_probes(sample, *clusters, pg::poll);
-}
+// ---- rows in files ----
 
-// ---- rows ----
-
-// The head of a row in the temporary file. Behind it is the record of its code.
+// The head of a row. Behind it is the record of its code, and then that of a scalar code, unless the code begins with
+// one or is a bit string.
 struct RowHead {
-    uint32 list;
     graph::Tid tid;
     codec::FilterCode filter;
 };
-static_assert(sizeof(RowHead) == 12);
+static_assert(sizeof(RowHead) == 8);
+
+struct RowLayout {
+    uint32 code_bytes, scalar_bytes;   // scalar_bytes: 0 if there is none
+    Size bytes;
+    bool bits;
+
+    explicit RowLayout(const codec::Codec& codec)
+        : code_bytes(codec.traits.code_bytes), bits(codec.spec.form == codec::Form::bits)
+    {
+        scalar_bytes = codec.traits.begins_with_scalar || bits ? 0 : codec.traits.padded;
+        bytes =
+            codec::round_up(sizeof(RowHead) + sizeof(codec::CodeParams) + code_bytes +
+                                (scalar_bytes > 0 ? sizeof(codec::CodeParams) + scalar_bytes : 0),
+                            Size{4});
+    }
+    char* code(char* row) const { return row + sizeof(RowHead); }
+    char* scalar(char* row) const { return code(row) + sizeof(codec::CodeParams) + code_bytes; }
+};
+
+// The rows in the files of all participants.
+class Rows {
+  public:
+    explicit Rows(const RowLayout& layout) : l_(layout) {}
+
+    void add_file(std::span<const char> file)
+    {
+        if (file.empty())
+            return;
+        files_.push_back(file);
+        count_ += file.size() / l_.bytes;
+        if (count_ > PG_UINT32_MAX)
+            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                            errmsg("too many rows for an ivfflat index"),
+                            errhint("Partition the table.")));
+    }
+    uint64 count() const { return count_; }
+    const char* operator[](uint64 i) const
+    {
+        for (const std::span<const char> file : files_) {
+            if (const uint64 rows = file.size() / l_.bytes; i >= rows)
+                i -= rows;
+            else
+                return file.data() + i * l_.bytes;
+        }
+        return nullptr;
+    }
+    const RowHead& head(uint64 i) const { return *reinterpret_cast<const RowHead*>((*this)[i]); }
+    codec::Code code(uint64 i) const
+    {
+        return lists::code_at(l_.code(const_cast<char*>((*this)[i])), l_.code_bytes);
+    }
+    void prefetch(uint64 i) const { quiver::prefetch((*this)[i], l_.bytes); }
+    // Calls f with what lists::ScalarCodes takes for row i.
+    template <class F>
+    void with_scalar(uint64 i, F&& f) const
+    {
+        if (l_.scalar_bytes > 0)
+            f(lists::code_at(l_.scalar(const_cast<char*>((*this)[i])), l_.scalar_bytes));
+        else if (l_.bits)
+            f(codec::Value{.bits = code(i).bytes});
+        else
+            f(code(i));
+    }
+
+  private:
+    const RowLayout& l_;
+    Vec<std::span<const char>> files_;
+    uint64 count_ = 0;
+};
 
 struct BuildState {
     Relation index;
     MetaData meta;
+    Learnt learnt;
     IndexEncoding encoding;
     am::VectorReader reader;
     am::Filter filter;
-    lists::Clusters& clusters;
-    MemoryContext context;
-    Size row_bytes;   // in the file
-
-    // Rows that wait until their lists are found, all at once.
-    static constexpr size_t at_once = 256;
-    lists::ScalarCodes waiting;
-    Vec<char> waiting_rows;
+    BuildTeam* team;   // null if there are no workers
+    graph::Team alone{pg::poll};
+    MemoryContext context;   // of this state
+    RowLayout layout;
+    pg::TempFile file, block_file;
+    Vec<char> row;
     Vec<uint8_t> code;
+    lists::ScalarCodes scalar;   // one
 
-    pg::TempFile file;
-    uint64 rows = 0;
+    Rows rows;
+    lists::Clusters clusters;
+    const uint32* list_of = nullptr;   // of each of `rows`
+    Size block_memory = 0;             // of work_memory()
 
-    BuildState(Relation rel, const MetaData& m, const Learnt& learnt, lists::Clusters& c)
-        : index(rel), meta(m), encoding(m),
+    BuildState(Relation rel, const MetaData& m, const Learnt& l, BuildTeam* t)
+        : index(rel), meta(m), learnt(l), encoding(m),
           reader(am::opclass_of(rel), encoding.codec(), m.rotation_seed),
-          filter(rel, learnt.filter), clusters(c), context(CurrentMemoryContext),
-          row_bytes(codec::round_up(
-              sizeof(RowHead) + sizeof(codec::CodeParams) + encoding.codec().traits.code_bytes, 4)),
-          waiting(m.form, encoding.codec().traits.padded), waiting_rows(at_once * row_bytes),
-          file(pg::TempFile::create(nullptr, nullptr))
+          filter(rel, learnt.filter), team(t), context(CurrentMemoryContext),
+          layout(encoding.codec()),
+          file(t ? t->create_row_file() : pg::TempFile::create(nullptr, nullptr)),
+          row(layout.bytes), scalar(m.form, padded()), rows(layout), clusters(m.form, padded())
     {
         encoding.set_parameters(learnt.parameters.data());
     }
-
-    void add(const graph::Value& x, graph::Tid tid, codec::FilterCode filter_code)
-    {
-        char* row = waiting_rows.data() + waiting.size() * row_bytes;
-        *reinterpret_cast<RowHead*>(row) = {0, tid, filter_code};
-        lists::put_code(encoding.codec().encode(x, code), row + sizeof(RowHead));
-        waiting.add(x);
-        if (waiting.size() == at_once)
-            flush();
-    }
-    void flush()
-    {
-        uint32_t list[at_once];
-        clusters.nearest(waiting, list);
-        for (size_t i = 0; i < waiting.size(); i++)
-            reinterpret_cast<RowHead*>(waiting_rows.data() + i * row_bytes)->list = list[i];
-        file.write(waiting_rows.data(), waiting.size() * row_bytes);
-        rows += waiting.size();
-        waiting.clear();
-        pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(rows));
-    }
+    uint32 padded() const { return encoding.codec().traits.padded; }
+    graph::Team& participants() { return team ? team->team() : alone; }
 };
+
+// ---- the scan ----
+
+void write_row(BuildState& b, const graph::Value& x, graph::Tid tid, codec::FilterCode filter)
+{
+    *reinterpret_cast<RowHead*>(b.row.data()) = {tid, filter};
+    lists::put_code(b.encoding.codec().encode(x, b.code), b.layout.code(b.row.data()));
+    if (b.layout.scalar_bytes > 0) {
+        b.scalar.clear();
+        b.scalar.add(x);
+        lists::put_code(b.scalar[0], b.layout.scalar(b.row.data()));
+    }
+    b.file.write(b.row.data(), b.row.size());
+}
 
 void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void* arg)
 {
@@ -176,9 +194,107 @@ void add_row(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, void*
         const MemoryContext old = MemoryContextSwitchTo(b.context);
         graph::Value x;
         if (b.reader.read(values[0], &x))
-            b.add(x, am::to_tid(tid), b.filter.code(values, isnull));
+            write_row(b, x, am::to_tid(tid), b.filter.code(values, isnull));
         MemoryContextSwitchTo(old);
     });
+}
+
+// Scans this participant's part of the table, and waits for the others.
+double scan_table(BuildState& b, Relation heap, IndexInfo* info)
+{
+    report_phase(phase_scan);
+    double heap_tuples =
+        table_index_build_scan(heap, b.index, info, true, !IsParallelWorker(), add_row, &b,
+                               b.team ? b.team->begin_scan(heap) : nullptr);
+    b.file.flush();
+    if (b.team) {
+        b.team->finish_scan(&heap_tuples, &info->ii_BrokenHotChain);
+        for (uint32 i = 0; i < b.team->size(); i++)
+            b.rows.add_file(b.team->map_rows(i, b.context));
+    } else if (b.file.size() > 0)
+        b.rows.add_file({b.file.map(b.context), b.file.size()});
+    return heap_tuples;
+}
+
+// ---- the lists ----
+
+// Memory that all participants share. Only the leader says how many bytes it must have.
+std::span<char> make_block(BuildState& b, Size bytes)
+{
+    if (bytes <= work_memory())
+        b.block_memory = bytes;
+    if (b.team)
+        return b.team->make_block(bytes, b.context, nullptr);
+    if (bytes <= work_memory()) {
+        constexpr Size alignment = 64;
+        auto* const block =
+            static_cast<char*>(MemoryContextAllocHuge(b.context, bytes + alignment));
+        return {reinterpret_cast<char*>(TYPEALIGN(alignment, block)), bytes};
+    }
+    b.block_file = pg::TempFile::create(nullptr, nullptr);
+    b.block_file.write_zeros(bytes);
+    return {b.block_file.map(b.context), bytes};
+}
+
+size_t sample_size(const BuildState& b)
+{
+    constexpr Size rows_of_list = 64, least_rows = 10000;
+    return std::min(
+        {static_cast<Size>(b.rows.count()),
+         std::max<Size>(1, work_memory() / 2 / lists::ScalarCodes::block_bytes(b.padded(), 1)),
+         std::max(least_rows, rows_of_list * b.meta.lists)});
+}
+
+// Computes the centroids, and finds the list of each row. All participants call this after the scan.
+void divide(BuildState& b)
+{
+    const uint64 count = b.rows.count();
+    if (b.meta.chosen_lists)
+        b.meta.lists = lists_for(static_cast<double>(count));
+    else if (count < b.meta.lists && !IsParallelWorker())
+        ereport(
+            NOTICE,
+            (errmsg("ivfflat index created with little data"),
+             errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
+                       static_cast<Size>(count), static_cast<Size>(b.meta.lists)),
+             errhint("REINDEX the index when the table has more data.")));
+    if (count == 0) {
+        b.clusters.set(Vec<float>(b.clusters.coordinates()), 1);
+        return;
+    }
+    report_phase(phase_kmeans);
+    const size_t samples = sample_size(b);
+    const std::span<char> memory =
+        make_block(b, lists::ScalarCodes::block_bytes(b.padded(), samples) +
+                          lists::Clusters::block_bytes(b.padded(), samples, b.meta.lists) +
+                          graph::Arena::bytes_of<uint32>(count));
+    graph::Arena block(memory.data(), memory.size());
+    graph::Team& team = b.participants();
+    lists::ScalarCodes sample(b.meta.form, b.padded(), samples, block);
+    // A row of each of as many equal parts of the files, so that their pages are read in order.
+    team.each(samples, 64, [&](size_t from, size_t to) {
+        for (size_t i = from; i < to; i++) {
+            const uint64 first = count * i / samples, end = count * (i + 1) / samples;
+            b.rows.with_scalar(first + Rng(b.meta.rotation_seed + i).next() % (end - first),
+                               [&](const auto& x) { sample.set(i, x); });
+        }
+    });
+    b.clusters.train(team, block, sample, b.meta.lists, b.meta.rotation_seed);
+    if (team.is_leader())   // the others begin with the next step
+        b.meta.probes = lists::learn_probes(sample, b.clusters, pg::poll);
+
+    report_phase(phase_assign);
+    auto* const list_of = block.take<uint32>(count);
+    constexpr size_t at_once = 256;
+    lists::ScalarCodes some(b.meta.form, b.padded());
+    team.each(count, at_once, [&](size_t from, size_t to) {
+        some.clear();
+        for (size_t i = from; i < to; i++)
+            b.rows.with_scalar(i, [&](const auto& x) { some.add(x); });
+        b.clusters.nearest(some, list_of + from);
+        report_tuples(to, count);
+    });
+    b.list_of = list_of;
 }
 
 // ---- pages ----
@@ -305,121 +421,129 @@ struct CentroidCodes {
     codec::Code mean_code() const { return lists::code_at(mean.data(), code_bytes); }
 };
 
-// The numbers of the rows in the file, ordered by their lists.
-struct RowsOfLists {
-    Vec<uint64> start;   // of each list, and the end
-    Vec<uint32> order;
-
-    RowsOfLists(const char* rows, uint64 count, Size row_bytes, size_t lists) : start(lists + 1)
-    {
-        if (count > PG_UINT32_MAX)
-            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                            errmsg("too many rows for an ivfflat index"),
-                            errhint("Partition the table.")));
-        const auto list_of = [&](uint64 i) {
-            return reinterpret_cast<const RowHead*>(rows + i * row_bytes)->list;
-        };
-        for (uint64 i = 0; i < count; i++)
-            start[list_of(i) + 1]++;
-        for (size_t c = 0; c < lists; c++)
-            start[c + 1] += start[c];
-        order.resize(count);
-        Vec<uint64> at(start.begin(), start.end() - 1);
-        for (uint64 i = 0; i < count; i++)
-            order[at[list_of(i)]++] = static_cast<uint32>(i);
-    }
-};
-
-// Writes the index. rows: the mapped file.
-void write_index(Relation index, ForkNumber fork, MetaData meta, const Learnt& learnt,
-                 const lists::Encoding& encoding, lists::Clusters& clusters, const char* rows,
-                 uint64 count, Size row_bytes)
+// Writes the index.
+void write_index(BuildState& b, ForkNumber fork)
 {
-    const CentroidCodes centroids(encoding, clusters);
-    const RowsOfLists of(rows, count, row_bytes, clusters.size());
-    meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
-    meta.rows = static_cast<double>(count);
+    MetaData meta = b.meta;
+    const lists::Encoding& encoding = b.encoding;
+    const size_t lists = b.clusters.size();
+    Vec<uint64> size(lists);
+    for (uint64 i = 0; i < b.rows.count(); i++)
+        size[b.list_of[i]]++;
+
+    ereport(DEBUG1, (errmsg("%zu lists of %.0f rows, the longest of %.0f", lists,
+                            static_cast<double>(b.rows.count()),
+                            static_cast<double>(*std::max_element(size.begin(), size.end())))));
+
+    const CentroidCodes centroids(encoding, b.clusters);
+    meta.lists = static_cast<uint32>(lists);
+    meta.filter_bytes = static_cast<uint32>(b.learnt.filter.size());
+    meta.rows = static_cast<double>(b.rows.count());
     BlockNumber next = am::meta_block + 1;
     const auto chain = [&](BlockNumber* place, Size bytes) {
         if (bytes > 0)
             *place = next;
         next += page::chain_pages(bytes);
     };
-    chain(&meta.codec_parameters, learnt.parameters.size_bytes());
-    chain(&meta.filter_codes, learnt.filter.size());
+    chain(&meta.codec_parameters, b.learnt.parameters.size_bytes());
+    chain(&meta.filter_codes, b.learnt.filter.size());
     chain(&meta.root_centre, encoding.exact() ? 0 : centroids.mean.size());
     meta.root = next;
 
-    page::BulkWriter writer(index, fork);
+    page::BulkWriter writer(b.index, fork);
     const Page page = writer.next();
     page::init(page, page::Kind::meta);
     *reinterpret_cast<MetaData*>(page::contents_of(page)) = meta;
     page::set_used(page, sizeof(MetaData));
-    page::write_chain(writer, reinterpret_cast<const char*>(learnt.parameters.data()),
-                      learnt.parameters.size_bytes());
-    page::write_chain(writer, reinterpret_cast<const char*>(learnt.filter.data()),
-                      learnt.filter.size());
+    page::write_chain(writer, reinterpret_cast<const char*>(b.learnt.parameters.data()),
+                      b.learnt.parameters.size_bytes());
+    page::write_chain(writer, reinterpret_cast<const char*>(b.learnt.filter.data()),
+                      b.learnt.filter.size());
     if (!encoding.exact())
         page::write_chain(writer, centroids.mean.data(), centroids.mean.size());
 
     // The root. The first list follows it.
-    Vec<Block> head(clusters.size());
-    Block at = next + ListWriter::pages(encoding.root_layout(), clusters.size());
-    for (size_t c = 0; c < clusters.size(); c++) {
+    Vec<Block> head(lists);
+    Block at = next + ListWriter::pages(encoding.root_layout(), lists);
+    for (size_t c = 0; c < lists; c++) {
         head[c] = at;
-        at += ListWriter::pages(encoding.layout(), of.start[c + 1] - of.start[c]);
+        at += ListWriter::pages(encoding.layout(), size[c]);
     }
     ListWriter root(writer, encoding.root_layout(), encoding.root_sketches().encoder());
     if (!encoding.exact())
         root.set_centre(centroids.mean_code());
-    root.write(lists::root_list, meta.root, clusters.size(), [&](uint64 i) {
+    root.write(lists::root_list, meta.root, lists, [&](uint64 i) {
         const codec::Code code = centroids[i];
         return Row{code, lists::to_tid(lists::ListPointer{head[i], code.params.norm2}), 0};
     });
 
-    ListWriter list(writer, encoding.layout(), encoding.sketches().encoder());
-    for (size_t c = 0; c < clusters.size(); c++) {
-        if (!encoding.exact())
-            list.set_centre(centroids[c]);
-        list.write(static_cast<uint32_t>(c), head[c], of.start[c + 1] - of.start[c], [&](uint64 i) {
-            const char* row = rows + of.order[of.start[c] + i] * row_bytes;
-            const auto* h = reinterpret_cast<const RowHead*>(row);
-            return Row{lists::code_at(row + sizeof(RowHead), encoding.codec().traits.code_bytes),
-                       h->tid, h->filter};
-        });
+    // The numbers of the rows are put in the order of the lists, of as many lists at a time as memory allows.
+    ListWriter writer_of_lists(writer, encoding.layout(), encoding.sketches().encoder());
+    const uint64 most = std::max<uint64>(65536, (work_memory() - b.block_memory) / sizeof(uint32));
+    uint64 done = 0;
+    for (size_t first = 0, end; first < lists; first = end) {
+        uint64 some = 0;
+        Vec<uint64> place;   // of the next row of each list
+        for (end = first; end < lists && (end == first || some + size[end] <= most); end++) {
+            place.push_back(some);
+            some += size[end];
+        }
+        Vec<uint32> order(some);
+        for (uint64 i = 0; i < b.rows.count(); i++)
+            if (const uint32 c = b.list_of[i]; c >= first && c < end)
+                order[place[c - first]++] = static_cast<uint32>(i);
+        const uint32* from = order.data();
+        for (size_t c = first; c < end; c++) {
+            if (!encoding.exact())
+                writer_of_lists.set_centre(centroids[c]);
+            writer_of_lists.write(static_cast<uint32_t>(c), head[c], size[c], [&](uint64 i) {
+                if (constexpr uint64 ahead = 4; i + ahead < size[c])
+                    b.rows.prefetch(from[i + ahead]);
+                const RowHead& row = b.rows.head(from[i]);
+                return Row{b.rows.code(from[i]), row.tid, row.filter};
+            });
+            from += size[c];
+            report_tuples(done += size[c], b.rows.count());
+        }
     }
     writer.finish();
 }
 
 }   // namespace
 
-IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
+void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTeam& team)
 {
-    MetaData meta = new_meta(index);
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "ivfflat build", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* encoding = new (palloc(sizeof(IndexEncoding))) IndexEncoding(meta);
-    const Learnt learnt = {
-        am::learn_codec(heap, index, info, encoding->codec(), meta.rotation_seed),
-        am::learn_filter(heap, index, info, meta.filter_columns, meta.rotation_seed)};
-    encoding->set_parameters(learnt.parameters.data());
-    auto* clusters = new (palloc(sizeof(lists::Clusters)))
-        lists::Clusters(meta.form, encoding->codec().traits.padded);
-    make_clusters(heap, index, info, *encoding, &meta, clusters);
-
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_assign);
-    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, *clusters);
-    const double heap_tuples =
-        table_index_build_scan(heap, index, info, true, true, add_row, b, nullptr);
-    b->flush();
-    b->file.flush();
-
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_load);
-    write_index(index, MAIN_FORKNUM, meta, learnt, *encoding, *clusters, b->file.map(context),
-                b->rows, b->row_bytes);
+    auto* b = new (palloc(sizeof(BuildState)))
+        BuildState(index, team.meta<MetaData>(), team.learnt(), &team);
+    scan_table(*b, heap, info);
+    divide(*b);
     b->file.close();
-    const double tuples = static_cast<double>(b->rows);
+    MemoryContextSwitchTo(old);
+    MemoryContextDelete(context);
+}
+
+IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
+{
+    const MetaData meta = new_meta(index);
+    const MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "ivfflat build", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext old = MemoryContextSwitchTo(context);
+    const Learnt learnt = am::learn(heap, index, info, IndexEncoding(meta).codec(),
+                                    meta.filter_columns, meta.rotation_seed);
+    BuildTeam* const team = BuildTeam::begin(heap, index, info, meta, learnt);
+    auto* b = new (palloc(sizeof(BuildState))) BuildState(index, meta, learnt, team);
+    const double heap_tuples = scan_table(*b, heap, info);
+    divide(*b);
+    if (team)
+        team->end();
+    report_phase(phase_load);
+    write_index(*b, MAIN_FORKNUM);
+    b->file.close();
+    b->block_file.close();
+    const double tuples = static_cast<double>(b->rows.count());
     MemoryContextSwitchTo(old);
     MemoryContextDelete(context);
     auto* result = static_cast<IndexBuildResult*>(palloc(sizeof(IndexBuildResult)));
@@ -432,15 +556,14 @@ IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info)
 void build_empty(Relation index)
 {
     MetaData meta = new_meta(index);
-    IndexEncoding encoding(meta);
-    const Learnt learnt = {
-        am::learn_codec(nullptr, index, nullptr, encoding.codec(), meta.rotation_seed),
-        am::learn_filter(nullptr, index, nullptr, meta.filter_columns, meta.rotation_seed)};
-    encoding.set_parameters(learnt.parameters.data());
-    lists::Clusters clusters(meta.form, encoding.codec().traits.padded);
-    clusters.set(Vec<float>(clusters.coordinates()), 1);
     meta.lists = 1;
-    write_index(index, INIT_FORKNUM, meta, learnt, encoding, clusters, nullptr, 0, 1);
+    BuildState b(index, meta,
+                 am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(),
+                           meta.filter_columns, meta.rotation_seed),
+                 nullptr);
+    b.clusters.set(Vec<float>(b.clusters.coordinates()), 1);
+    write_index(b, INIT_FORKNUM);
+    b.file.close();
 }
 
 }   // namespace quiver::ivfflat

@@ -55,6 +55,7 @@ static char* ivfflat_buildphasename(int64 phase)
 {
     switch (phase) {
     case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
+    case ivfflat::phase_scan: return pstrdup("scanning table");
     case ivfflat::phase_kmeans: return pstrdup("performing k-means");
     case ivfflat::phase_assign: return pstrdup("assigning tuples");
     case ivfflat::phase_load: return pstrdup("loading tuples");
@@ -96,6 +97,7 @@ constinit const am::AccessMethod ivfflat::access_method = {
     .pgvectors_magic = 0x14FF1A7,
     .find_opclass = ivfflat::find_opclass,
     .info_support = 0,
+    .take_part_in_build = ivfflat::take_part_in_build,
 };
 
 void ivfflat::load()
@@ -125,6 +127,7 @@ QUIVER_FUNCTION(ivfflathandler)
         am.amclusterable = false;
         am.ampredlocks = false;
         am.amcanparallel = false;
+        pg::set_builds_parallel(am);
         am.amcaninclude = false;
         am.amusemaintenanceworkmem = false;
         am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;

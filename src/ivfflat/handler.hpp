@@ -16,6 +16,7 @@ void load();
 
 IndexBuildResult* build(Relation heap, Relation index, IndexInfo* info);   // build.cpp
 void build_empty(Relation index);
+void take_part_in_build(Relation heap, Relation index, IndexInfo* info, am::BuildTeam& team);
 bool insert(QUIVER_AMINSERT_ARGS);   // insert.cpp
 IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
                                    IndexBulkDeleteCallback callback, void* state);   // vacuum.cpp
@@ -28,8 +29,9 @@ bool get_tuple(IndexScanDesc scan, ScanDirection direction);
 void end_scan(IndexScanDesc scan);
 
 // Phases of a build, for pg_stat_progress_create_index. (PostgreSQL defines phase 1, "initializing".)
-constexpr int phase_kmeans = 2;
-constexpr int phase_assign = 3;
-constexpr int phase_load = 4;
+constexpr int phase_scan = 2;
+constexpr int phase_kmeans = 3;
+constexpr int phase_assign = 4;
+constexpr int phase_load = 5;
 
 }   // namespace quiver::ivfflat

@@ -96,7 +96,8 @@ void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketc
                 code_page = change.of(codes);
             const uint32_t at = l.place_of(place);
             lists::put_code(code, page::contents_of(code_page) + at);
-            page::set_used(code_page, std::max<Size>(page::used_bytes(code_page), at + l.code_bytes));
+            page::set_used(code_page,
+                           std::max<Size>(page::used_bytes(code_page), at + l.code_bytes));
         }
         lists::put_entry(to, place, sketch, tid, filter);
         change.keep();

@@ -6,46 +6,79 @@
 #include "codec/codec.hpp"
 #include "codec/packed_codes.hpp"
 #include "core/rng.hpp"
+#include "graph/team.hpp"
 
 namespace quiver::lists {
 
-// Scalar codes of vectors, one after the other.
+// Scalar codes (codec/scalar.hpp) of vectors, one after the other.
 class ScalarCodes {
   public:
     // `padded` coordinates, as CodecTraits has them; of bit strings, the first 32,768 bits count.
-    ScalarCodes(codec::Form form, size_t padded)
-        : form_(form), n_(std::min<size_t>(padded, max_coordinates)), stride_(n_)
+    ScalarCodes(codec::Form form, size_t padded) : form_(form), n_(coordinates(padded)) {}
+    // `size` codes in memory of the block. They are undefined at first, and none can be added.
+    ScalarCodes(codec::Form form, size_t padded, size_t size, graph::Arena& block)
+        : ScalarCodes(form, padded)
     {
+        params_ = block.take<codec::CodeParams>(size);
+        bytes_ = block.take<uint8_t>(size * n_);
+        size_ = size;
     }
+    ScalarCodes(const ScalarCodes&) = delete;
 
+    static constexpr size_t coordinates(size_t padded)
+    {
+        return std::min<size_t>(padded, max_coordinates);
+    }
+    // What `size` codes take of a block.
+    static size_t block_bytes(size_t padded, size_t size)
+    {
+        return graph::Arena::bytes_of<codec::CodeParams>(size) +
+               graph::Arena::bytes_of<uint8_t>(size * coordinates(padded));
+    }
     codec::Form form() const { return form_; }
     size_t coordinates() const { return n_; }
-    size_t size() const { return params_.size(); }
-    size_t bytes_of_one() const { return stride_ + sizeof(codec::CodeParams); }
-    void clear()
+    size_t size() const { return size_; }
+    void clear() { size_ = 0; }
+    // x: a Value of the form, n floats, or a Code that begins with a scalar code.
+    template <class X>
+    void add(const X& x)
     {
-        params_.clear();
-        bytes_.clear();
+        if (size_ == own_params_.size()) {
+            own_params_.resize(2 * size_ + 1);
+            own_bytes_.resize(own_params_.size() * n_);
+            params_ = own_params_.data();
+            bytes_ = own_bytes_.data();
+        }
+        set(size_++, x);
     }
-    void add(const codec::Value& x);
-    void add(const float* x);   // n coordinates
-    void add(const codec::Code& code);
+    void set(size_t i, const codec::Value& x);
+    void set(size_t i, const float* x)
+    {
+        params_[i] = codec::scalar_encode(x, n_, bytes_ + i * n_);
+    }
+    void set(size_t i, const codec::Code& code)
+    {
+        params_[i] = code.params;
+        std::memcpy(bytes_ + i * n_, code.bytes, n_);
+    }
     codec::Code operator[](size_t i) const
     {
-        return {params_[i], bytes_.data() + i * stride_, static_cast<uint32_t>(n_)};
+        return {params_[i], bytes_ + i * n_, static_cast<uint32_t>(n_)};
     }
     void decode(size_t i, float* to) const
     {
-        codec::scalar_decode(params_[i], &bytes_[i * stride_], n_, to);
+        codec::scalar_decode(params_[i], bytes_ + i * n_, n_, to);
     }
 
   private:
     static constexpr size_t max_coordinates = 32768;
 
     codec::Form form_;
-    size_t n_, stride_;
-    Vec<codec::CodeParams> params_;
-    Vec<uint8_t> bytes_;
+    size_t n_, size_ = 0;
+    codec::CodeParams* params_ = nullptr;
+    uint8_t* bytes_ = nullptr;
+    Vec<codec::CodeParams> own_params_;
+    Vec<uint8_t> own_bytes_;
     Vec<float> scratch_;
 };
 
@@ -53,22 +86,27 @@ class ScalarCodes {
 class Clusters {
   public:
     Clusters(codec::Form form, size_t padded)
-        : form_(form), padded_(padded), codes_(form, padded), packed_(codes_.coordinates())
+        : form_(form), padded_(padded), n_(ScalarCodes::coordinates(padded)), packed_(n_)
     {
     }
 
-    // Computes at most `count` clusters of the sample. (Equal centroids count once.) poll() is called often and
-    // may throw (or longjmp).
+    // Computes at most `count` clusters of the sample, which all participants share. (Equal centroids count
+    // once.) All participants call this, and all get the same clusters. The team is polled often.
+    void train(graph::Team& team, graph::Arena& block, const ScalarCodes& sample, size_t count,
+               uint64_t seed);
+    // The same by one participant, in memory of its own. poll() is called often and may throw (or longjmp).
     void train(const ScalarCodes& sample, size_t count, uint64_t seed, void (*poll)());
+    // What train() takes of the block.
+    static size_t block_bytes(size_t padded, size_t sample, size_t count);
     // Sets the centroids, `count` of `coordinates()` floats.
     void set(Vec<float> centroids, size_t count);
 
     size_t size() const { return count_; }
-    size_t coordinates() const { return codes_.coordinates(); }
-    const float* centroid(size_t i) const { return &centroids_[i * coordinates()]; }
-    const Vec<float>& centroids() const { return centroids_; }
+    size_t coordinates() const { return n_; }
+    const float* centroid(size_t i) const { return &centroids_[i * n_]; }
     // The centroid as a vector of the index. The value is valid until the next call.
     codec::Value value(size_t i);
+    const Vec<float>& centroids() const { return centroids_; }
     // Finds the nearest cluster of each vector.
     void nearest(const ScalarCodes& rows, uint32_t* cluster);
     // Calls f with the squared distances of a vector to all centroids.
@@ -80,15 +118,12 @@ class Clusters {
     }
 
   private:
-    void pack();
     void remove_equal();
 
     codec::Form form_;
-    size_t padded_, count_ = 0;
+    size_t padded_, n_, count_ = 0;
     Vec<float> centroids_;
-    ScalarCodes codes_;   // of the centroids
     codec::PackedCodes packed_;
-    Vec<float> dense_;
     Vec<uint8_t> bits_;
 };
 

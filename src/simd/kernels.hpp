@@ -204,6 +204,13 @@ struct Products {
     size_t (*least)(const float* x, size_t count, size_t k, uint32_t* index, float* value);
 };
 
+// What encode_u8() and refine_u8() tell about the vector x' that a code stands for.
+struct CodedTerms {
+    float offset, scale;
+    uint32_t sum;           // of the codes; encode_u8() only
+    double norm2, error2;   // |x'|^2 and |x - x'|^2
+};
+
 // Kernels::least_two() takes a multiple of this number of keys.
 constexpr size_t least_two_block = 8;
 
@@ -231,8 +238,20 @@ struct Kernels {
     void (*sum_and_max)(const float* x, size_t n, float* sum, float* most);
     // sum (a[i] - scale[i] * code[i])^2
     float (*l2sq_scaled)(const float* a, const float* scale, const uint8_t* code, size_t n);
+    // Quantizes n > 0 finite floats to 8 bits, x[i] ~ offset + scale * code[i], between the least and the
+    // largest of them. All instruction sets make the same codes, offset and scale; the last bit of the sums
+    // may differ.
+    CodedTerms (*encode_u8)(const float* x, size_t n, uint8_t* code);
+    // Adds 4 or 8 bits to a code, fine[i] = floor(2^bits * ((x[i] - offset) / scale - code[i] + 1/2)), of the
+    // layout that ip_fine() takes, so that
+    //     x[i] ~ offset + scale * (code[i] + (fine[i] + 1/2) / 2^bits - 1/2).
+    CodedTerms (*refine_u8)(const float* x, size_t n, float offset, float scale,
+                            const uint8_t* code, uint32_t bits, uint8_t* fine);
     // to[i] = offset + scale * code[i]
     void (*decode_u8)(const uint8_t* code, float offset, float scale, float* to, size_t n);
+    // to[i] += share * (offset + scale * code[i] - to[i])
+    void (*approach_u8)(const uint8_t* code, float offset, float scale, float share, float* to,
+                        size_t n);
     // sum a[i] * (code[i] * 2^bits + fine i - 2^(bits + 7)). `bits` is 4 or 8. If it is 4, n is
     // even, and byte i of `fine` has fine i in its low half and fine n / 2 + i in its high half.
     float (*ip_fine)(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t bits,

@@ -653,6 +653,131 @@ void decode_u8(const uint8_t* code, float offset, float scale, float* to, size_t
 }
 
 template <class Arch>
+void approach_u8(const uint8_t* code, float offset, float scale, float share, float* to, size_t n)
+{
+    constexpr size_t W = width<Arch>;
+    const Floats<Arch> o(offset), s(scale), h(share);
+    size_t i = 0;
+    for (; i + W <= n; i += W) {
+        const auto old = load(to + i, Arch{});
+        xsimd::fma(xsimd::fma(load(code + i, Arch{}), s, o) - old, h, old).store_unaligned(to + i);
+    }
+    for (; i < n; i++)
+        to[i] += share * (offset + scale * static_cast<float>(code[i]) - to[i]);
+}
+
+// The sums of coded vectors have eight parts, whatever the width of a register is, so that all instruction sets
+// add in the same order. (Compilers vectorize these loops.)
+struct CodedSums {
+    static constexpr size_t parts = 8;
+    double norm2[parts] = {}, error2[parts] = {};
+
+    [[gnu::always_inline]] void add(size_t part, double x, double decoded)
+    {
+        norm2[part] += decoded * decoded;
+        error2[part] += (x - decoded) * (x - decoded);
+    }
+    CodedTerms finish(CodedTerms t) const
+    {
+        for (size_t j = 0; j < parts; j++) {
+            t.norm2 += norm2[j];
+            t.error2 += error2[j];
+        }
+        return t;
+    }
+};
+
+template <class Arch>
+CodedTerms encode_u8(const float* x, size_t n, uint8_t* code)
+{
+    constexpr size_t W = width<Arch>;
+    float low = x[0], high = x[0];
+    size_t i = 0;
+    if (n >= W) {
+        Floats<Arch> least(x[0]), most(x[0]);
+        for (; i + W <= n; i += W) {
+            const auto v = load(x + i, Arch{});
+            least = xsimd::min(least, v);
+            most = xsimd::max(most, v);
+        }
+        float lows[W], highs[W];
+        least.store_unaligned(lows);
+        most.store_unaligned(highs);
+        for (size_t j = 0; j < W; j++) {
+            low = std::min(low, lows[j]);
+            high = std::max(high, highs[j]);
+        }
+    }
+    for (; i < n; i++) {
+        low = std::min(low, x[i]);
+        high = std::max(high, x[i]);
+    }
+    CodedTerms t{low, (high - low) / 255.0f, 0, 0, 0};
+    // If all coordinates are equal (or so close that the step vanishes), the offset alone represents them.
+    float inverse = t.scale > 0 ? 1.0f / t.scale : 0.0f;
+    if (!std::isfinite(inverse))
+        inverse = t.scale = 0;
+    // Adding 2^23 rounds a float to the nearest integer, which is then in its lowest bits. The product is
+    // rounded before, because the minimum stands between it and the sum.
+    uint32_t sum = 0;
+    for (i = 0; i < n; i++) {
+        const float u = (x[i] - low) * inverse;
+        const uint32_t c = std::bit_cast<uint32_t>((u < 255.0f ? u : 255.0f) + 8388608.0f) & 255;
+        code[i] = static_cast<uint8_t>(c);
+        sum += c;
+    }
+    t.sum = sum;
+    // The products of these floats and codes are exact in double, so it does not matter whether the compiler
+    // fuses the multiplication and the addition.
+    const double offset = t.offset, scale = t.scale;
+    CodedSums sums;
+    for (i = 0; i + sums.parts <= n; i += sums.parts)
+        for (size_t j = 0; j < sums.parts; j++)
+            sums.add(j, x[i + j], offset + scale * code[i + j]);
+    for (; i < n; i++)
+        sums.add(i % sums.parts, x[i], offset + scale * code[i]);
+    return sums.finish(t);
+}
+
+template <class Arch>
+CodedTerms refine_u8(const float* x, size_t n, float offset, float scale, const uint8_t* code,
+                     uint32_t bits, uint8_t* fine)
+{
+    const double levels = 1u << bits, o = offset, s = scale, most = levels - 1;
+    CodedSums sums;
+    const auto refine = [&](size_t part, size_t i) {
+        const double c = code[i];
+        double f = s > 0 ? ((x[i] - o) / s - c + 0.5) * levels : 0.5 * levels;
+        f = f > 0 ? f : 0;
+        f = f < most ? f : most;
+        const auto rounded = static_cast<uint8_t>(static_cast<int32_t>(f));
+        sums.add(part, x[i], o + s * (c + (rounded + 0.5) / levels - 0.5));
+        return rounded;
+    };
+    size_t i = 0;
+    if (bits == 8) {
+        for (; i + sums.parts <= n; i += sums.parts)
+            for (size_t j = 0; j < sums.parts; j++)
+                fine[i + j] = refine(j, i + j);
+        for (; i < n; i++)
+            fine[i] = refine(i % sums.parts, i);
+    } else {
+        const size_t half = n / 2;
+        for (; i + sums.parts <= half; i += sums.parts) {
+            for (size_t j = 0; j < sums.parts; j++)
+                fine[i + j] = refine(j, i + j);
+            for (size_t j = 0; j < sums.parts; j++)
+                fine[i + j] |= static_cast<uint8_t>(refine(j, half + i + j) << 4);
+        }
+        for (; i < half; i++) {
+            fine[i] = refine(i % sums.parts, i);
+            fine[i] |= static_cast<uint8_t>(refine(i % sums.parts, half + i) << 4);
+        }
+    }
+    return sums.finish({offset, scale, 0, 0, 0});
+}
+
+template <class Arch>
 float ip_fine(const float* a, const uint8_t* code, const uint8_t* fine, uint32_t bits, size_t n)
 {
     constexpr size_t W = width<Arch>;
@@ -1231,6 +1356,12 @@ void products_l2sq(const int32_t* products, const CodeTerms& row, const ColumnTe
 // would leave its code in the library, for a CPU that others may not have.)
 inline float kth_least(const float (&x)[64], size_t k)
 {
+    if (k == 1) {
+        float least = x[0];
+        for (const float candidate : x)
+            least = candidate < least ? candidate : least;
+        return least;
+    }
     float most = x[0];
     bool any = false;
     for (const float candidate : x) {
@@ -1390,7 +1521,10 @@ consteval Kernels make(const char* name)
                   least_of<Arch>};
     k.sum_and_max = sum_and_max<Arch>;
     k.l2sq_scaled = l2sq_scaled<Arch>;
+    k.encode_u8 = encode_u8<Arch>;
+    k.refine_u8 = refine_u8<Arch>;
     k.decode_u8 = decode_u8<Arch>;
+    k.approach_u8 = approach_u8<Arch>;
     k.ip_fine = ip_fine<Arch>;
     k.scale = scale<Arch>;
     k.to_i16 = to_i16<Arch>;

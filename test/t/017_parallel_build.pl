@@ -1,4 +1,4 @@
-# CREATE INDEX with parallel workers: they take part, and cancels, errors and dying processes leave nothing behind.
+# CREATE INDEX of both access methods with parallel workers: they take part, and cancels, errors and dying processes leave nothing behind.
 use strict;
 use warnings;
 use IPC::Run;
@@ -79,6 +79,21 @@ build('no workers', 'SET max_parallel_maintenance_workers = 0', '');
 build('a small table', "SET min_parallel_table_scan_size = '512MB'", '');
 build('an option of the table', 'ALTER TABLE t SET (parallel_workers = 1); SET max_parallel_maintenance_workers = 4', '1');
 $node->safe_psql('postgres', 'ALTER TABLE t RESET (parallel_workers)');
+# ivfflat: all rows are in the index, once, whoever has written them.
+for my $case ([ 'two workers', 'SET max_parallel_maintenance_workers = 2', '2' ],
+	[ 'little memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB'", '2' ],
+	[ 'no workers', 'SET max_parallel_maintenance_workers = 0', '' ])
+{
+	my ($what, $settings, $want) = @$case;
+	my $place = log_size();
+	$node->safe_psql('postgres', "SET client_min_messages = warning; $settings; DROP INDEX IF EXISTS i; CREATE INDEX i ON t USING ivfflat (v vector_l2_ops, tenant)");
+	is(workers_since($place), $want, "ivfflat, $what: workers");
+	is($node->safe_psql('postgres', q{SET enable_seqscan = off; SET enable_sort = off; SET ivfflat.probes = 32768;
+		SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY v <-> (SELECT v FROM t WHERE id = 1)) x}), '6000|6000', "ivfflat, $what: all rows");
+	is($node->safe_psql('postgres', q{SET enable_seqscan = off; SET enable_sort = off; SET ivfflat.probes = 32768;
+		SELECT count(*) FROM generate_series(1, 6000, 20) i WHERE i <> (SELECT id FROM t ORDER BY v <-> (SELECT v FROM t WHERE id = i) LIMIT 1)}), '0', "ivfflat, $what: each row is the nearest to itself");
+	nothing_left("ivfflat, $what", $place);
+}
 for my $setting ('dynamic_shared_memory_type = mmap', 'dynamic_shared_memory_type = sysv', 'min_dynamic_shared_memory = 64MB', 'max_worker_processes = 0')
 {
 	next if $setting =~ /min_dynamic/ && $node->safe_psql('postgres', 'SHOW server_version_num') < 140000;
@@ -98,10 +113,12 @@ $node->safe_psql('postgres', q{CREATE FUNCTION slow(v vector) RETURNS vector IMM
 # Starts a build, and returns it when it is in this phase and a worker runs.
 sub begin_build
 {
-	my ($phase, $kind, $distance) = @_;
+	my ($phase, $kind, $distance, $method) = @_;
 	$distance //= 'l2';
+	$method //= 'hnsw';
 	my ($out, $err) = ('', '');
-	my $on = $phase eq 'loading tuples' ? 't USING hnsw ((slow(v)::vector(48)) vector_l2_ops)' : "large USING hnsw (v vector_${distance}_ops)";
+	my $on = $phase =~ /loading tuples|scanning table/ ? "t USING $method ((slow(v)::vector(48)) vector_l2_ops)" : "large USING $method (v vector_${distance}_ops)";
+	$on .= ' WITH (lists = 8000)' if $phase =~ /k-means|assigning/;   # that takes seconds
 	my $build = IPC::Run::start([ 'psql', '-X', '-q', '-v', 'VERBOSITY=terse', '-d', $node->connstr('postgres') . ' application_name=build',
 		'-c', 'SET max_parallel_maintenance_workers = 2', '-c', "CREATE INDEX $kind large_v ON $on" ],
 		'>', \$out, '2>', \$err);
@@ -113,9 +130,10 @@ sub begin_build
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'parallel worker' ORDER BY pid LIMIT 1";
 my $leader = "SELECT pid FROM pg_stat_activity WHERE application_name = 'build' AND backend_type = 'client backend'";
 # (Under l1, nodes are linked by inserts.)
-for my $links ([ 'loading tuples', 'l2' ], [ 'linking nodes', 'l2' ], [ 'linking nodes', 'l1' ])
+for my $links ([ 'loading tuples', 'l2' ], [ 'linking nodes', 'l2' ], [ 'linking nodes', 'l1' ],
+	[ 'scanning table', 'l2', 'ivfflat' ], [ 'performing k-means', 'l2', 'ivfflat' ], [ 'assigning tuples', 'l2', 'ivfflat' ])
 {
-	my ($phase, $distance) = @$links;
+	my ($phase, $distance, $method) = @$links;
 	for my $case ([ 'pg_cancel_backend', $leader, qr/canceling statement due to user request/ ],
 		[ 'pg_terminate_backend', $leader, qr/terminating connection due to administrator command/ ],
 		[ 'pg_terminate_backend', $worker, qr/terminating (connection|background worker).* due to administrator command/ ])
@@ -123,7 +141,7 @@ for my $links ([ 'loading tuples', 'l2' ], [ 'linking nodes', 'l2' ], [ 'linking
 		my ($function, $pid, $want) = @$case;
 		my $what = "$function of the " . ($pid eq $worker ? 'worker' : 'leader') . ", $phase, $distance";
 		my $place = log_size();
-		my ($build, $err) = begin_build($phase, '', $distance);
+		my ($build, $err) = begin_build($phase, '', $distance, $method);
 		$node->safe_psql('postgres', "SELECT $function(pid) FROM ($pid) p");
 		$build->finish;
 		like($$err, $want, "$what: error");

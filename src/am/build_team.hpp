@@ -1,14 +1,15 @@
 // The parallel workers of a build. Each participant, the leader too, scans a part of the table and
 // writes the encoded rows to a file. Then the leader makes a block of shared memory, and all of them
-// make the links in it (graph/graph_build.hpp).
+// work on what they share in it: they make the links of a graph (graph/graph_build.hpp), or divide rows
+// into lists (lists/clusters.hpp).
 //
 // A participant waits for the others at a barrier between two steps. There it notices interrupts, and
 // the leader also notices errors of workers: PostgreSQL passes these on as the leader's own, and its
 // abort ends the other workers.
 #pragma once
 
+#include "am/learn.hpp"
 #include "graph/team.hpp"
-#include "hnsw/meta.hpp"
 #include "pg/temp_file.hpp"
 
 extern "C" {
@@ -17,16 +18,20 @@ extern "C" {
 #include "storage/condition_variable.h"
 }
 
-namespace quiver::hnsw {
-
-// How many workers should help to build the index.
-int workers_for_build(Relation heap, Relation index);
+namespace quiver::am {
 
 class BuildTeam {
   public:
-    // Starts workers. Null if none could be started.
+    // Starts workers, if some should help. Null if there are none. Each runs AccessMethod::take_part_in_build.
+    // meta: what all must know, MetaData of the access method.
+    template <class MetaData>
     static BuildTeam* begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, const Learnt& learnt, int workers);
+                            const MetaData& meta, const Learnt& learnt)
+    {
+        static_assert(std::is_trivially_copyable_v<MetaData>);
+        return begin(heap, index, info, {reinterpret_cast<const char*>(&meta), sizeof meta},
+                     learnt);
+    }
     // To be called by the leader when all have taken part. The block can still be used.
     void end();
     // The main function of a worker.
@@ -36,7 +41,11 @@ class BuildTeam {
 
     graph::Team& team() { return *team_; }
     uint32 size() const;
-    const MetaData& meta() const;
+    template <class MetaData>
+    const MetaData& meta() const
+    {
+        return *reinterpret_cast<const MetaData*>(meta_bytes());
+    }
     Learnt learnt() const;
 
     // This participant's part of the scan.
@@ -50,13 +59,17 @@ class BuildTeam {
     // The row file of a participant, as memory.
     std::span<const char> map_rows(uint32 number, MemoryContext context) const;
     // The leader makes a block of shared memory of `bytes`; the others wait for it. Its content is
-    // undefined.
-    std::span<char> make_block(Size bytes, MemoryContext context);
+    // undefined. If it does not fit into memory, it is a temporary file, and a notice says so of `what` (null:
+    // no notice).
+    std::span<char> make_block(Size bytes, MemoryContext context, const char* what);
 
   private:
     struct Shared;   // in the dynamic shared memory of the parallel context
 
     BuildTeam(Shared* shared, uint32 number) : shared_(shared), number_(number) {}
+    static BuildTeam* begin(Relation heap, Relation index, const IndexInfo* info,
+                            std::span<const char> meta, const Learnt& learnt);
+    const char* meta_bytes() const;
     void join();
     void wait();
 
@@ -70,7 +83,4 @@ class BuildTeam {
     graph::Team* team_ = nullptr;
 };
 
-// A worker's part of a build (build.cpp).
-void take_part_in_build(Relation heap, Relation index, IndexInfo* info, BuildTeam& team);
-
-}   // namespace quiver::hnsw
+}   // namespace quiver::am

@@ -1,6 +1,6 @@
 #include "pg/pg.hpp"
 
-#include "am/learn_codec.hpp"
+#include "am/learn.hpp"
 
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
@@ -30,8 +30,7 @@ void learn_row(Relation, ItemPointer, Datum* values, bool* isnull, bool, void* a
     });
 }
 
-}   // namespace
-
+// The parameters of the codec, learnt from the first rows of the table. Empty if there is nothing to learn.
 std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info,
                                   const codec::Codec& codec, uint64 seed)
 {
@@ -51,6 +50,15 @@ std::span<const half> learn_codec(Relation heap, Relation index, IndexInfo* info
     }
     training->finish(seed, parameters.data(), pg::poll);
     return parameters;
+}
+
+}   // namespace
+
+Learnt learn(Relation heap, Relation index, IndexInfo* info, const codec::Codec& codec,
+             uint32 filter_columns, uint64 seed)
+{
+    return {learn_codec(heap, index, info, codec, seed),
+            learn_filter(heap, index, info, filter_columns, seed)};
 }
 
 }   // namespace quiver::am

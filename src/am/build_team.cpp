@@ -1,7 +1,8 @@
 #include "pg/pg.hpp"
 
-#include "hnsw/build_team.hpp"
+#include "am/build_team.hpp"
 
+#include "am/access_method.hpp"
 #include "pg/entry.hpp"
 
 extern "C" {
@@ -13,10 +14,10 @@ extern "C" {
 #include "optimizer/paths.h"
 #include "tcop/tcopprot.h"
 
-PGDLLEXPORT void quiver_hnsw_build_worker(dsm_segment* segment, shm_toc* toc);
+PGDLLEXPORT void quiver_build_worker(dsm_segment* segment, shm_toc* toc);
 }
 
-namespace quiver::hnsw {
+namespace quiver::am {
 
 namespace {
 
@@ -43,43 +44,7 @@ bool is_parallel_safe(Relation index)
            ::is_parallel_safe(root, reinterpret_cast<Node*>(RelationGetIndexPredicate(index)));
 }
 
-}   // namespace
-
-// Behind it are the codec's parameters, how filter codes are made, and the ParallelTableScanDesc.
-struct BuildTeam::Shared {
-    Oid heap, index;
-    MetaData meta;
-    bool concurrent;
-    Size parameter_count, filter_bytes;
-    SharedFileSet files;
-    graph::Team::Shared steps;
-    pg_atomic_uint64 tuples;
-
-    ConditionVariable began;
-    slock_t mutex;
-    uint32 size;          // of the team; 0 until the leader knows it
-    double heap_tuples;   // of those who have finished their part of the scan
-    bool broken_hot_chain;
-    Barrier barrier;
-
-    Size block_bytes;
-    bool block_is_file;
-    dsm_handle block;
-
-    half* parameters()
-    {
-        return reinterpret_cast<half*>(reinterpret_cast<char*>(this) + aligned(sizeof(Shared)));
-    }
-    uint8_t* filter()
-    {
-        return reinterpret_cast<uint8_t*>(parameters()) + aligned(parameter_count * sizeof(half));
-    }
-    ParallelTableScanDesc scan()
-    {
-        return reinterpret_cast<ParallelTableScanDesc>(filter() + aligned(filter_bytes));
-    }
-};
-
+// How many workers should help to build the index.
 int workers_for_build(Relation heap, Relation index)
 {
     if (!pg::can_share_files || max_parallel_maintenance_workers == 0 || !IsUnderPostmaster ||
@@ -101,15 +66,54 @@ int workers_for_build(Relation heap, Relation index)
                : max_parallel_maintenance_workers;
 }
 
+}   // namespace
+
+// Behind it are the access method's MetaData, the codec's parameters, how filter codes are made, and the
+// ParallelTableScanDesc.
+struct BuildTeam::Shared {
+    Oid heap, index;
+    bool concurrent;
+    Size meta_bytes, parameter_count, filter_bytes;
+    SharedFileSet files;
+    graph::Team::Shared steps;
+    pg_atomic_uint64 tuples;
+
+    ConditionVariable began;
+    slock_t mutex;
+    uint32 size;          // of the team; 0 until the leader knows it
+    double heap_tuples;   // of those who have finished their part of the scan
+    bool broken_hot_chain;
+    Barrier barrier;
+
+    Size block_bytes;
+    bool block_is_file;
+    dsm_handle block;
+
+    char* meta() { return reinterpret_cast<char*>(this) + aligned(sizeof(Shared)); }
+    half* parameters() { return reinterpret_cast<half*>(meta() + aligned(meta_bytes)); }
+    uint8_t* filter()
+    {
+        return reinterpret_cast<uint8_t*>(parameters()) + aligned(parameter_count * sizeof(half));
+    }
+    ParallelTableScanDesc scan()
+    {
+        return reinterpret_cast<ParallelTableScanDesc>(filter() + aligned(filter_bytes));
+    }
+};
+
 BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info,
-                            const MetaData& meta, const Learnt& learnt, int workers)
+                            std::span<const char> meta, const Learnt& learnt)
 {
+    const int workers = workers_for_build(heap, index);
+    if (workers == 0)
+        return nullptr;
     EnterParallelMode();
-    ParallelContext* context = CreateParallelContext("quiver", "quiver_hnsw_build_worker", workers);
+    ParallelContext* context = CreateParallelContext("quiver", "quiver_build_worker", workers);
     const Snapshot snapshot =
         info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
-    const Size bytes = aligned(sizeof(Shared)) + aligned(learnt.parameters.size_bytes()) +
-                       aligned(learnt.filter.size()) + table_parallelscan_estimate(heap, snapshot);
+    const Size bytes = aligned(sizeof(Shared)) + aligned(meta.size()) +
+                       aligned(learnt.parameters.size_bytes()) + aligned(learnt.filter.size()) +
+                       table_parallelscan_estimate(heap, snapshot);
     const Size query_bytes = debug_query_string ? std::strlen(debug_query_string) + 1 : 1;
     const auto usages = static_cast<Size>(workers);
     shm_toc_estimate_chunk(&context->estimator, bytes);
@@ -126,10 +130,11 @@ BuildTeam* BuildTeam::begin(Relation heap, Relation index, const IndexInfo* info
         team->shared_ = new (shared) Shared{};
         shared->heap = RelationGetRelid(heap);
         shared->index = RelationGetRelid(index);
-        shared->meta = meta;
         shared->concurrent = info->ii_Concurrent;
+        shared->meta_bytes = meta.size();
         shared->parameter_count = learnt.parameters.size();
         shared->filter_bytes = learnt.filter.size();
+        std::copy(meta.begin(), meta.end(), shared->meta());
         std::copy(learnt.parameters.begin(), learnt.parameters.end(), shared->parameters());
         std::copy(learnt.filter.begin(), learnt.filter.end(), shared->filter());
         SharedFileSetInit(&shared->files, context->seg);
@@ -197,7 +202,7 @@ void BuildTeam::wait()
     BarrierArriveAndWait(&shared_->barrier, WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
 }
 
-const MetaData& BuildTeam::meta() const { return shared_->meta; }
+const char* BuildTeam::meta_bytes() const { return shared_->meta(); }
 uint32 BuildTeam::size() const { return shared_->size; }
 Learnt BuildTeam::learnt() const
 {
@@ -269,7 +274,7 @@ char* keep(dsm_segment* segment, MemoryContext context)
 
 }   // namespace
 
-std::span<char> BuildTeam::make_block(Size bytes, MemoryContext context)
+std::span<char> BuildTeam::make_block(Size bytes, MemoryContext context, const char* what)
 {
     constexpr Size spare = 16 << 20;   // for others, of the shared memory
     constexpr Size mb = 1 << 20;
@@ -284,15 +289,17 @@ std::span<char> BuildTeam::make_block(Size bytes, MemoryContext context)
             shared_->block = dsm_segment_handle(segment);
             block = keep(segment, context);
         } else {
-            if (bytes > work_mem)
+            if (!what)
+                ;
+            else if (bytes > work_mem)
                 // (pgvector's words, which tools look for.)
-                ereport(NOTICE, (errmsg("hnsw graph no longer fits into maintenance_work_mem"),
+                ereport(NOTICE, (errmsg("%s no longer fits into maintenance_work_mem", what),
                                  errdetail("It needs %zu MB, so it is built in a temporary file.",
                                            bytes / mb + 1),
                                  errhint("Increase maintenance_work_mem to speed up builds.")));
             else
                 ereport(NOTICE,
-                        (errmsg("hnsw graph does not fit into shared memory"),
+                        (errmsg("%s does not fit into shared memory", what),
                          errdetail("It needs %zu MB, and /dev/shm has %zu MB left, so it is built "
                                    "in a temporary file.",
                                    bytes / mb + 1, free / mb),
@@ -352,16 +359,16 @@ void BuildTeam::work(dsm_segment* segment, shm_toc* toc)
     InstrStartParallelQuery();
     BuildTeam team(shared, static_cast<uint32>(ParallelWorkerNumber) + 1);
     team.join();
-    take_part_in_build(heap, index, info, team);
+    access_method_of(index)->take_part_in_build(heap, index, info, team);
     InstrEndParallelQuery(&usage[ParallelWorkerNumber].buffers, &usage[ParallelWorkerNumber].wal);
 
     index_close(index, index_lock);
     table_close(heap, heap_lock);
 }
 
-}   // namespace quiver::hnsw
+}   // namespace quiver::am
 
-void quiver_hnsw_build_worker(dsm_segment* segment, shm_toc* toc)
+void quiver_build_worker(dsm_segment* segment, shm_toc* toc)
 {
-    quiver::pg::guarded([&] { quiver::hnsw::BuildTeam::work(segment, toc); });
+    quiver::pg::guarded([&] { quiver::am::BuildTeam::work(segment, toc); });
 }
