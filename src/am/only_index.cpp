@@ -2,15 +2,9 @@
 
 #include "am/only_index.hpp"
 
-extern "C" {
-#include "optimizer/plancat.h"
-}
-
 namespace quiver::am {
 
 namespace {
-
-get_relation_info_hook_type next_hook;
 
 struct Only {
     Oid table = InvalidOid, index = InvalidOid;
@@ -18,10 +12,8 @@ struct Only {
 };
 Only only;
 
-void keep_only(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* to)
+void keep_only(Oid table, RelOptInfo* to)
 {
-    if (next_hook)
-        next_hook(root, table, is_parent, to);
     if (!OidIsValid(only.table) || table != only.table)
         return;
     List* kept = NIL;
@@ -57,10 +49,6 @@ OnlyIndex::OnlyIndex(Relation index)
 
 void OnlyIndex::end() const { only = {}; }
 
-void hook_only_index()
-{
-    next_hook = get_relation_info_hook;
-    get_relation_info_hook = keep_only;
-}
+void hook_only_index() { pg::hook_planned_tables(keep_only); }
 
 }   // namespace quiver::am

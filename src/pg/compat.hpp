@@ -27,7 +27,9 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
@@ -154,6 +156,40 @@ inline void count_index_search(IndexScanDesc scan)
 #if PG_VERSION_NUM >= 180000
     if (scan->instrument)
         scan->instrument->nsearches++;
+#endif
+}
+
+// Calls f(table, rel) for each table of a query, when the planner knows its indexes and has no paths yet. To be called
+// once.
+using PlannedTable = void (*)(Oid table, RelOptInfo* rel);
+inline PlannedTable planned_table;
+#if PG_VERSION_NUM >= 190000
+inline build_simple_rel_hook_type next_table_hook;
+inline void plan_table(PlannerInfo* root, RelOptInfo* rel, RangeTblEntry* entry)
+{
+    if (next_table_hook)
+        next_table_hook(root, rel, entry);
+    if (entry->rtekind == RTE_RELATION)
+        planned_table(entry->relid, rel);
+}
+#else
+inline get_relation_info_hook_type next_table_hook;
+inline void plan_table(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* rel)
+{
+    if (next_table_hook)
+        next_table_hook(root, table, is_parent, rel);
+    planned_table(table, rel);
+}
+#endif
+inline void hook_planned_tables(PlannedTable f)
+{
+    planned_table = f;
+#if PG_VERSION_NUM >= 190000
+    next_table_hook = build_simple_rel_hook;
+    build_simple_rel_hook = plan_table;
+#else
+    next_table_hook = get_relation_info_hook;
+    get_relation_info_hook = plan_table;
 #endif
 }
 
