@@ -441,25 +441,26 @@ class LongVectors : public testing::TestWithParam<Metric> {};
 TEST_P(LongVectors, AreFound)
 {
     const CodecSpec spec{Form::dense, GetParam(), 64, 8};
-    for (const float scale : {1e18f, 3e19f, 1e25f, 1e37f}) {
-        std::vector<Item> rows = random_items({Form::dense, Metric::l2, 64, 8}, 600, 5);
-        for (size_t i = 0; i < rows.size(); i += 3)
-            for (float& x : rows[i].dense)
-                x *= scale;
-        Table table(spec, 10, rows);
-        table.insert_all();
-        for (const size_t r : {0, 1, 2, 3, 30, 301}) {
-            SCOPED_TRACE(std::to_string(scale) + " row " + std::to_string(r));
-            const Item q = table.row(r);
-            const std::vector<size_t> got = table.scan(q, all_lists, 5);
-            ASSERT_EQ(got.size(), 5u);
-            EXPECT_EQ(table.recall(q, got, 1), 1);
-            std::vector<size_t> all = table.scan(q, {1, max_lists, true}, SIZE_MAX);
-            std::sort(all.begin(), all.end());
-            EXPECT_EQ(all.size(), table.size());
-            EXPECT_EQ(std::unique(all.begin(), all.end()), all.end());
+    for (const size_t lists : {1, 10})
+        for (const float scale : {5e17f, 1e18f, 1.4e18f, 2e18f, 3e18f, 3e19f, 1e25f, 1e37f}) {
+            std::vector<Item> rows = random_items({Form::dense, Metric::l2, 64, 8}, 1500, 5);
+            for (size_t i = 0; i < rows.size(); i += 3)
+                for (float& x : rows[i].dense)
+                    x *= scale;
+            Table table(spec, lists, rows);
+            table.insert_all();
+            for (size_t r = 0; r < table.size(); r += 31) {
+                SCOPED_TRACE(testing::Message() << scale << " row " << r << " lists " << lists);
+                const Item q = table.row(r);
+                const std::vector<size_t> got = table.scan(q, all_lists, 5);
+                ASSERT_EQ(got.size(), 5u);
+                EXPECT_EQ(table.recall(q, got, 1), 1);
+                std::vector<size_t> all = table.scan(q, {1, max_lists, true}, SIZE_MAX);
+                std::sort(all.begin(), all.end());
+                EXPECT_EQ(all.size(), table.size());
+                EXPECT_EQ(std::unique(all.begin(), all.end()), all.end());
+            }
         }
-    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Metrics, LongVectors, testing::Values(Metric::l2, Metric::ip),
