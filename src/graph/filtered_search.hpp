@@ -92,7 +92,7 @@ class FilteredSearch {
     template <class OnMatch>
     void sweep_rest(size_t most_visits, Counters& counters, OnMatch&& on_match)
     {
-        visits_ = estimated_ = swept_slots_ = 0;
+        visits_ = estimated_ = swept_slots_ = rejected_ = 0;
         limits_.visits = most_visits;
         sweep_rest(on_match);
         count_into(counters);
@@ -134,7 +134,7 @@ class FilteredSearch {
         candidates_.clear();
         swept_ = swept_eighth_ = landed_ = false;
         rest_ = 0;
-        visits_ = estimated_ = swept_slots_ = in_vain_ = judged_ = matched_ = ties_ = 0;
+        visits_ = estimated_ = swept_slots_ = in_vain_ = judged_ = matched_ = ties_ = rejected_ = 0;
     }
 
     float worst_of_w() const { return w_.full() ? w_.top().distance() : INFINITY; }
@@ -147,6 +147,7 @@ class FilteredSearch {
         store_.release();
         counters.visited += visits_ + swept_slots_ / swept_of_visit;
         counters.estimated += estimated_;
+        counters.rejected += rejected_;
     }
     bool is_over() const { return visits_ + swept_slots_ / swept_of_visit >= limits_.visits; }
 
@@ -276,6 +277,7 @@ class FilteredSearch {
             if (node.seen == 0) {
                 judged_++;
                 matched_ += matches;
+                rejected_ += !matches;
             }
             node.seen += node.seen < UINT16_MAX;
             node.matches = matches;
@@ -336,8 +338,11 @@ class FilteredSearch {
         const SlotHeader& h = slot.header();
         if (h.state != SlotState::live || h.level != 0)
             return;
-        if (h.tid_count > 0 && filter_->admits(filter_in(slot)))
-            wanted_.push_back(id);
+        if (filter_->admits(filter_in(slot))) {
+            if (h.tid_count > 0)
+                wanted_.push_back(id);
+        } else
+            rejected_++;
         for (uint32_t i = 0; i < degree_of(slot); i++)
             if (slot.ids()[i] != no_slot && filter_->admits(slot.filters()[i]))
                 wanted_.push_back(slot.ids()[i]);
@@ -357,6 +362,7 @@ class FilteredSearch {
     bool landed_ = false;
     size_t visits_ = 0, estimated_ = 0, swept_slots_ = 0;
     size_t judged_ = 0, matched_ = 0;   // nodes when they were first judged
+    size_t rejected_ = 0;               // judged or swept, and do not match
     size_t in_vain_ = 0;                // visits of other nodes since one was found for K
     size_t ties_ = 0;                   // candidates as far as the worst node of W
     Vec<SlotId> wanted_;                // of a swept slot
