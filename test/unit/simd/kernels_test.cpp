@@ -506,8 +506,8 @@ TEST_P(Kernels, EncodeAndRefine)
                     error2 += (x[i] - d) * (x[i] - d);
                     ASSERT_LE(std::fabs(x[i] - d), most * 1.001 + 1e-6 * std::sqrt(x2));
                 }
-                ASSERT_NEAR(got.norm2, norm2, 1e-12 * norm2);
-                ASSERT_NEAR(got.error2, error2, 1e-12 * norm2 + 1e-9 * error2);
+                ASSERT_NEAR(got.norm2, norm2, 1e-6 * norm2);
+                ASSERT_NEAR(got.error2, error2, 1e-6 * std::sqrt(norm2 * error2) + 1e-12 * norm2);
             };
             const double offset = t.offset, scale = t.scale;
             check(t, scale / 2, [&](size_t i) { return offset + scale * code[i]; });
