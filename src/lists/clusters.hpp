@@ -39,18 +39,9 @@ class ScalarCodes {
     size_t coordinates() const { return n_; }
     size_t size() const { return size_; }
     void clear() { size_ = 0; }
-    // x: a Value of the form, n floats, or a Code that begins with a scalar code.
-    template <class X>
-    void add(const X& x)
-    {
-        if (size_ == own_params_.size()) {
-            own_params_.resize(2 * size_ + 1);
-            own_bytes_.resize(own_params_.size() * n_);
-            params_ = own_params_.data();
-            bytes_ = own_bytes_.data();
-        }
-        set(size_++, x);
-    }
+    void add(const codec::Value& x) { set(grow(), x); }        // of the form
+    void add(const float* x) { set(grow(), x); }               // n coordinates
+    void add(const codec::Code& code) { set(grow(), code); }   // it begins with a scalar code
     void set(size_t i, const codec::Value& x);
     void set(size_t i, const float* x)
     {
@@ -72,6 +63,18 @@ class ScalarCodes {
 
   private:
     static constexpr size_t max_coordinates = 32768;
+
+    // Adds a place, and returns its number.
+    size_t grow()
+    {
+        if (size_ == own_params_.size()) {
+            own_params_.resize(2 * size_ + 1);
+            own_bytes_.resize(own_params_.size() * n_);
+            params_ = own_params_.data();
+            bytes_ = own_bytes_.data();
+        }
+        return size_++;
+    }
 
     codec::Form form_;
     size_t n_, size_ = 0;

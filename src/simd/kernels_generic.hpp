@@ -727,15 +727,18 @@ CodedTerms encode_u8(const float* x, size_t n, uint8_t* code)
         sum += c;
     }
     t.sum = sum;
-    // The products of these floats and codes are exact in double, so it does not matter whether the compiler
-    // fuses the multiplication and the addition.
-    const double offset = t.offset, scale = t.scale;
+    // Decoded numbers are rounded to floats twice, as `offset + scale * code` is without a fused multiplication and
+    // addition. In double, both are exact before they are rounded.
+    const auto decode = [&](size_t at) {
+        const auto product = static_cast<float>(static_cast<double>(t.scale) * code[at]);
+        return static_cast<float>(static_cast<double>(t.offset) + product);
+    };
     CodedSums sums;
     for (i = 0; i + sums.parts <= n; i += sums.parts)
         for (size_t j = 0; j < sums.parts; j++)
-            sums.add(j, x[i + j], offset + scale * code[i + j]);
+            sums.add(j, x[i + j], decode(i + j));
     for (; i < n; i++)
-        sums.add(i % sums.parts, x[i], offset + scale * code[i]);
+        sums.add(i % sums.parts, x[i], decode(i));
     return sums.finish(t);
 }
 

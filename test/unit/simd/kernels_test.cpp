@@ -477,6 +477,65 @@ TEST_P(Kernels, ScaledDistance)
     }
 }
 
+// Codes of 8 bits, and what refines them, against plain loops in double. All instruction sets make the same codes.
+TEST_P(Kernels, EncodeAndRefine)
+{
+    std::mt19937 rng(45);
+    const auto& first = kernels_at(available_levels().front());
+    for (size_t n : dimensions()) {
+        if (n == 0)
+            continue;
+        for (const bool equal : {false, true}) {
+            GuardedBuffer<float> x(n);
+            fill(x, rng);
+            if (equal)
+                std::fill(x.data(), x.data() + n, -7.25f);
+            GuardedBuffer<uint8_t> code(n), other(n);
+            const CodedTerms t = k.encode_u8(x.data(), n, code.data()),
+                             same = first.encode_u8(x.data(), n, other.data());
+            ASSERT_TRUE(std::equal(code.data(), code.data() + n, other.data()));
+            ASSERT_EQ(t.offset, *std::min_element(x.data(), x.data() + n));
+            ASSERT_EQ(t.offset, same.offset);
+            ASSERT_EQ(t.scale, same.scale);
+            ASSERT_EQ(t.sum, same.sum);
+            const auto check = [&](const CodedTerms& got, double most, auto&& decode) {
+                double norm2 = 0, error2 = 0;
+                for (size_t i = 0; i < n; i++) {
+                    const double d = decode(i), x2 = static_cast<double>(x[i]) * x[i];
+                    norm2 += d * d;
+                    error2 += (x[i] - d) * (x[i] - d);
+                    ASSERT_LE(std::fabs(x[i] - d), most * 1.001 + 1e-6 * std::sqrt(x2));
+                }
+                ASSERT_NEAR(got.norm2, norm2, 1e-6 * norm2);
+                ASSERT_NEAR(got.error2, error2, 1e-6 * std::sqrt(norm2 * error2) + 1e-12 * norm2);
+            };
+            const double offset = t.offset, scale = t.scale;
+            check(t, scale / 2, [&](size_t i) { return offset + scale * code[i]; });
+            for (const uint32_t bits : {8u, 4u}) {
+                if (bits == 4 && n % 2)
+                    continue;
+                GuardedBuffer<uint8_t> fine(n * bits / 8), others(n * bits / 8);
+                const CodedTerms f =
+                    k.refine_u8(x.data(), n, t.offset, t.scale, code.data(), bits, fine.data());
+                first.refine_u8(x.data(), n, t.offset, t.scale, code.data(), bits, others.data());
+                ASSERT_TRUE(std::equal(fine.data(), fine.data() + n * bits / 8, others.data()));
+                check(f, scale / (2 << bits), [&](size_t i) {
+                    const int u = bits == 8 ? fine[i] : i < n / 2 ? fine[i] & 15 : fine[i - n / 2] >> 4;
+                    return offset + scale * (code[i] + (u + 0.5) / (1 << bits) - 0.5);
+                });
+            }
+            // A mean that is updated row by row.
+            GuardedBuffer<float> to(n);
+            fill(to, rng);
+            const std::vector<float> before(to.data(), to.data() + n);
+            k.approach_u8(code.data(), t.offset, t.scale, 0.25f, to.data(), n);
+            for (size_t i = 0; i < n; i++)
+                ASSERT_NEAR(to[i], 0.75 * before[i] + 0.25 * (offset + scale * code[i]),
+                            1e-5 * (std::fabs(before[i]) + std::fabs(offset) + 255 * scale));
+        }
+    }
+}
+
 TEST_P(Kernels, FineProduct)
 {
     std::mt19937 rng(44);
