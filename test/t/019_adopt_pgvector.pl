@@ -107,7 +107,11 @@ is(messages('ANALYZE', 'REFRESH MATERIALIZED VIEW means'), '', 'ANALYZE, REFRESH
 is(messages('REINDEX INDEX CONCURRENTLY items_v', 'REINDEX INDEX CONCURRENTLY items_h', 'REINDEX INDEX items_b', 'REINDEX INDEX items_s'), '', 'REINDEX needs no update');
 $node->safe_psql('postgres', 'ALTER EXTENSION vector UPDATE');
 like($node->safe_psql('postgres', 'SELECT * FROM quiver_adopt()'), qr/^items_part\|built by pgvector\|REINDEX INDEX CONCURRENTLY public.items_part;$/m, 'quiver_adopt lists what is left');
-$node->psql('postgres', "SELECT statement FROM quiver_adopt() WHERE index = 'items_part'::regclass \\gexec", on_error_die => 1);
+like($node->safe_psql('postgres', 'SELECT * FROM quiver_adopt()'), qr/^flat_v\|built by pgvector\|REINDEX INDEX CONCURRENTLY public.flat_v;$/m, 'an ivfflat index, too');
+$node->psql('postgres', "SELECT statement FROM quiver_adopt() WHERE index IN ('items_part'::regclass, 'flat_v'::regclass) \\gexec", on_error_die => 1);
+is($node->safe_psql('postgres', q{SELECT count(*) FROM ivfflat_check('flat_v', true)}), 0, 'the verifier finds nothing in it');
+is($node->safe_psql('postgres', 'SET enable_seqscan = off; SET ivfflat.probes = 20; SELECT id FROM flat ORDER BY v <-> (SELECT v FROM flat WHERE id = 5) LIMIT 3'),
+	$node->safe_psql('postgres', 'SET enable_indexscan = off; SELECT id FROM flat ORDER BY v <-> (SELECT v FROM flat WHERE id = 5) LIMIT 3'), 'it answers');
 my @rebuilt = qw(items_v items_h items_b items_s items_part);
 is($node->safe_psql('postgres', join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @rebuilt), join("\n", (0) x @rebuilt), 'the verifier finds nothing');
 is(messages('INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 100', 'UPDATE items SET tag = 3 WHERE id < 200', 'DELETE FROM items WHERE id < -50', 'VACUUM items'), '', 'writes and VACUUM work');
@@ -122,7 +126,7 @@ $node->safe_psql('postgres', "ALTER EXTENSION vector UPDATE TO '0.8.6'");
 start_with('pgvector');
 is($node->safe_psql('postgres', $everything), $now, 'pgvector has all values');
 isnt($node->psql('postgres', 'SET enable_seqscan = off; SELECT * FROM nearest'), 0, 'pgvector refuses the indexes that quiver built');
-$node->safe_psql('postgres', "REINDEX INDEX $_") for @rebuilt;
+$node->safe_psql('postgres', "REINDEX INDEX $_") for @rebuilt, 'flat_v';
 is($node->safe_psql('postgres', $exact), $answer, 'the same answer as at first');
 is(messages('SET enable_seqscan = off', 'TABLE nearest', 'INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 10', 'DELETE FROM items WHERE id < 0', 'VACUUM items', 'VACUUM flat'), '', 'reads, writes and VACUUM work');
 $node->stop;
