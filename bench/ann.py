@@ -11,7 +11,8 @@
     bench/ann --memory ...                          a cold kernel cache, small shared buffers, huge pages
 
 Engines are PostgreSQL servers and, with --in-process, libraries from PyPI (hnswlib, faiss, usearch). A
-server's name, up to the first "-", says which index it builds: quiver, pgvector, ivfflat (pgvector's),
+server's name, up to the first "-", says which index it builds: quiver, quiver_filters (with a filter column),
+quiver_ivfflat (--ef is hundredths of its lists), pgvector, ivfflat (pgvector's),
 vectorchord, vectorchord_graph, pgvectorscale. --ef sets the setting that trades speed for recall:
 ef_search, probes or query_search_list_size. The engines take turns in each measurement, so that their
 ratios can be trusted on a noisy machine. Results are JSON lines, one for each measurement; a
@@ -40,6 +41,7 @@ HNSW = "hnsw (v {opclass}) WITH (m = {m}, ef_construction = {ef_construction})"
 KINDS = {
     "quiver": Kind("quiver", "hnsw (v {opclass}) WITH ({options})", ("hnsw.ef_search",)),
     "quiver_filters": Kind("quiver", "hnsw (v {opclass}, {columns}) WITH ({options})", ("hnsw.ef_search",)),
+    "quiver_ivfflat": Kind("quiver", "ivfflat (v {opclass})", ("ivfflat.probes",), ("ivfflat.iterative_scan = relaxed_order",)),
     "pgvector": Kind("vector", HNSW, ("hnsw.ef_search",),
                      ("hnsw.iterative_scan = strict_order", "hnsw.iterative_scan = relaxed_order"),
                      ("hnsw.max_scan_tuples = 2147483647", "hnsw.scan_mem_multiplier = 1000")),
