@@ -3,7 +3,7 @@
 // Locks. A process that locks several pages locks a list page before its code pages, and before the next page of the
 // list. A page that is to be added to a list was free, and comes last: if it is in use, because the free space map is
 // wrong, it is locked only if that needs no waiting. The relation's extension lock is taken before the lock of the page
-// that is added. Who has that lock waits for no page.
+// that is added. The process that has that lock waits for no page.
 #pragma once
 
 #include "ivfflat/meta.hpp"
