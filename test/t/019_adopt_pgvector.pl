@@ -99,7 +99,7 @@ for my $query ('TABLE nearest', q{SELECT near('[1,2,3,4,5,6,7,8,9,10,11,12,13,14
 }
 like(messages('INSERT INTO items (id, v) SELECT -1, v FROM items WHERE id = 1'), qr/ERROR:  55000: index "items_v" was built by pgvector\n(.*\n)*HINT:  Run REINDEX INDEX CONCURRENTLY public\.items_v\./, 'INSERT: an error');
 like(messages("DELETE FROM items WHERE id = $rows", 'VACUUM (INDEX_CLEANUP ON) items'), qr/ERROR:  55000: index "items_\w+" was built by pgvector/, 'VACUUM: an error');
-like(messages('VACUUM (INDEX_CLEANUP ON) flat'), qr/ERROR:  \w+: index "flat_v"/, 'VACUUM with ivfflat: an error');
+like(messages("DELETE FROM flat WHERE id = $rows", 'VACUUM (INDEX_CLEANUP ON) flat'), qr/ERROR:  \w+: index "flat_v"/, 'VACUUM with ivfflat: an error');
 is(messages('ANALYZE', 'REFRESH MATERIALIZED VIEW means'), '', 'ANALYZE, REFRESH');
 
 # ---- rebuilt, before and after the update of the extension ----
