@@ -857,7 +857,7 @@ std::pair<Rows2, Rows2> with_equal(size_t dims)
     Rows2 rows = normal(2000, dims, 1);
     for (size_t i = 0; i < rows.size(); i += 5)
         rows[i] = rows[i % 35];
-    return {rows, normal(50, dims, 2)};
+    return {rows, normal(400, dims, 2)};
 }
 INSTANTIATE_TEST_SUITE_P(
     , TogetherByInserts,
