@@ -249,7 +249,7 @@ void Clusters::train(graph::Team& team, graph::Arena& block, const ScalarCodes& 
         count = first[parts];
         graph::Team alone = graph::Team::on_its_own(team);
         team.each(parts, 1, [&](size_t p, size_t) {
-            KMeans part(alone, sample, {&all[start[p]], size[p]}, centroids + first[p] * n_,
+            KMeans part(alone, sample, {all.data() + start[p], size[p]}, centroids + first[p] * n_,
                         share[p], cluster + start[p], error + start[p], seed + p);
             part.draw();
             part.improve(rounds_of_parts);

@@ -520,7 +520,9 @@ TEST_P(Kernels, EncodeAndRefine)
                 first.refine_u8(x.data(), n, t.offset, t.scale, code.data(), bits, others.data());
                 ASSERT_TRUE(std::equal(fine.data(), fine.data() + n * bits / 8, others.data()));
                 check(f, scale / (2 << bits), [&](size_t i) {
-                    const int u = bits == 8 ? fine[i] : i < n / 2 ? fine[i] & 15 : fine[i - n / 2] >> 4;
+                    const int u = bits == 8   ? fine[i]
+                                  : i < n / 2 ? fine[i] & 15
+                                              : fine[i - n / 2] >> 4;
                     return offset + scale * (code[i] + (u + 0.5) / (1 << bits) - 0.5);
                 });
             }
