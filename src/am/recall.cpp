@@ -40,7 +40,8 @@ class Recall {
         of_row_ = AllocSetContextCreate(context_, "recall", ALLOCSET_DEFAULT_SIZES);
     }
 
-    // Takes rows of the table as queries, of those that fulfil the condition. Such a row is its own nearest row, which is easy to find.
+    // Takes rows of the table as queries, of those that fulfil the condition. Such a row is its own
+    // nearest row, which is easy to find.
     // So each query asks for one more row, and the row itself is not counted. (Under inner product,
     // other rows may be nearer.)
     void sample(int count)

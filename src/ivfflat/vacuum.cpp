@@ -53,7 +53,7 @@ class Vacuum {
     BlockNumber free_pages() const { return free_; }
 
   private:
-    // What is known of a list.
+    // A list, as far as this vacuum knows it.
     struct ListState {
         BlockNumber head = lists::no_block;
         bool removed = false;   // were rows removed?
