@@ -727,11 +727,9 @@ CodedTerms encode_u8(const float* x, size_t n, uint8_t* code)
         sum += c;
     }
     t.sum = sum;
-    // Decoded numbers are rounded to floats twice, as `offset + scale * code` is without a fused multiplication and
-    // addition. In double, both are exact before they are rounded.
+    // In double, x' is nearly exact, whether or not the compiler fuses the multiplication and the addition.
     const auto decode = [&](size_t at) {
-        const auto product = static_cast<float>(static_cast<double>(t.scale) * code[at]);
-        return static_cast<float>(static_cast<double>(t.offset) + product);
+        return static_cast<double>(t.offset) + static_cast<double>(t.scale) * code[at];
     };
     CodedSums sums;
     for (i = 0; i + sums.parts <= n; i += sums.parts)

@@ -87,10 +87,10 @@ TEST(Scalar, ErrorsAreRoundedUp)
             const FineParams fp = scalar_refine(x.data(), n, p, code.data(), bits, fine.data());
             double error2 = 0, fine_error2 = 0;
             for (size_t i = 0; i < n; i++) {
-                const float decoded = p.offset + p.scale * static_cast<float>(code[i]);
+                const double decoded = p.offset + static_cast<double>(p.scale) * code[i];
                 const double f =
                     scalar_fine_decode(p, code[i], scalar_fine_at(fine.data(), n, bits, i), bits);
-                error2 += std::pow(static_cast<double>(x[i]) - decoded, 2);
+                error2 += (x[i] - decoded) * (x[i] - decoded);
                 fine_error2 += (x[i] - f) * (x[i] - f);
             }
             EXPECT_GE(p.error, std::sqrt(error2));
