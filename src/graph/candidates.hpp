@@ -63,16 +63,18 @@ class CodedCandidates {
         if (bytes_.data() != before)
             prepared_ = none;
     }
-    // Computes the candidates' distances to a node with this code, and which of them equal it.
-    void measure(const Code& node)
+    // Computes the candidates' distances to a node with this code, and which of them equal it. From now
+    // on, distances are Euclidean ones if `euclidean`; inner products only.
+    void measure(const Code& node, bool euclidean = false)
     {
+        euclidean_ = euclidean;
         comparer_->set(node);
         prepared_ = none;
         for (Item& item : items_) {
             if (item.offset == none)
                 continue;
             const Code code = code_of(item);
-            item.order = Candidate(comparer_->distance(code), item.order.id());
+            item.order = Candidate(to_prepared(node, code), item.order.id());
             item.equal = codec_.same(node, code);
         }
     }
@@ -127,10 +129,17 @@ class CodedCandidates {
             comparer_->set(code(i));
             prepared_ = i;
         }
-        return comparer_->distance(code(j));
+        return to_prepared(code(i), code(j));
     }
 
   private:
+    // The distance of a code to the prepared one, `x`.
+    float to_prepared(const Code& x, const Code& y) const
+    {
+        const float distance = comparer_->distance(y);
+        return euclidean_ ? std::max(0.0f, x.params.norm2 + y.params.norm2 + 2 * distance)
+                          : distance;
+    }
     struct Item {
         Candidate order;   // distance and id
         CodeParams params;
@@ -151,6 +160,7 @@ class CodedCandidates {
     ByteBuffer bytes_;
     Owned<codec::CodeComparer> comparer_;
     mutable size_t prepared_ = none;   // the candidate that comparer_ has
+    bool euclidean_ = false;
 };
 
 }   // namespace quiver::graph

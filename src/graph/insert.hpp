@@ -119,7 +119,7 @@ class Inserter {
         if (search_.found_self())
             return false;
         if (donors)
-            return backlinks_.ensure_reachable(own_.slots.front(), search_.near(), false, donors);
+            return backlinks_.ensure_reachable(own_.slots.front(), search_.donors(), false, donors);
         for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
             if (is_widest(ef))
                 return false;
@@ -148,12 +148,12 @@ class Inserter {
     // that the search found (Backlinks).
     [[gnu::noinline]] bool ensure_reachable(bool may_lose_deleted)
     {
-        return backlinks_.ensure_reachable(own_.slots.front(), search_.near(), may_lose_deleted);
+        return backlinks_.ensure_reachable(own_.slots.front(), search_.donors(), may_lose_deleted);
     }
     // The same, but may overwrite the node's own link to `unneeded`.
     [[gnu::noinline]] bool ensure_reachable_dropping(SlotId unneeded)
     {
-        return backlinks_.ensure_reachable_dropping(unneeded, own_.slots.front(), search_.near());
+        return backlinks_.ensure_reachable_dropping(unneeded, own_.slots.front(), search_.donors());
     }
 
     // To be called after the links of a node were written: adds links to orphans, the nodes that

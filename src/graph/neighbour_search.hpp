@@ -104,6 +104,17 @@ class NeighbourSearch {
     CodedCandidates& neighbours(int l) { return neighbours_[static_cast<size_t>(l)]; }
     // The nearest live nodes of layer 0 except the node itself, nearest first.
     const CodedCandidates& near() const { return near_; }
+    // The same, in the order in which they should be asked for a link to the node. By inner product, the
+    // longest vectors are the nearest nodes of all others. They would lose the links to each other. So
+    // the nearest by Euclidean distance come first.
+    const CodedCandidates& donors()
+    {
+        if (lengths_matter_) {
+            near_.measure(own_.code, true);
+            near_.sort();
+        }
+        return near_;
+    }
     // A node with the same code that has room for a row, or no_slot.
     SlotId joinable() const { return joinable_; }
     // Did the search visit any node of layer 0?
@@ -175,10 +186,25 @@ class NeighbourSearch {
 
     void select(int l)
     {
-        near_.measure(own_.code);
-        select_neighbours(near_, {.least = least_, .most = m_}, selection_);
+        if (!lengths_matter_)
+            return select_from_near(l, least_, false);
+        // By inner product, the longest vectors in the node's direction are the nearest, and they make
+        // nearly all others superfluous. The places that they leave are for neighbours by Euclidean
+        // distance. (Vectors of equal length are in the same order by both.)
+        select_from_near(l, 0, false);
+        select_from_near(l, least_, true);
+    }
+    // Selects neighbours from near_, and adds those that are not among them yet while there is room.
+    void select_from_near(int l, size_t least, bool euclidean)
+    {
+        near_.measure(own_.code, euclidean);
+        if (lengths_matter_)
+            near_.sort();
+        select_neighbours(near_, {.least = least, .most = m_}, selection_);
+        CodedCandidates& to = neighbours(l);
         for (const uint32_t i : selection_.selected)
-            neighbours(l).add(near_.id(i), 0, near_.code(i));
+            if (to.size() < m_ && (!euclidean || !to.contains(near_.id(i))))
+                to.add(near_.id(i), 0, near_.code(i));
     }
 
     S& store_;
@@ -191,6 +217,10 @@ class NeighbourSearch {
     // computed; of others, the same recall for as many, except where L2 distances differ mostly by the
     // vectors' lengths.
     uint32_t m_, least_;
+    // Inner products of dense vectors. (By Euclidean distance, the nearest of most sparse vectors are the
+    // shortest. Links to those made recall worse.)
+    const bool lengths_matter_ =
+        codec_.metric.geometry == codec::Geometry::inner_product && codec_.traits.rotated;
     uint32_t ef_;
     size_t most_near_bytes_ = SIZE_MAX;   // for near_, if it has more than some nodes
     Query query_;

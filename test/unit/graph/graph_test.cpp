@@ -656,6 +656,74 @@ TEST(Graph, SparseVectorsWhoseDistancesAreAlike)
     EXPECT_GE(good, 0.97 * 10 * 40);
 }
 
+// By inner product, the longest vectors are the nearest nodes of all others. They must keep links to each other
+// (recall was 0.4 to 0.9), also when rows come and go.
+TEST(Graph, InnerProductsOfVectorsOfDifferentLengths)
+{
+    std::mt19937 rng(3);
+    std::uniform_real_distribution<float> uniform(0, 1);
+    std::normal_distribution<float> normal;
+    const auto in_cube = [&](uint32_t dims) {
+        std::vector<float> x(dims);
+        for (float& v : x)
+            v = uniform(rng);
+        return x;
+    };
+    // A positive direction, and a length that can be any.
+    const auto log_normal = [&](uint32_t dims) {
+        std::vector<float> x(dims);
+        double norm2 = 0;
+        for (float& v : x) {
+            v = std::fabs(normal(rng));
+            norm2 += static_cast<double>(v) * v;
+        }
+        const auto scale = static_cast<float>(std::exp(0.5 * normal(rng)) / std::sqrt(norm2));
+        for (float& v : x)
+            v *= scale;
+        return x;
+    };
+    const auto test = [&](uint32_t dims, auto&& random) {
+        Fixture f(Metric::ip, dims);
+        for (int i = 0; i < 5000; i++)
+            f.add(random(dims));
+        ensure_all(f.store, f.inserter);
+        EXPECT_EQ(f.check(), "");
+        const auto recall_at_20 = [&] {
+            ptrdiff_t good = 0;
+            for (int n = 0; n < 100; n++) {
+                const std::vector<float> q = random(dims);
+                std::vector<double> all;
+                for (size_t i = 0; i < f.rows.size(); i++)
+                    all.push_back(f.exact(q, i));
+                std::nth_element(all.begin(), all.begin() + 19, all.end());
+                const auto found = f.search(q, 40, 40, Iterate::off);
+                good += std::min<ptrdiff_t>(
+                    20, std::count_if(found.begin(), found.end(), [&](const auto& row) {
+                        return f.exact(q, row.first) <= all[19] + 1e-9;
+                    }));
+            }
+            return static_cast<double>(good) / (20 * 100);
+        };
+        EXPECT_GE(recall_at_20(), 0.97) << dims;
+        std::vector<bool> dead(f.rows.size());
+        for (size_t i = 0; i < dead.size(); i++)
+            dead[i] = rng() % 2;
+        Removal<MemoryStore> removal(f.store, f.m, f.efc);
+        removal.run([&](Tid t) { return dead[row_of(t)]; }, [](uint64_t) { return true; });
+        for (size_t i = 0; i < dead.size(); i++)
+            if (dead[i])
+                f.inserter.insert(f.value(f.rows[i]), tid_of(i),
+                                  f.levels.draw(f.layout.level_base(), max_level));
+        EXPECT_EQ(f.check(), "");
+        EXPECT_GE(recall_at_20(), 0.97) << dims;
+    };
+    test(3, in_cube);
+    test(3, log_normal);
+    test(8, in_cube);
+    test(8, log_normal);
+    test(20, in_cube);
+}
+
 // After each write, counts the live nodes that cannot be reached from the root.
 struct Watched : MemoryStore {
     using MemoryStore::MemoryStore;
