@@ -111,7 +111,8 @@ class Inserter {
     // look_after_orphans() must be called. Returns whether it added one. donors: if not null, the node
     // can be reached, and nodes that have given up a link already give up no other. (Where all distances
     // are alike, as between many sparse vectors, a third of all nodes is not found, and all searches visit
-    // the same few nodes. Those must not lose their own neighbours.)
+    // the same few nodes. Those must not lose their own neighbours.) And a node gets none if even a search
+    // that misses nothing would not find it among the nearest.
     [[gnu::noinline]] bool ensure_found(GroupMarks* donors = nullptr)
     {
         backlinks_.forget();
@@ -119,7 +120,8 @@ class Inserter {
         if (search_.found_self())
             return false;
         if (donors)
-            return backlinks_.ensure_reachable(own_.slots.front(), search_.donors(), false, donors);
+            return !search_.is_outranked(ef_) &&
+                   backlinks_.ensure_reachable(own_.slots.front(), search_.donors(), false, donors);
         for (uint32_t ef = ef_; !ensure_reachable(is_widest(ef));) {
             if (is_widest(ef))
                 return false;

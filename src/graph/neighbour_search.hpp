@@ -123,6 +123,13 @@ class NeighbourSearch {
     bool met_self() const { return met_self_; }
     // Was the node among the `ef` nearest when it was visited?
     bool found_self() const { return found_self_; }
+    // After find_self(): are all of the `ef` nearest nodes nearer than the node itself? By inner product,
+    // longer vectors in its direction are. Then a search for its vector need not find it.
+    bool is_outranked(uint32_t ef) const
+    {
+        return lengths_matter_ && near_.size() >= ef &&
+               near_.proximity(near_.size() - 1).distance < -own_.code.params.norm2;
+    }
 
     const Counters& counters() const { return counters_; }
 
