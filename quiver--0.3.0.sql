@@ -1644,38 +1644,31 @@ CREATE FUNCTION hnsw_recall(index regclass, queries anyarray, k integer DEFAULT 
 COMMENT ON FUNCTION hnsw_recall(regclass, anyarray, integer, text) IS
     'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';
 
-CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
-    sample integer DEFAULT 10000, filter_columns name[] DEFAULT '{}', OUT options text, OUT index_bytes bigint,
-    OUT build_ms float8, OUT recall float8, OUT ef_search integer, OUT ms float8, OUT filter_bytes integer,
-    OUT filter_percent float8, OUT ddl text)
-    RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+-- What hnsw_advise and ivfflat_advise begin with. Checks their arguments, and makes two temporary tables: quiver_advise_sample
+-- with the vectors (v) and filter columns (f1, f2, ...) of random rows, and quiver_advise_empty with the same columns. Returns
+-- the operator class and the type's name; how many rows the sample and the table have; and the filter columns as they
+-- follow the vector in CREATE INDEX, on the table and on the sample.
+CREATE FUNCTION quiver_advise_sample(method name, rel regclass, col name, opclass text, wanted float8[], k integer,
+    sample integer, filter_columns name[], OUT class text, OUT kind name, OUT sampled bigint, OUT total float8, OUT filters text, OUT own_filters text)
+    RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
-    -- The schema of the extension, found by its access method: a packager may rename the extension.
+    -- The schema of the extension, sampled by its access method: a packager may rename the extension.
     ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE a.amname = 'hnsw');
+        WHERE a.amname = method);
     element oid;
-    kind name;
     dims integer;
     parts text[];
-    class text;
     of_class oid;
-    found bigint;
-    total float8;
-    start timestamptz;
-    candidates text[];
-    layout text;
-    seen text[] := '{}';
     filter name;
     place integer := 1;
-    filters text := '';       -- as columns of an index of the table
-    own_filters text := '';   -- and of one of the sample
     selected text := '';
-    without record;
 BEGIN
+    filters := '';
+    own_filters := '';
     IF pg_is_in_recovery() THEN
-        RAISE read_only_sql_transaction USING MESSAGE = 'hnsw_advise() cannot run during recovery', HINT = 'It builds indexes. Run it on the primary.';
+        RAISE read_only_sql_transaction USING MESSAGE = format('%s_advise() cannot run during recovery', method), HINT = 'It builds indexes. Run it on the primary.';
     END IF;
     SELECT a.atttypid INTO element FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped;
     IF element IS NULL THEN
@@ -1688,17 +1681,19 @@ BEGIN
     parts := coalesce(parse_ident(opclass), ARRAY[CASE kind WHEN 'bit' THEN 'bit_hamming_ops' ELSE kind || '_l2_ops' END]);
     SELECT format('%I.%I', n.nspname, c.opcname), c.opcintype INTO class, of_class
         FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am a ON a.oid = c.opcmethod
-        WHERE a.amname = 'hnsw' AND c.opcname = parts[cardinality(parts)]
+        WHERE a.amname = method AND c.opcname = parts[cardinality(parts)]
             AND n.nspname = CASE cardinality(parts) WHEN 1 THEN ours WHEN 2 THEN parts[1] END;
     IF opclass IS NULL AND of_class IS DISTINCT FROM element THEN
-        RAISE undefined_object USING MESSAGE = format('data type %s has no operator class for access method "hnsw"', format_type(element, NULL));
+        RAISE undefined_object USING MESSAGE = format('data type %s has no operator class for access method "%s"', format_type(element, NULL), method);
     ELSIF class IS NULL THEN
-        RAISE undefined_object USING MESSAGE = format('operator class "%s" does not exist for access method "hnsw"', array_to_string(parts, '.'));
+        RAISE undefined_object USING MESSAGE = format('operator class "%s" does not exist for access method "%s"', array_to_string(parts, '.'), method);
     ELSIF of_class <> element THEN
         RAISE datatype_mismatch USING MESSAGE = format('operator class "%s" does not accept data type %s', array_to_string(parts, '.'), format_type(element, NULL));
     END IF;
-    IF (sample >= 100 AND wanted BETWEEN 0 AND 1) IS NOT TRUE THEN
+    IF (sample >= 100 AND 0 <= ALL (wanted) AND 1 >= ALL (wanted)) IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = 'sample must be at least 100, and wanted must be between 0 and 1';
+    ELSIF (k BETWEEN 1 AND 10000) IS NOT TRUE THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('k must be between 1 and 10000, not %s', coalesce(k::text, 'null'));
     END IF;
 
     FOREACH filter IN ARRAY coalesce(filter_columns, '{}') LOOP
@@ -1711,28 +1706,53 @@ BEGIN
         place := place + 1;
     END LOOP;
 
-    DROP TABLE IF EXISTS pg_temp.hnsw_advise_sample, pg_temp.hnsw_advise_empty;
-    EXECUTE format('CREATE TEMP TABLE hnsw_advise_sample AS SELECT %1$I AS v%4$s FROM %2$s WHERE %1$I IS NOT NULL ORDER BY random() LIMIT %3$s',
+    DROP TABLE IF EXISTS pg_temp.quiver_advise_sample, pg_temp.quiver_advise_empty;
+    EXECUTE format('CREATE TEMP TABLE quiver_advise_sample AS SELECT %1$I AS v%4$s FROM %2$s WHERE %1$I IS NOT NULL ORDER BY random() LIMIT %3$s',
         col, rel, sample, selected);
-    SELECT count(*) INTO found FROM pg_temp.hnsw_advise_sample;
-    IF found < 100 THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('%s must have at least 100 vectors, not %s', rel, found);
+    SELECT count(*) INTO sampled FROM pg_temp.quiver_advise_sample;
+    IF sampled < 100 THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('%s must have at least 100 vectors, not %s', rel, sampled);
     END IF;
     -- An index needs a type with dimensions, even if the column has none.
     IF kind = 'bit' THEN
-        SELECT length(v) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
+        SELECT length(v) INTO dims FROM pg_temp.quiver_advise_sample LIMIT 1;
     ELSIF kind = 'sparsevec' THEN
-        SELECT split_part(v::text, '/', 2) INTO dims FROM pg_temp.hnsw_advise_sample LIMIT 1;
+        SELECT split_part(v::text, '/', 2) INTO dims FROM pg_temp.quiver_advise_sample LIMIT 1;
     ELSE
-        EXECUTE format('SELECT %I.vector_dims(v) FROM pg_temp.hnsw_advise_sample LIMIT 1', ours) INTO dims;
+        EXECUTE format('SELECT %I.vector_dims(v) FROM pg_temp.quiver_advise_sample LIMIT 1', ours) INTO dims;
     END IF;
-    EXECUTE format('ALTER TABLE pg_temp.hnsw_advise_sample ALTER v TYPE %s(%s)', CASE kind WHEN 'bit' THEN 'bit' ELSE format('%I.%I', ours, kind) END, dims);
-    CREATE TEMP TABLE hnsw_advise_empty (LIKE pg_temp.hnsw_advise_sample);
-    SELECT CASE WHEN reltuples > 0 THEN reltuples ELSE found END INTO total FROM pg_class WHERE oid = rel;
-    total := greatest(total, found);
+    EXECUTE format('ALTER TABLE pg_temp.quiver_advise_sample ALTER v TYPE %s(%s)', CASE kind WHEN 'bit' THEN 'bit' ELSE format('%I.%I', ours, kind) END, dims);
+    CREATE TEMP TABLE quiver_advise_empty (LIKE pg_temp.quiver_advise_sample);
+    SELECT reltuples INTO total FROM pg_class WHERE oid = rel;
+    IF sampled < sample THEN
+        total := sampled;   -- the sample has all of them
+    ELSIF total <= 0 THEN   -- nobody has counted them
+        EXECUTE format('SELECT count(%I) FROM %s', col, rel) INTO total;
+    END IF;
+    total := greatest(total, sampled);
+END $$;
 
+CREATE FUNCTION hnsw_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8 DEFAULT 0.95, k integer DEFAULT 10,
+    sample integer DEFAULT 10000, filter_columns name[] DEFAULT '{}', OUT options text, OUT index_bytes bigint,
+    OUT build_ms float8, OUT recall float8, OUT ef_search integer, OUT ms float8, OUT filter_bytes integer,
+    OUT filter_percent float8, OUT ddl text)
+    RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+    ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE a.amname = 'hnsw');
+    s record;   -- of quiver_advise_sample()
+    start timestamptz;
+    candidates text[];
+    layout text;
+    seen text[] := '{}';
+    without record;
+BEGIN
+    EXECUTE format('SELECT * FROM %I.quiver_advise_sample(''hnsw'', $1, $2, $3, ARRAY[$4], $5, $6, $7)', ours)
+        INTO s USING rel, col, opclass, wanted, k, sample, filter_columns;
     candidates := '{"","m = 8","m = 24, ef_construction = 128"}';
-    IF kind IN ('vector', 'halfvec') AND class NOT LIKE '%\_l1\_ops' THEN
+    IF s.kind IN ('vector', 'halfvec') AND s.class NOT LIKE '%\_l1\_ops' THEN
         candidates := candidates || '{"vector_bits = 32","vector_bits = 16","vector_bits = 12","vector_bits = 8","sketch_fold = 2","sketch_fold = -1","vector_bits = 4","vector_bits = 2","vector_bits = 2, sketch_fold = 6, m = 8"}'::text[];
     END IF;
     FOREACH options IN ARRAY candidates LOOP
@@ -1740,38 +1760,38 @@ BEGIN
             clause text := CASE options WHEN '' THEN '' ELSE format(' WITH (%s)', options) END;
         BEGIN
             start := clock_timestamp();
-            EXECUTE format('CREATE INDEX hnsw_advise_index ON pg_temp.hnsw_advise_sample USING hnsw (v %s%s)', class, own_filters) || clause;
-            build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * total / found;
+            EXECUTE format('CREATE INDEX quiver_advise_index ON pg_temp.quiver_advise_sample USING hnsw (v %s%s)', s.class, s.own_filters) || clause;
+            build_ms := extract(epoch FROM clock_timestamp() - start) * 1000 * s.total / s.sampled;
             -- Skip options that give the same index as earlier ones.
-            EXECUTE format('SELECT concat_ws('','', m, ef_construction, max_neighbours, sketch_bits, vector_bits) FROM %I.hnsw_meta(''pg_temp.hnsw_advise_index'')', ours)
+            EXECUTE format('SELECT concat_ws('','', m, ef_construction, max_neighbours, sketch_bits, vector_bits) FROM %I.hnsw_meta(''pg_temp.quiver_advise_index'')', ours)
                 INTO layout;
             IF layout = ANY (seen) THEN
-                DROP INDEX pg_temp.hnsw_advise_index;
+                DROP INDEX pg_temp.quiver_advise_index;
                 CONTINUE;
             END IF;
             seen := seen || layout;
             -- What filter columns cost shows in an empty index without them.
-            IF filters <> '' THEN
-                EXECUTE format('CREATE INDEX hnsw_advise_without ON pg_temp.hnsw_advise_empty USING hnsw (v %s)', class) || clause;
+            IF s.filters <> '' THEN
+                EXECUTE format('CREATE INDEX quiver_advise_without ON pg_temp.quiver_advise_empty USING hnsw (v %s)', s.class) || clause;
                 EXECUTE format('SELECT w.slot_bytes - o.slot_bytes AS bytes, 100.0 * o.slots_per_page / w.slots_per_page - 100 AS percent
-                    FROM %1$I.hnsw_meta(''pg_temp.hnsw_advise_index'') w, %1$I.hnsw_meta(''pg_temp.hnsw_advise_without'') o', ours) INTO without;
+                    FROM %1$I.hnsw_meta(''pg_temp.quiver_advise_index'') w, %1$I.hnsw_meta(''pg_temp.quiver_advise_without'') o', ours) INTO without;
                 filter_bytes := without.bytes;
                 filter_percent := without.percent;
-                DROP INDEX pg_temp.hnsw_advise_without;
+                DROP INDEX pg_temp.quiver_advise_without;
             END IF;
-            index_bytes := pg_relation_size('pg_temp.hnsw_advise_index') * total / found;
-            EXECUTE format('WITH r AS MATERIALIZED (SELECT * FROM %I.hnsw_recall(''pg_temp.hnsw_advise_index'', $1, 100)),
+            index_bytes := pg_relation_size('pg_temp.quiver_advise_index') * s.total / s.sampled;
+            EXECUTE format('WITH r AS MATERIALIZED (SELECT * FROM %I.hnsw_recall(''pg_temp.quiver_advise_index'', $1, 100)),
                     best AS (SELECT * FROM r WHERE recall >= $2 ORDER BY ef_search LIMIT 1)
                 SELECT (SELECT r.recall FROM r ORDER BY abs(ef_search - 40) LIMIT 1), best.ef_search, best.ms FROM (SELECT) x LEFT JOIN best ON true', ours)
                 INTO recall, ef_search, ms USING k, wanted;
-            DROP INDEX pg_temp.hnsw_advise_index;
-            ddl := format('CREATE INDEX ON %s USING hnsw (%I %s%s)', rel, col, class, filters) || clause || ';';
+            DROP INDEX pg_temp.quiver_advise_index;
+            ddl := format('CREATE INDEX ON %s USING hnsw (%I %s%s)', rel, col, s.class, s.filters) || clause || ';';
             RETURN NEXT;
         EXCEPTION WHEN program_limit_exceeded OR invalid_parameter_value THEN
             NULL;   -- not possible with this number of dimensions
         END;
     END LOOP;
-    DROP TABLE pg_temp.hnsw_advise_sample, pg_temp.hnsw_advise_empty;
+    DROP TABLE pg_temp.quiver_advise_sample, pg_temp.quiver_advise_empty;
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer, name[]) IS
     'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement. With filter_columns, the indexes have these columns after the vector: filter_bytes is how many bytes they add to each node of the index, and filter_percent by how many per cent they make it larger (0 where the bytes fit into space of the pages that is unused otherwise)';
@@ -1816,3 +1836,103 @@ CREATE FUNCTION ivfflat_recall(index regclass, queries anyarray, k integer DEFAU
     AS 'MODULE_PATHNAME', 'ivfflat_recall_of_queries' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION ivfflat_recall(regclass, anyarray, integer, text) IS
     'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';
+
+CREATE FUNCTION ivfflat_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8[] DEFAULT '{0.9,0.95,0.99}',
+    k integer DEFAULT 10, sample integer DEFAULT 40000, filter_columns name[] DEFAULT '{}', OUT options text, OUT lists integer,
+    OUT index_bytes bigint, OUT recall float8, OUT probes integer[], OUT rows_percent float8[], OUT filter_percent float8,
+    OUT ddl text)
+    RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+    ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE a.amname = 'ivfflat');
+    s record;         -- of quiver_advise_sample()
+    make text;        -- makes an index of the sample; its options follow
+    of_index text;    -- what ivfflat_meta() and ivfflat_stats() tell of it
+    chosen float8;    -- the number of lists that an index of the table chooses
+    own_lists integer;   -- and the number of an index of the sample
+    own_k integer;
+    built record;
+    seen text[] := '{}';
+BEGIN
+    EXECUTE format('SELECT * FROM %I.quiver_advise_sample(''ivfflat'', $1, $2, $3, $4, $5, $6, $7)', ours)
+        INTO s USING rel, col, opclass, wanted, k, sample, filter_columns;
+    make := format('CREATE INDEX quiver_advise_index ON pg_temp.quiver_advise_sample USING ivfflat (v %s%s)', s.class, s.own_filters);
+    of_index := format('%1$I.ivfflat_meta(''pg_temp.quiver_advise_index'') m, %1$I.ivfflat_stats(''pg_temp.quiver_advise_index'') c', ours);
+
+    -- An index chooses lists in proportion to the square root of its rows, and rounds their number down.
+    EXECUTE make;
+    EXECUTE 'SELECT floor((m.lists + 0.5) * sqrt($1 / $2)) FROM ' || of_index INTO chosen USING s.total, s.sampled;
+    DROP INDEX pg_temp.quiver_advise_index;
+
+    -- The numbers are what is usually advised for pgvector: up to a million rows, and for more.
+    FOREACH options IN ARRAY ARRAY['', 'vector_bits = 12', 'vector_bits = 8', 'lists = ' || least(ceil(s.total / 1000), 32768),
+            'lists = ' || least(ceil(sqrt(s.total)), 32768)] LOOP
+        DECLARE
+            bits text := coalesce(', ' || substring(options FROM 'vector_bits.*'), '');
+            given boolean := options LIKE 'lists%';
+            clause text := CASE options WHEN '' THEN '' ELSE format(' WITH (%s)', options) END;
+        BEGIN
+            lists := CASE WHEN given THEN substring(options FROM '\d+')::float8 ELSE least(chosen, 32768) END;
+            -- For the size, the lists are as long as those of an index of the table, and fewer.
+            own_lists := greatest(round(lists * s.sampled / s.total), 1);
+            EXECUTE make || format(' WITH (lists = %s%s)', own_lists, bits);
+            EXECUTE 'SELECT concat_ws('','', $1, m.vector_bits) AS layout, m.row_bytes, c.list_pages + c.code_pages AS of_lists, c.pages - c.root_pages AS pages FROM ' || of_index
+                INTO built USING lists;
+            -- Skip options that give the same index as earlier ones.
+            IF built.layout = ANY (seen) THEN
+                DROP INDEX pg_temp.quiver_advise_index;
+                CONTINUE;
+            END IF;
+            seen := seen || built.layout;
+            -- (A centroid takes as much space as a row.)
+            index_bytes := current_setting('block_size')::float8 * (built.of_lists * s.total / s.sampled + built.pages - built.of_lists) + lists * built.row_bytes;
+            -- What filter columns cost shows in an empty index without them.
+            IF s.filters <> '' THEN
+                EXECUTE format('CREATE INDEX quiver_advise_without ON pg_temp.quiver_advise_empty USING ivfflat (v %s) WITH (lists = 1%s)', s.class, bits);
+                EXECUTE format('SELECT 100 * $1 / row_bytes - 100 FROM %I.ivfflat_meta(''pg_temp.quiver_advise_without'')', ours)
+                    INTO filter_percent USING built.row_bytes;
+                DROP INDEX pg_temp.quiver_advise_without;
+            END IF;
+
+            -- For the recall, there are as many lists as in an index of the table. (It does not depend on vector_bits.) The nearest k
+            -- rows of the table lie as near as fewer rows of the sample do: k times the share of the rows that it has. But if it has few
+            -- rows per list, the centroids fit these rows too well. Then all k are searched for, which takes rather too many probes.
+            IF options NOT LIKE 'vector_bits%' THEN
+                own_k := CASE WHEN s.sampled < 16 * lists THEN k ELSE greatest(round(k * s.sampled / s.total), 1) END;
+                recall := NULL;
+                probes := NULL;
+                rows_percent := NULL;
+                IF lists * 2 <= s.sampled THEN
+                    IF own_lists <> lists THEN
+                        DROP INDEX pg_temp.quiver_advise_index;
+                        EXECUTE make || format(' WITH (lists = %s)', lists);
+                    END IF;
+                    -- ivfflat_recall() tries 1, 2, 4 and so on lists (p). In between, recall is about linear in the logarithm of p,
+                    -- and the number of rows in p: p / 2 * (1 + part) lists are wanted, with `part` of the rows that p adds.
+                    EXECUTE format('WITH r AS MATERIALIZED (SELECT probes AS p, recall AS r, estimated AS e,
+                            lag(recall) OVER w AS r0, lag(estimated) OVER w AS e0
+                            FROM %I.ivfflat_recall(''pg_temp.quiver_advise_index'', $1, $6) WINDOW w AS (ORDER BY probes)),
+                        best AS (SELECT i, p, e, e0, coalesce(2 ^ ((x.wanted - r0) / (r - r0)) - 1, 1) AS part
+                            FROM unnest($2) WITH ORDINALITY AS x(wanted, i)
+                            LEFT JOIN LATERAL (SELECT * FROM r WHERE r >= x.wanted ORDER BY p LIMIT 1) y ON true)
+                    SELECT coalesce((SELECT coalesce(r0 + (r - r0) * ln(2 * ceil($3) / p) / ln(2::float8), r) FROM r WHERE p >= ceil($3) ORDER BY p LIMIT 1),
+                            (SELECT max(r) FROM r)),
+                        (SELECT array_agg(floor((least(ceil(p / 2.0 * (1 + part)), $4) - 1) / $3) + 1 ORDER BY i) FROM best),
+                        (SELECT array_agg(round((100 * coalesce(e0 + (e - e0) * part, e) / $5)::numeric, 2) ORDER BY i) FROM best)', ours)
+                        INTO recall, probes, rows_percent
+                        USING own_k, wanted, CASE WHEN given THEN 1.0 ELSE lists / 100.0 END, lists, s.sampled, least(100 * k / own_k, 500);
+                END IF;
+            END IF;
+            DROP INDEX pg_temp.quiver_advise_index;
+            ddl := format('CREATE INDEX ON %s USING ivfflat (%I %s%s)', rel, col, s.class, s.filters) || clause || ';';
+            RETURN NEXT;
+        EXCEPTION WHEN program_limit_exceeded OR invalid_parameter_value THEN
+            NULL;   -- not possible with this number of dimensions
+        END;
+    END LOOP;
+    DROP TABLE pg_temp.quiver_advise_sample, pg_temp.quiver_advise_empty;
+END $$;
+COMMENT ON FUNCTION ivfflat_advise(regclass, name, text, float8[], integer, integer, name[]) IS
+    'builds ivfflat indexes on a random sample of a column: without options, and with other numbers of lists or bits. Each row shows one of them: the number of lists and the estimated size in bytes of an index of the whole table; the recall of the k nearest rows with ivfflat.probes = 1, the default; for each wanted recall the ivfflat.probes that reaches it (null if none does), and the percentage of the rows whose distances such a search estimates; and the CREATE INDEX statement. These are estimates. If the sample has fewer than 16 rows per list, probes and rows_percent are rather too large; if it has fewer than two, they and recall are null. With filter_columns, the indexes have these columns after the vector, and filter_percent is by how many per cent they make the lists larger. ivfflat_recall measures the recall of an index that is built';

@@ -9,12 +9,13 @@ SELECT options, index_bytes > 100000 AS size, build_ms > 0 AS built, recall BETW
 SELECT options, ddl FROM hnsw_advise('adv', 'b', sample => 300);
 SELECT count(*), count(DISTINCT index_bytes) > 3 AS sizes, bool_and(recall > 0.8) AS good FROM hnsw_advise('adv', 'h', wanted => 0.9, k => 5);
 -- Nothing stays.
-SELECT count(*) FROM pg_class WHERE relname LIKE 'hnsw_advise%';
+SELECT count(*) FROM pg_class WHERE relname LIKE 'quiver_advise%';
 SELECT * FROM hnsw_advise('adv', 'none');
 SELECT * FROM hnsw_advise('adv', 'v', 'bit_hamming_ops');
 SELECT * FROM hnsw_advise('adv', 'other');
 SELECT * FROM hnsw_advise('adv', 'v', sample => 10);
 SELECT * FROM hnsw_advise('adv', 'v', sample => NULL);
+SELECT * FROM hnsw_advise('adv', 'v', k => 0);
 -- An operator class by its name, as CREATE INDEX takes it, in our schema if it says none.
 SELECT ddl FROM hnsw_advise('adv', 'v', 'Public.vector_ip_ops', sample => 200) LIMIT 1;
 SELECT * FROM hnsw_advise('adv', 'v', 'elsewhere.vector_ip_ops');

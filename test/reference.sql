@@ -31,7 +31,7 @@ CREATE TEMP VIEW func AS SELECT p.oid, p.proname AS name, p.prokind AS kind, obj
     format('%s(%s)%s', p.proname, replace(regexp_replace(pg_get_function_arguments(p.oid), '(^|, )OUT .*', ''), 'NULL::text', 'NULL'),
         pg_temp.result(p.oid)) AS signature,
     CASE WHEN pg_get_function_arguments(p.oid) LIKE '%internal%' OR p.proname = 'distance_threshold' THEN 'Functions for the planner'
-        WHEN p.proname LIKE 'hnsw\_%' OR p.proname = 'quiver_adopt' THEN 'Indexes'
+        WHEN p.proname ~ '^(hnsw|ivfflat)_' OR p.proname = 'quiver_adopt' THEN 'Indexes'
         WHEN p.proname = 'rrf_score' THEN 'Hybrid search'
         WHEN p.prorettype = 'float8'::regtype AND p.pronargs = 2 THEN 'Distances'
         WHEN pg_get_function_identity_arguments(p.oid) || pg_get_function_result(p.oid) ~ 'quantize' THEN 'Quantizers and codes'
