@@ -70,8 +70,11 @@ is(missing($standby), '', 'every row is found on the standby');
 is(tenants_missing($standby), '', 'filters find every row on the standby');
 is(problems($standby), '', 'the verifier finds nothing on the standby');
 unlike(slurp_file($standby->logfile), qr/inconsistent page found/, 'replayed pages are the same');
-my ($rc, $out, $error) = $standby->psql('postgres', q{SELECT * FROM hnsw_advise('items', 'v')});
-like($error, qr/ERROR:  hnsw_advise\(\) cannot run during recovery/, 'advice on a standby is an error that says why');
+for my $method ('hnsw', 'ivfflat')
+{
+	my ($rc, $out, $error) = $standby->psql('postgres', qq{SELECT * FROM ${method}_advise('items', 'v')});
+	like($error, qr/ERROR:  ${method}_advise\(\) cannot run during recovery/, "${method}_advise on a standby is an error that says why");
+}
 
 $primary->stop('immediate');
 $standby->promote;

@@ -78,6 +78,7 @@ my $elsewhere = database('elsewhere');
 $node->safe_psql($elsewhere, q{CREATE SCHEMA "other place"; CREATE EXTENSION vector SCHEMA "other place"; SET search_path = public, "other place";
 	CREATE TABLE items AS SELECT * FROM (} . vectors(1, 300, 8) . ') x(id, v)');
 is($node->safe_psql($elsewhere, q{SET search_path = public, "other place"; SELECT options, recall > 0.5 FROM hnsw_advise('items', 'v', sample => 200) LIMIT 1}), '|t', 'hnsw_advise');
+is($node->safe_psql($elsewhere, q{SET search_path = public, "other place"; SELECT options, recall > 0.2 FROM ivfflat_advise('items', 'v', sample => 200) LIMIT 1}), '|t', 'ivfflat_advise');
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr($elsewhere) ], 'pg_dump');
 like(slurp_file($dump), qr/^CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "other place";$/m, 'the dump creates extension vector');
