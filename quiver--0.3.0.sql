@@ -1837,6 +1837,9 @@ CREATE FUNCTION ivfflat_recall(index regclass, queries anyarray, k integer DEFAU
 COMMENT ON FUNCTION ivfflat_recall(regclass, anyarray, integer, text) IS
     'measures the recall with your own queries, for example array_agg(embedding) over a table of queries; filter is a condition as in WHERE';
 
+-- How many lists an index of the form of this one chooses for so many rows.
+CREATE FUNCTION quiver_lists_for(index regclass, rows float8) RETURNS integer
+    AS 'MODULE_PATHNAME', 'ivfflat_lists_for' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 CREATE FUNCTION ivfflat_advise(rel regclass, col name, opclass text DEFAULT NULL, wanted float8[] DEFAULT '{0.9,0.95,0.99}',
     k integer DEFAULT 10, sample integer DEFAULT 40000, filter_columns name[] DEFAULT '{}', OUT options text, OUT lists integer,
     OUT index_bytes bigint, OUT recall float8, OUT probes integer[], OUT rows_percent float8[], OUT filter_percent float8,
@@ -1850,7 +1853,7 @@ DECLARE
     s record;         -- of quiver_advise_sample()
     make text;        -- makes an index of the sample; its options follow
     of_index text;    -- what ivfflat_meta() and ivfflat_stats() tell of it
-    chosen float8;    -- the number of lists that an index of the table chooses
+    chosen integer;   -- the number of lists that an index of the table chooses
     own_lists integer;   -- and the number of an index of the sample
     own_k integer;
     built record;
@@ -1861,9 +1864,8 @@ BEGIN
     make := format('CREATE INDEX quiver_advise_index ON pg_temp.quiver_advise_sample USING ivfflat (v %s%s)', s.class, s.own_filters);
     of_index := format('%1$I.ivfflat_meta(''pg_temp.quiver_advise_index'') m, %1$I.ivfflat_stats(''pg_temp.quiver_advise_index'') c', ours);
 
-    -- An index chooses lists in proportion to the square root of its rows, and rounds their number down.
-    EXECUTE make;
-    EXECUTE 'SELECT floor((m.lists + 0.5) * sqrt($1 / $2)) FROM ' || of_index INTO chosen USING s.total, s.sampled;
+    EXECUTE make || ' WITH (lists = 1)';
+    EXECUTE format('SELECT %I.quiver_lists_for(''pg_temp.quiver_advise_index'', $1)', ours) INTO chosen USING s.total;
     DROP INDEX pg_temp.quiver_advise_index;
 
     -- The numbers are what is usually advised for pgvector: up to a million rows, and for more.
@@ -1874,7 +1876,7 @@ BEGIN
             given boolean := options LIKE 'lists%';
             clause text := CASE options WHEN '' THEN '' ELSE format(' WITH (%s)', options) END;
         BEGIN
-            lists := CASE WHEN given THEN substring(options FROM '\d+')::float8 ELSE least(chosen, 32768) END;
+            lists := CASE WHEN given THEN substring(options FROM '\d+')::float8 ELSE chosen END;
             -- For the size, the lists are as long as those of an index of the table, and fewer.
             own_lists := greatest(round(lists * s.sampled / s.total), 1);
             EXECUTE make || format(' WITH (lists = %s%s)', own_lists, bits);

@@ -13,6 +13,7 @@ enum class Errc {
     data_exception,     // a value that the operation cannot take   -> 22000
     limit_exceeded,     // a documented limit                       -> 54000
     corrupt,            // stored bytes break an invariant          -> XX002
+    conflict,           // replay on a standby removed what is read -> 40001
     internal,           // a bug of ours                            -> XX000
 };
 

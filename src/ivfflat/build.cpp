@@ -34,13 +34,6 @@ using am::BuildTeam;
 using am::Learnt;
 using lists::Block;
 
-// How many lists an index of so many rows has by default. Lists are small, because a search reads a list
-// faster than it finds the list.
-uint32 lists_for(double rows)
-{
-    return static_cast<uint32>(std::clamp(2 * std::sqrt(rows), 1.0, double{lists::max_lists}));
-}
-
 Size work_memory() { return static_cast<Size>(maintenance_work_mem) * 1024; }
 
 void report_phase(int64 phase)
@@ -250,7 +243,7 @@ void divide(BuildState& b)
 {
     const uint64 count = b.rows.count();
     if (b.meta.chosen_lists)
-        b.meta.lists = lists_for(static_cast<double>(count));
+        b.meta.lists = lists_for(static_cast<double>(count), b.encoding.layout());
     else if (count < b.meta.lists && !IsParallelWorker())
         ereport(
             NOTICE,
@@ -323,9 +316,9 @@ class ListWriter {
         return list_pages(l, rows) + static_cast<Block>(full * l.code_pages + code_pages(l, rest));
     }
     void set_centre(const codec::Code& code) { encoder_->set_centre(code); }
-    // Writes a list. first: its first block, which is the writer's next one. row_of(i): row i.
+    // Writes a list, or the root. first: its first block, which is the writer's next one. row_of(i): row i.
     template <class RowOf>
-    void write(uint32_t list, Block first, uint64 rows, RowOf&& row_of)
+    void write(Block first, bool root, uint64 rows, RowOf&& row_of)
     {
         const Block count = list_pages(l_, rows);
         Block codes = first + count;
@@ -334,7 +327,7 @@ class ListWriter {
             page::init(page, page::Kind::list);
             page::set_used(page, l_.bytes);
             const lists::MutableListPage to(l_, page::contents_of(page));
-            lists::init_list_page(to, list, p);
+            lists::init_list_page(to, root ? lists::root_list : first, p);
             if (p + 1 < count)
                 lists::link(to, first + p + 1, p + 1);
             if (p == 0)
@@ -472,7 +465,7 @@ void write_index(BuildState& b, ForkNumber fork)
     ListWriter root(writer, encoding.root_layout(), encoding.root_sketches().encoder());
     if (!encoding.exact())
         root.set_centre(centroids.mean_code());
-    root.write(lists::root_list, meta.root, lists, [&](uint64 i) {
+    root.write(meta.root, true, lists, [&](uint64 i) {
         const codec::Code code = centroids[i];
         return Row{code, lists::to_tid(lists::ListPointer{head[i], code.params.norm2}), 0};
     });
@@ -496,7 +489,7 @@ void write_index(BuildState& b, ForkNumber fork)
         for (size_t c = first; c < end; c++) {
             if (!encoding.exact())
                 writer_of_lists.set_centre(centroids[c]);
-            writer_of_lists.write(static_cast<uint32_t>(c), head[c], size[c], [&](uint64 i) {
+            writer_of_lists.write(head[c], false, size[c], [&](uint64 i) {
                 if (constexpr uint64 ahead = 4; i + ahead < size[c])
                     b.rows.prefetch(from[i + ahead]);
                 const RowHead& row = b.rows.head(from[i]);

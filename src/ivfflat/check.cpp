@@ -61,8 +61,8 @@ class Check {
     {
         reach_meta();
         check_root();
-        for (uint32_t list = 0; list < heads_.size(); list++)
-            check_list(list);
+        for (const Head& head : heads_)
+            check_list(head);
         find_lost_pages();
         const auto report_row = [&](const Place* at, const char* problem) {
             at ? report(at->block, static_cast<int>(at->place), problem)
@@ -87,6 +87,7 @@ class Check {
         lists::Block block;
         float norm2;   // of the centroid, as the root has it
         Place centroid;
+        bool retired;
     };
 
     void report(BlockNumber block, int place, const char* problem)
@@ -126,23 +127,34 @@ class Check {
     {
         if (!encoding_.exact())
             root_centre_->set_centre(encoding_.root_centre());
-        for_each_page(lists::root_list, meta_.root, encoding_.root_layout(),
+        lists::Block retired = lists::no_block;
+        const auto add = [&](lists::Block block, const lists::ListPage& page, bool all_retired) {
+            for (uint32_t i = 0; i < page.used(); i++) {
+                if (!lists::leads_to_list(page, i))
+                    continue;
+                check_entry({block, i}, page, encoding_.root_sketches(), *root_centre_,
+                            encoding_.root_centre().params.norm2);
+                const lists::ListPointer to = lists::list_pointer(page.tids()[i]);
+                heads_.push_back({to.head, to.norm2, {block, i}, all_retired || !page.is_taken(i)});
+            }
+        };
+        for_each_page(lists::root_list, meta_.root, 0, encoding_.root_layout(),
                       [&](lists::Block block, const lists::ListPage& page) {
-                          for (uint32_t i = 0; i < page.used(); i++)
-                              if (page.is_taken(i)) {
-                                  check_entry({block, i}, page, encoding_.root_sketches(),
-                                              *root_centre_, encoding_.root_centre().params.norm2);
-                                  const lists::ListPointer to = lists::list_pointer(page.tids()[i]);
-                                  heads_.push_back({to.head, to.norm2, {block, i}});
-                              }
+                          if (block == meta_.root) {
+                              interrupted_ = page.header().dividing != 0;
+                              retired = page.header().retired_next;
+                          }
+                          add(block, page, false);
                       });
-        if (heads_.size() != meta_.lists)
-            report(meta_.root, -1,
-                   psprintf("the root has %zu lists, not %u", heads_.size(), meta_.lists));
+        for_each_page(
+            lists::root_list, retired, any_number, encoding_.root_layout(),
+            [&](lists::Block block, const lists::ListPage& page) { add(block, page, true); });
+        if (std::all_of(heads_.begin(), heads_.end(), [](const Head& h) { return h.retired; }))
+            report(meta_.root, -1, "the root has no lists");
     }
-    void check_list(uint32_t list)
+    // A retired list has copies of rows.
+    void check_list(const Head& head)
     {
-        const Head& head = heads_[list];
         float norm2 = 0;
         if (!encoding_.exact()) {
             codec::Code centroid{};
@@ -155,25 +167,27 @@ class Check {
             centre_->set_centre(centroid);
         }
         for_each_page(
-            list, head.block, encoding_.layout(),
+            head.block, head.block, 0, encoding_.layout(),
             [&](lists::Block block, const lists::ListPage& page) {
                 for (uint32_t i = 0; i < page.used(); i++)
                     if (page.is_taken(i)) {
                         check_entry({block, i}, page, encoding_.sketches(), *centre_, norm2);
-                        rows_.add(page.tids()[i], {block, i});
+                        if (!head.retired)
+                            rows_.add(page.tids()[i], {block, i});
                     }
             });
     }
 
-    static const char* name_of(uint32_t list)
+    static const char* name_of(lists::Block list)
     {
         return list == lists::root_list ? "the root" : psprintf("list %u", list);
     }
-    // Calls f(block, page) for each page of a list, a copy.
+    static constexpr uint32_t any_number = UINT32_MAX;
+    // Calls f(block, page) for each page of a list, a copy. number: of the first page.
     template <class F>
-    void for_each_page(uint32_t list, lists::Block head, const lists::Layout& layout, F&& f)
+    void for_each_page(lists::Block list, lists::Block head, uint32_t number,
+                       const lists::Layout& layout, F&& f)
     {
-        uint32_t number = 0;
         for (lists::Block block = head; block != lists::no_block;) {
             const Page page = list_page_.read(block);
             if (!page || PageIsNew(page) || !page::is_of(page, page::Kind::list)) {
@@ -192,7 +206,8 @@ class Check {
                        psprintf("page of %s, but %s leads to it", name_of(h.list), name_of(list)));
                 return;
             }
-            if (h.number != number || (h.next != lists::no_block && h.next_number <= h.number))
+            if ((h.number != number && number != any_number) ||
+                (h.next != lists::no_block && h.next_number <= h.number))
                 report(block, -1,
                        psprintf("page has number %u, not %u, and the next one %u", h.number, number,
                                 h.next_number));
@@ -294,9 +309,11 @@ class Check {
     // ---- pages ----
 
     // Reports pages to which nothing leads. (Free pages are in the map of free space, and new ones will be after the
-    // next vacuum.)
+    // next vacuum. That one also makes free what an interrupted division of lists has left.)
     void find_lost_pages()
     {
+        if (interrupted_)
+            return;
         for (BlockNumber block = 0; block < reached_.size(); block++) {
             if (reached_[block])
                 continue;
@@ -319,6 +336,7 @@ class Check {
     Owned<codec::SketchEncoder> centre_, root_centre_;
     Vec<uint8_t> reached_;   // of each page
     Vec<Head> heads_;
+    bool interrupted_ = false;   // was a division of lists?
     Vec<uint64_t> stored_, bits_;
     Vec<uint8_t> buffer_;
     Vec<float> scratch_;

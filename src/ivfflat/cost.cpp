@@ -48,7 +48,8 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const lists::Layout layout = lists::Encoding(meta.encoding(), page::usable_bytes).layout();
     const double rows = std::max(1.0, index->tuples), share = am::share_that_matches(root, path),
                  matching = std::max(1.0, rows * share), all = meta.lists,
-                 probes = static_cast<double>(lists_at_first(meta)), searched = rows * probes / all;
+                 probes = std::min(all, static_cast<double>(lists_at_first(meta))),
+                 searched = rows * probes / all;
     double random_page_cost;
     get_tablespace_page_costs(index->reltablespace, &random_page_cost, nullptr);
     const double missed = am::miss_rate(root, index),

@@ -5,8 +5,8 @@
 #include "am/operator_class.hpp"
 #include "am/rows.hpp"
 #include "am/vector_reader.hpp"
+#include "ivfflat/divide.hpp"
 #include "ivfflat/handler.hpp"
-#include "ivfflat/list_store.hpp"
 
 extern "C" {
 #include "nodes/execnodes.h"
@@ -41,6 +41,18 @@ struct InsertState {
     void insert(const graph::Value& x, graph::Tid tid, codec::FilterCode filter_code)
     {
         query.set(x);
+        if (try_insert(x, tid, filter_code, false))
+            return;
+        // The rows are being divided again (divide.hpp), or that was interrupted.
+        wait_for_division(store.relation());
+        if (!try_insert(x, tid, filter_code, true))
+            throw Error(Errc::corrupt, "the root of the index is damaged");
+        end_wait(store.relation());
+    }
+
+  private:
+    bool try_insert(const graph::Value& x, graph::Tid tid, codec::FilterCode filter_code, bool open)
+    {
         lists.start();
         const std::span<const lists::Probe> nearest = lists.nearest(1);
         if (nearest.empty())
@@ -53,7 +65,7 @@ struct InsertState {
         });
         const codec::Code c = encoding.codec().encode(x, code);
         sketch->encode(c);
-        store.add(nearest[0].list, nearest[0].head, sketch->sketch(), tid, filter_code, c);
+        return store.add(nearest[0].head, sketch->sketch(), tid, filter_code, c, open);
     }
 };
 

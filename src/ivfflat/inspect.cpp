@@ -19,17 +19,31 @@ namespace {
 struct Counts {
     int64 list_pages = 0, code_pages = 0, root_pages = 0, free_pages = 0;
     int64 rows = 0, free_places = 0;
-    Vec<int64> rows_of;   // each list
+    int64 lists = 0, least = 0,
+          most = 0;   // lists, and the rows of the shortest and of the longest one
 
-    int64 least() const { return *std::min_element(rows_of.begin(), rows_of.end()); }
-    int64 most() const { return *std::max_element(rows_of.begin(), rows_of.end()); }
+    void add_list(int64 count)
+    {
+        least = lists == 0 ? count : std::min(least, count);
+        most = std::max(most, count);
+        rows += count;
+        lists++;
+    }
 };
 
-Counts count_pages(Relation index, const MetaData& meta, const lists::Encoding& encoding)
+Counts count_pages(Relation index, const MetaData& meta, const IndexEncoding& encoding)
 {
     Counts c;
-    c.rows_of.resize(meta.lists);
-    Vec<BlockNumber> root;   // sorted: list pages of the root
+    ListStore store(index, meta, encoding);
+    lists::Query query(encoding);
+    lists::NearestLists<ListStore> nearest(store, query);
+    Vec<BlockNumber> heads = nearest.heads(),
+                     root;   // sorted: list pages of the root
+    struct ListRows {
+        lists::Block list;
+        int64 rows, free;   // on a page of it
+    };
+    Vec<ListRows> rows;
     const BlockNumber blocks = RelationGetNumberOfBlocks(index);
     const BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
     pg::ReadAhead ahead(index, am::meta_block + 1, blocks, strategy);
@@ -52,16 +66,27 @@ Counts count_pages(Relation index, const MetaData& meta, const lists::Encoding& 
                 c.root_pages++;
             } else {
                 c.list_pages++;
-                c.rows += h.taken;
-                c.free_places += int64{encoding.layout().entries} - h.taken;
-                if (h.list < c.rows_of.size())
-                    c.rows_of[h.list] += h.taken;
+                rows.push_back({h.list, h.taken, int64{encoding.layout().entries} - h.taken});
             }
         }
         UnlockReleaseBuffer(buffer);
     }
     ahead.end();
     FreeAccessStrategy(strategy);
+    // (Retired lists have copies of rows.)
+    std::sort(heads.begin(), heads.end());
+    std::sort(rows.begin(), rows.end(),
+              [](const ListRows& x, const ListRows& y) { return x.list < y.list; });
+    auto at = rows.begin();
+    for (const BlockNumber head : heads) {
+        int64 count = 0;
+        for (; at != rows.end() && at->list <= head; ++at)
+            if (at->list == head) {
+                count += at->rows;
+                c.free_places += at->free;
+            }
+        c.add_list(count);
+    }
     return c;
 }
 
@@ -83,7 +108,7 @@ QUIVER_FUNCTION(ivfflat_meta)
     row.int4(meta.dims);
     row.int4(meta.lists);
     row.datum(BoolGetDatum(meta.chosen_lists));
-    row.int4(static_cast<int64>(meta.lists_of(1)));
+    row.int4(static_cast<int64>(std::min<size_t>(meta.lists, meta.lists_of(1))));
     meta.form != codec::Form::dense ? row.null() : row.int4(meta.bits);
     row.int4(layout.words * 64);
     row.int4(layout.entries);
@@ -91,11 +116,21 @@ QUIVER_FUNCTION(ivfflat_meta)
     return row.tuple(fcinfo);
 }
 
+// How many lists an index of this form chooses for so many rows.
+QUIVER_FUNCTION(ivfflat_lists_for)
+{
+    const Relation index = am::open_index(PG_GETARG_OID(0), access_method, AccessShareLock);
+    const MetaData meta = read_meta(index);
+    index_close(index, AccessShareLock);
+    const lists::Encoding encoding(meta.encoding(), page::usable_bytes);
+    PG_RETURN_INT32(static_cast<int32>(lists_for(PG_GETARG_FLOAT8(1), encoding.layout())));
+}
+
 QUIVER_FUNCTION(ivfflat_stats)
 {
     const Relation index = am::open_index(PG_GETARG_OID(0), access_method, AccessShareLock);
     const MetaData meta = read_meta(index);
-    const lists::Encoding encoding(meta.encoding(), page::usable_bytes);
+    const IndexEncoding encoding(index, meta);
     const Counts c = count_pages(index, meta, encoding);
     const int64 pages = RelationGetNumberOfBlocks(index);
     index_close(index, AccessShareLock);
@@ -108,10 +143,10 @@ QUIVER_FUNCTION(ivfflat_stats)
     row.int8(c.root_pages);
     row.int8(c.free_pages);
     row.int8(c.rows);
-    row.int4(meta.lists);
-    row.int8(c.least());
-    row.float8(rows / meta.lists);
-    row.int8(c.most());
+    row.int4(c.lists);
+    row.int8(c.least);
+    c.lists == 0 ? row.null() : row.float8(rows / static_cast<double>(c.lists));
+    row.int8(c.most);
     row.int8(c.free_places);
     row.float8(places > 0 ? rows / places : 0);
     c.rows == 0 ? row.null() : row.float8(static_cast<double>(pages) * BLCKSZ / rows);

@@ -9,8 +9,6 @@ extern "C" {
 
 namespace quiver::ivfflat {
 
-// Returns a page for a list, locked: a free one, or a new one at the end. The caller may have locked pages of a list,
-// as nbtree does when it splits a page. So nobody adds a page that is not needed.
 Buffer ListStore::allocate()
 {
     constexpr int most_tries = 16;
@@ -45,37 +43,42 @@ Buffer ListStore::allocate()
     }
 }
 
-void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketch, graph::Tid tid,
-                    codec::FilterCode filter, const codec::Code& code)
+bool ListStore::add(lists::Block head, const codec::Sketch& sketch, graph::Tid tid,
+                    codec::FilterCode filter, const codec::Code& code, bool open)
 {
     const lists::Layout& l = encoding_.layout();
     lists::Block hint = head;
-    if (!read_list(head, [&](const lists::ListPage& page) {
-            if (page.header().list == list && exists(page.header().room))
-                hint = page.header().room;
-        }))
-        throw Error(Errc::corrupt, "list page %u is damaged", head);
+    read_list(head, [&](const lists::ListPage& page) {
+        if (page.header().list == head && exists(page.header().room))
+            hint = page.header().room;
+    });
     uint64 steps = 0;
     for (lists::Block block = hint;;) {
         CHECK_FOR_INTERRUPTS();
         if (++steps > uint64{4} * RelationGetNumberOfBlocks(rel_) + 1000)
-            throw Error(Errc::corrupt, "the pages of list %u form a circle", list);
+            throw Error(Errc::corrupt, "the pages of list %u form a circle", head);
         const Buffer buffer = pin(block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
         const Page now = BufferGetPage(buffer);
-        if (!is_page_of(now, list)) {   // vacuum has taken the page from the list
+        if (!is_page_of(now, head)) {   // vacuum has taken the page from the list
             UnlockReleaseBuffer(buffer);
             if (block == head)
-                throw Error(Errc::corrupt, "list page %u is damaged", head);
+                return false;
             block = head;
             continue;
         }
         const lists::ListPage page = list_page(now);
-        const uint32_t place = page.free_place();
+        const lists::Block next = page.header().next;
+        const bool closed = page.header().closed && !(open && next == lists::no_block);
+        const uint32_t place = closed ? l.entries : page.free_place();
         if (place == l.entries) {
-            const lists::Block next = page.header().next;
-            block = next == lists::no_block ? add_page(buffer) : next;
+            if (next != lists::no_block)
+                block = next;
+            else if (!closed)
+                block = add_page(buffer);
             UnlockReleaseBuffer(buffer);
+            if (next == lists::no_block && closed)
+                return false;
             continue;
         }
         Buffer codes = InvalidBuffer;
@@ -100,13 +103,14 @@ void ListStore::add(uint32_t list, lists::Block head, const codec::Sketch& sketc
                            std::max<Size>(page::used_bytes(code_page), at + l.code_bytes));
         }
         lists::put_entry(to, place, sketch, tid, filter);
+        to.header().closed = 0;
         change.keep();
         if (BufferIsValid(codes))
             UnlockReleaseBuffer(codes);
         UnlockReleaseBuffer(buffer);
         if (block != hint)
-            set_room(list, head, block);
-        return;
+            set_room(head, block);
+        return true;
     }
 }
 
@@ -115,13 +119,14 @@ lists::Block ListStore::add_page(Buffer last)
     const lists::ListHeader h = list_page(BufferGetPage(last)).header();
     if (h.number == UINT32_MAX)
         throw Error(Errc::limit_exceeded, "list %u cannot have another page", h.list);
+    const bool root = h.list == lists::root_list;
     const Buffer buffer = allocate();
     const lists::Block block = BufferGetBlockNumber(buffer);
     page::Change change(rel_);
     lists::link(list_page(change.of(last)), block, h.number + 1);
     const Page fresh = change.fresh(buffer, page::Kind::list);
-    lists::init_list_page(list_page(fresh), h.list, h.number + 1);
-    page::set_used(fresh, encoding_.layout().bytes);
+    lists::init_list_page(root ? root_page(fresh) : list_page(fresh), h.list, h.number + 1);
+    page::set_used(fresh, (root ? encoding_.root_layout() : encoding_.layout()).bytes);
     change.keep();
     UnlockReleaseBuffer(buffer);
     return block;
@@ -138,12 +143,12 @@ Buffer ListStore::lock_codes(lists::Block block, lists::Block owner)
     return buffer;
 }
 
-void ListStore::set_room(uint32_t list, lists::Block head, lists::Block room)
+void ListStore::set_room(lists::Block head, lists::Block room)
 {
     const Buffer buffer = pin(head);
     LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
     const Page now = BufferGetPage(buffer);
-    if (is_page_of(now, list) && list_page(now).header().room != room) {
+    if (is_page_of(now, head) && list_page(now).header().room != room) {
         page::Change change(rel_);
         list_page(change.of(buffer)).header().room = room;
         change.keep();

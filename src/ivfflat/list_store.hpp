@@ -83,15 +83,24 @@ class ListStore {
         codes_ahead_.release();
     }
     void poll() { pg::poll(); }
+    // On a standby, nothing holds up the changes that are replayed.
+    bool may_lose_lists() const { return RecoveryInProgress(); }
 
     // ---- changes ----
 
-    // Adds a row to a list, whose first page is `head`.
-    void add(uint32_t list, lists::Block head, const codec::Sketch& sketch, graph::Tid tid,
-             codec::FilterCode filter, const codec::Code& code);
+    // Adds a row to the list whose first page is `head`. False: its rows have been copied to other lists (divide.hpp).
+    // open: if the last page is closed, it is opened.
+    bool add(lists::Block head, const codec::Sketch& sketch, graph::Tid tid,
+             codec::FilterCode filter, const codec::Code& code, bool open);
 
     // Notes the first page of a list that may have free places.
-    void set_room(uint32_t list, lists::Block head, lists::Block room);
+    void set_room(lists::Block head, lists::Block room);
+
+    // Returns a page for a list, locked: a free one, or a new one at the end. The caller may have locked pages of a
+    // list, as nbtree does when it splits a page. So nobody adds a page that is not needed.
+    Buffer allocate();
+    // Adds a page to the list (or the root) whose last page is `last`, which is locked.
+    lists::Block add_page(Buffer last);
 
     // Pins a page that another one refers to. An error if there is none. (PostgreSQL would add a page to the relation
     // if it were asked for lists::no_block.)
@@ -104,7 +113,8 @@ class ListStore {
     // Locks a code page of list page `owner`, which is locked. An error if the code page belongs to another one.
     Buffer lock_codes(lists::Block block, lists::Block owner);
 
-    bool is_page_of(Page page, uint32_t list) const
+    // list: its first page, or lists::root_list
+    bool is_page_of(Page page, lists::Block list) const
     {
         return !PageIsNew(page) && page::is_of(page, page::Kind::list) &&
                list_page(page).header().list == list;
@@ -118,6 +128,10 @@ class ListStore {
     lists::MutableListPage list_page(Page page) const
     {
         return {encoding_.layout(), page::contents_of(page)};
+    }
+    lists::MutableListPage root_page(Page page) const
+    {
+        return {encoding_.root_layout(), page::contents_of(page)};
     }
     // May a page of this kind be used for a list?
     static bool is_free(Page page)
@@ -146,10 +160,6 @@ class ListStore {
         UnlockReleaseBuffer(buffer);
         return good;
     }
-    Buffer allocate();
-    // Adds a page to the list whose last page is `last`, which is locked.
-    lists::Block add_page(Buffer last);
-
     Relation rel_;
     page::BufferHints hints_;
     const lists::Encoding& encoding_;

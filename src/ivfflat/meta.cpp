@@ -45,6 +45,12 @@ uint8 choose_vector_bits(const am::Opclass& opclass, uint32 dims, bool filtered,
 
 }   // namespace
 
+uint32 lists_for(double rows, const lists::Layout& layout)
+{
+    return static_cast<uint32>(std::clamp(std::min(2 * std::sqrt(rows), rows / layout.least_rows()),
+                                          1.0, double{lists::max_lists}));
+}
+
 MetaData new_meta(Relation index)
 {
     am::check_columns(index, access_method);

@@ -15,7 +15,7 @@ struct MetaData : am::MetaHead {
     uint8 bits;          // per dimension of a row's code
     bool chosen_lists;   // by the index, not by the option
     uint32 dims;
-    uint32 lists;
+    uint32 lists;   // after the build or the last VACUUM
     uint32 unused_word;
     uint64 rotation_seed;   // also of the training
     // Chains of pages, or InvalidBlockNumber.
@@ -34,11 +34,11 @@ struct MetaData : am::MetaHead {
     {
         return {{form, metric, dims, bits}, filter_columns > 0};
     }
-    // How many lists are meant by a number of probes.
+    // How many lists are meant by a number of probes. SIZE_MAX: all.
     size_t lists_of(int probes) const
     {
         const auto count = static_cast<size_t>(probes);
-        return std::min<size_t>(lists, chosen_lists ? (count * lists + 99) / 100 : count);
+        return !chosen_lists ? count : count < 100 ? (count * lists + 99) / 100 : SIZE_MAX;
     }
     am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
 };
@@ -60,6 +60,10 @@ class IndexEncoding : public lists::Encoding {
     explicit IndexEncoding(const MetaData& meta);
     IndexEncoding(Relation index, const MetaData& meta);
 };
+
+// How many lists an index of so many rows has by default. Lists are small, because a search reads a list faster than it
+// finds the list, but a list should fill a part of its page.
+uint32 lists_for(double rows, const lists::Layout& layout);
 
 // The meta data of an index that is to be built, without places of pages. Raises an error if its columns or its
 // options do not allow it.

@@ -23,8 +23,10 @@ ScanCounters& ScanCounters::operator+=(const ScanCounters& other)
 
 size_t lists_at_first(const MetaData& meta)
 {
-    return settings.recall > 0 ? meta.probes.probes_for(settings.recall, meta.lists)
-                               : meta.lists_of(settings.probes);
+    if (settings.recall <= 0)
+        return meta.lists_of(settings.probes);
+    const size_t lists = meta.probes.probes_for(settings.recall, meta.lists);
+    return lists < meta.lists ? lists : SIZE_MAX;   // VACUUM may have divided lists since
 }
 size_t lists_at_most(const MetaData& meta)
 {
@@ -40,23 +42,23 @@ class AllRows {
                const codec::FilterSet* filter)
     {
         filter_ = filter;
-        heads_.clear();
         tids_.clear();
-        lists.for_each([&](uint32_t list, lists::Block head) { heads_.push_back({list, head}); });
+        heads_ = lists.heads();
         store.release();
     }
-    bool next(ListStore& store, graph::Tid* tid)
+    bool next(ListStore& store, lists::NearestLists<ListStore>& lists, graph::Tid* tid)
     {
         while (tids_.empty()) {
             if (heads_.empty())
                 return false;
-            const Head head = heads_.back();
+            const lists::Block head = heads_.back();
             heads_.pop_back();
             lists::for_each_list_page(
-                head.block, [&](lists::Block b, auto&& f) { store.read_list(b, f); },
-                [&](const lists::ListPage& page) { return page.header().list == head.list; },
+                head, [&](lists::Block b, auto&& f) { store.read_list(b, f); },
+                [&](const lists::ListPage& page) { return page.header().list == head; },
                 [&](lists::Block, const lists::ListPage& page) { add(page); },
-                [&] { store.poll(); });
+                [&] { store.poll(); }, [&] { lists.check_that_none_is_lost(); });
+            lists.check_that_none_is_lost();
         }
         *tid = tids_.back();
         tids_.pop_back();
@@ -64,10 +66,6 @@ class AllRows {
     }
 
   private:
-    struct Head {
-        uint32_t list;
-        lists::Block block;
-    };
     void add(const lists::ListPage& page)
     {
         for (uint32_t i = 0; i < page.used(); i++)
@@ -76,8 +74,8 @@ class AllRows {
     }
 
     const codec::FilterSet* filter_ = nullptr;
-    Vec<Head> heads_;        // of lists that are not read yet
-    Vec<graph::Tid> tids_;   // of the last list
+    Vec<lists::Block> heads_;   // of lists that are not read yet
+    Vec<graph::Tid> tids_;      // of the last list
 };
 
 struct Search {
@@ -116,7 +114,7 @@ struct Search {
         return scan.next(tid, distance, [&](graph::Tid t) { rows.coming(t, scan); });
     }
     void start_all(const codec::FilterSet* wanted) { all_rows.start(store, scan.lists(), wanted); }
-    bool next_of_all(graph::Tid* tid) { return all_rows.next(store, tid); }
+    bool next_of_all(graph::Tid* tid) { return all_rows.next(store, scan.lists(), tid); }
 
     using Counters = ScanCounters;
     void begin_count() {}

@@ -20,6 +20,7 @@ extern ScanCounters last_scan;
 void explain_scan(IndexScanDesc scan, am::Explanation& to);
 
 // How many lists a search of this index reads, by the settings: at first, and at most.
+// (SIZE_MAX: all.)
 size_t lists_at_first(const MetaData& meta);
 size_t lists_at_most(const MetaData& meta);
 

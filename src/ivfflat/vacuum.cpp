@@ -1,13 +1,14 @@
 // The callbacks of VACUUM. It reads all pages in order and removes dead rows from their places. A list page that
 // has no rows any more is taken out of its list, and becomes free with its code pages, unless it is the first
-// page of the list. Nothing else moves.
+// page of the list. Nothing else moves. At last, the rows are divided again if the table has grown (divide.hpp).
 //
-// A crash can leave a page that was added to the file but never written: it becomes free, too.
+// A crash can leave a page that was added to the file but never written: it becomes free, too. So do the pages to which
+// the root does not lead: those of lists that were replaced, and those of a division that was interrupted.
 #include "pg/pg.hpp"
 
 #include "am/rows.hpp"
+#include "ivfflat/divide.hpp"
 #include "ivfflat/handler.hpp"
-#include "ivfflat/list_store.hpp"
 
 extern "C" {
 #include "storage/indexfsm.h"
@@ -21,13 +22,18 @@ class Vacuum {
   public:
     Vacuum(IndexVacuumInfo* info, IndexBulkDeleteCallback callback, void* state)
         : index_(info->index), strategy_(info->strategy), callback_(callback), state_(state),
-          meta_(read_meta(index_)), encoding_(index_, meta_), store_(index_, meta_, encoding_),
-          lists_(meta_.lists)
+          meta_(read_meta(index_)), encoding_(index_, meta_), store_(index_, meta_, encoding_)
     {
     }
 
     void run()
     {
+        forget_retired_lists(store_);
+        root_pages_ = root_pages(store_);
+        for (const RootEntry& entry : read_root(store_))
+            lists_.push_back({.head = entry.head, .retired = entry.retired});
+        std::sort(lists_.begin(), lists_.end(),
+                  [](const ListState& x, const ListState& y) { return x.head < y.head; });
         pg::ReadAhead ahead(index_, am::meta_block + 1, RelationGetNumberOfBlocks(index_),
                             strategy_);
         for (BlockNumber block = am::meta_block + 1; block < RelationGetNumberOfBlocks(index_);
@@ -37,15 +43,24 @@ class Vacuum {
             look_at(block, buffer);
         }
         ahead.end();
-        find_heads();
-        for (uint32_t list = 0; list < meta_.lists; list++) {
-            ListState& l = lists_[list];
+        for (const ListState& l : lists_) {
+            if (l.retired)
+                continue;
             BlockNumber last = l.head;
             if (l.emptied)
-                last = remove_empty_pages(list);
+                last = remove_empty_pages(l.head);
             if (l.removed)
-                store_.set_room(list, l.head, l.room != lists::no_block ? l.room : last);
+                store_.set_room(l.head, l.room != lists::no_block ? l.room : last);
         }
+        free_pages_of_no_list();
+        IndexFreeSpaceMapVacuum(index_);
+    }
+    // Has something been left that this vacuum would make free?
+    bool has_leftovers() { return is_dividing(store_) || has_forgettable_lists(store_); }
+    // To be called at the end, after run() if that was needed.
+    void divide()
+    {
+        divide_again(index_, meta_, encoding_, store_, is_dividing(store_));
         IndexFreeSpaceMapVacuum(index_);
     }
     double rows() const { return static_cast<double>(rows_); }
@@ -55,7 +70,8 @@ class Vacuum {
   private:
     // A list, as far as this vacuum knows it.
     struct ListState {
-        BlockNumber head = lists::no_block;
+        BlockNumber head;
+        bool retired;
         bool removed = false;   // were rows removed?
         bool emptied = false;   // has a page no rows?
         // Of the pages that have rows and free places, the first one.
@@ -77,12 +93,21 @@ class Vacuum {
     void remove_dead(Buffer buffer)
     {
         const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
-        const uint32_t list = page.header().list;
-        if (list == lists::root_list)
+        const BlockNumber list = page.header().list;
+        if (list == lists::root_list) {
+            if (const BlockNumber block = BufferGetBlockNumber(buffer);
+                !std::binary_search(root_pages_.begin(), root_pages_.end(), block))
+                of_no_list_.push_back({list, block});
             return;
-        if (list >= meta_.lists)
-            throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
-        ListState& l = lists_[list];
+        }
+        const auto found =
+            std::lower_bound(lists_.begin(), lists_.end(), list,
+                             [](const ListState& l, BlockNumber head) { return l.head < head; });
+        if (found == lists_.end() || found->head != list) {
+            of_no_list_.push_back({list, BufferGetBlockNumber(buffer)});
+            return;
+        }
+        ListState& l = *found;
         dead_.clear();
         uint32_t taken = 0;
         for (uint32_t i = 0; i < page.used(); i++) {
@@ -98,16 +123,22 @@ class Vacuum {
         const lists::ListHeader h = page.header();
         if (h.taken != taken + dead_.size())
             throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
-        rows_ += taken;
-        if (!dead_.empty()) {
+        // (Nobody divides lists now: a division was interrupted.)
+        const bool open = h.closed && !l.retired;
+        if (!dead_.empty() || open) {
             page::Change change(index_);
             const lists::MutableListPage to = store_.list_page(change.of(buffer));
             for (const uint32_t i : dead_)
                 lists::remove_entry(to, i);
+            if (open)
+                to.header().closed = 0;
             change.keep();
-            removed_rows_ += dead_.size();
             l.removed = true;
         }
+        if (l.retired)
+            return;
+        rows_ += taken;
+        removed_rows_ += dead_.size();
         if (taken == 0 && h.number > 0)
             l.emptied = true;
         else if (taken < page.layout().entries &&
@@ -123,20 +154,38 @@ class Vacuum {
         free_++;
     }
 
-    void find_heads()
+    // Makes the pages free to which the root does not lead. The first page of a list, which tells that there was such a
+    // list, comes last.
+    void free_pages_of_no_list()
     {
-        lists::Query query(encoding_);
-        lists::NearestLists<ListStore> lists(store_, query);
-        lists.for_each([&](uint32_t list, lists::Block head) {
-            if (list < meta_.lists)
-                lists_[list].head = head;
-        });
+        for (const bool first : {false, true})
+            for (const PageOfNoList& p : of_no_list_) {
+                if ((p.block == p.list) != first)
+                    continue;
+                pg::vacuum_pause();
+                const bool root = p.list == lists::root_list;
+                if (!first && !root) {
+                    const Buffer head = lock(p.list, p.list, 0);
+                    UnlockReleaseBuffer(head);
+                }
+                const Buffer buffer = store_.pin(p.block);
+                LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+                if (!store_.is_page_of(BufferGetPage(buffer), p.list))
+                    throw Error(Errc::corrupt, "list page %u is damaged", p.block);
+                free_code_pages(buffer, root);
+                page::Change change(index_);
+                page::set_used(change.fresh(buffer, page::Kind::free), 0);
+                change.keep();
+                UnlockReleaseBuffer(buffer);
+                note_free(p.block);
+            }
+        of_no_list_.clear();
     }
 
     // Takes the pages without rows out of a list, except the first one. Returns the last page of the list.
-    BlockNumber remove_empty_pages(uint32_t list)
+    BlockNumber remove_empty_pages(BlockNumber list)
     {
-        BlockNumber before = lists_[list].head;
+        BlockNumber before = list;
         for (uint32_t number = 0;;) {
             pg::vacuum_pause();
             const Buffer previous = lock(before, list, number);
@@ -153,7 +202,7 @@ class Vacuum {
             const lists::ListHeader gone = store_.list_page(BufferGetPage(buffer)).header();
             const bool empty = gone.taken == 0;
             if (empty) {
-                free_code_pages(buffer);
+                free_code_pages(buffer, false);
                 page::Change change(index_);
                 lists::link(store_.list_page(change.of(previous)), gone.next, gone.next_number);
                 page::set_used(change.fresh(buffer, page::Kind::free), 0);
@@ -170,7 +219,7 @@ class Vacuum {
         }
     }
     // Locks the page of a list that has this number. An error if it is another page: only vacuum takes pages away.
-    Buffer lock(BlockNumber block, uint32_t list, uint32_t number)
+    Buffer lock(BlockNumber block, BlockNumber list, uint32_t number)
     {
         const Buffer buffer = store_.pin(block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -181,16 +230,19 @@ class Vacuum {
     }
     // Makes the code pages of a list page free, which has no rows and is locked. Each of them changes together with
     // the list page, so after a crash every code page is free or belongs to a list page.
-    void free_code_pages(Buffer buffer)
+    void free_code_pages(Buffer buffer, bool root)
     {
-        const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
+        const auto page_of = [&](Page p) {
+            return root ? store_.root_page(p) : store_.list_page(p);
+        };
+        const lists::ListPage page = page_of(BufferGetPage(buffer));
         for (uint32_t i = 0; i < page.layout().code_pages; i++) {
             const BlockNumber block = page.code_blocks()[i];
             if (block == lists::no_block)
                 continue;
             const Buffer codes = store_.lock_codes(block, BufferGetBlockNumber(buffer));
             page::Change change(index_);
-            store_.list_page(change.of(buffer)).code_blocks()[i] = lists::no_block;
+            page_of(change.of(buffer)).code_blocks()[i] = lists::no_block;
             page::set_used(change.fresh(codes, page::Kind::free), 0);
             change.keep();
             UnlockReleaseBuffer(codes);
@@ -204,29 +256,39 @@ class Vacuum {
     MetaData meta_;
     IndexEncoding encoding_;
     ListStore store_;
-    Vec<ListState> lists_;
-    Vec<uint32_t> dead_;   // places of a page
+    struct PageOfNoList {
+        BlockNumber list, block;
+    };
+    Vec<ListState> lists_;   // in the order of their first pages
+    Vec<PageOfNoList> of_no_list_;
+    Vec<lists::Block> root_pages_;   // sorted
+    Vec<uint32_t> dead_;             // places of a page
     uint64 rows_ = 0, removed_rows_ = 0;
     BlockNumber free_ = 0;
 };
 
-IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
-                              IndexBulkDeleteCallback callback, void* state)
+// Calls f with a vacuum of the index, in a memory context of its own.
+template <class F>
+void with_vacuum(IndexVacuumInfo* info, IndexBulkDeleteCallback callback, void* state, F&& f)
 {
-    if (!stats)
-        stats = static_cast<IndexBulkDeleteResult*>(palloc0(sizeof(IndexBulkDeleteResult)));
     const MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "ivfflat vacuum", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext old = MemoryContextSwitchTo(context);
-    auto* vacuum = new (palloc(sizeof(Vacuum))) Vacuum(info, callback, state);
-    vacuum->run();
-    stats->num_index_tuples = vacuum->rows();
-    stats->estimated_count = false;
-    stats->tuples_removed += vacuum->removed();
-    stats->pages_free = vacuum->free_pages();
+    f(*new (palloc(sizeof(Vacuum))) Vacuum(info, callback, state));
     MemoryContextSwitchTo(old);
     MemoryContextDelete(context);
-    return stats;
+}
+IndexBulkDeleteResult* new_stats()
+{
+    return static_cast<IndexBulkDeleteResult*>(palloc0(sizeof(IndexBulkDeleteResult)));
+}
+void run(Vacuum& vacuum, IndexBulkDeleteResult* stats)
+{
+    vacuum.run();
+    stats->num_index_tuples = vacuum.rows();
+    stats->estimated_count = false;
+    stats->tuples_removed += vacuum.removed();
+    stats->pages_free = vacuum.free_pages();
 }
 
 }   // namespace
@@ -234,14 +296,26 @@ IndexBulkDeleteResult* vacuum(IndexVacuumInfo* info, IndexBulkDeleteResult* stat
 IndexBulkDeleteResult* bulk_delete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
                                    IndexBulkDeleteCallback callback, void* state)
 {
-    return vacuum(info, stats, callback, state);
+    if (!stats)
+        stats = new_stats();
+    with_vacuum(info, callback, state, [&](Vacuum& vacuum) { run(vacuum, stats); });
+    return stats;
 }
 
 IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResult* stats)
 {
-    if (info->analyze_only || !stats)
-        return stats;   // nothing was deleted
-    stats->num_pages = RelationGetNumberOfBlocks(info->index);
+    if (info->analyze_only)
+        return stats;
+    IndexBulkDeleteResult* const fresh = stats ? nullptr : new_stats();
+    with_vacuum(info, nullptr, nullptr, [&](Vacuum& vacuum) {
+        if (!stats && vacuum.has_leftovers()) {
+            run(vacuum, fresh);
+            stats = fresh;
+        }
+        vacuum.divide();
+    });
+    if (stats)
+        stats->num_pages = RelationGetNumberOfBlocks(info->index);
     return stats;
 }
 

@@ -10,6 +10,10 @@
 //
 // The root is a list, too: its rows are the centroids. In the place of the TID it has the first page of the
 // list.
+//
+// When the table has grown, the rows are divided again: they are copied to new lists, which then take the place of
+// the others in the root (ivfflat/divide.hpp). The old lists stay until no search reads them any more: they are
+// retired.
 #pragma once
 
 #include <algorithm>
@@ -33,9 +37,10 @@ constexpr Block no_block = UINT32_MAX;
 
 constexpr uint32_t max_lists = 32768;   // as in pgvector
 constexpr uint32_t root_list = UINT32_MAX;
+constexpr uint64_t not_known = UINT64_MAX;
 
 struct ListHeader {
-    uint32_t list;    // its number, or root_list
+    Block list;       // its first page, by which a list is known; or root_list
     Block next;       // the next page of the list, or no_block
     Block room;       // first page of a list: the first page that may have free places. A hint
     uint16_t used;    // places that have been used; no place after these is taken
@@ -44,8 +49,17 @@ struct ListHeader {
     // list. A page that comes to a list again, behind others, has another number than before.
     uint32_t number;
     uint32_t next_number;
+    uint32_t
+        closed;   // not 0: the rows are being divided again, and this page takes no more of them
+    // First page of the root only.
+    uint32_t changes;     // how often the lists were replaced by others
+    uint32_t freed;       // how often such lists became free
+    uint32_t dividing;    // not 0 while the rows are being divided again
+    Block retired_next;   // the next page of the root as it was before, or no_block
+    uint64_t
+        retired_at;   // when it was replaced: a stamp; or not_known; 0: there is no retired root
 };
-static_assert(sizeof(ListHeader) == 24);
+static_assert(sizeof(ListHeader) == 56);
 
 // The places in pages. All follows from the codec, the sketches, and the size of a page.
 struct Layout {
@@ -56,17 +70,18 @@ struct Layout {
     uint32_t code_pages = 0;   // of a full list page
     bool has_b = false;        // sketches have a second factor
     bool filtered = false;
+    uint32_t page_bytes = 0;
     // Offsets in a list page.
     uint32_t bits = 0, taken = 0, a = 0, b = 0, blocks = 0, tids = 0, filters = 0, bytes = 0;
 
     Layout(const codec::CodecTraits& codec, const codec::SketchShape& sketch, bool exact_sketches,
-           bool with_filters, uint32_t page_bytes)
+           bool with_filters, uint32_t bytes_of_page)
         : words(sketch.words),
           code_bytes(exact_sketches
                          ? 0
                          : codec::round_up(sizeof(CodeParams) + codec.code_bytes, uint64_t{4})),
-          codes_per_page(exact_sketches ? 1 : page_bytes / code_bytes), has_b(sketch.factors > 1),
-          filtered(with_filters)
+          codes_per_page(exact_sketches ? 1 : bytes_of_page / code_bytes),
+          has_b(sketch.factors > 1), filtered(with_filters), page_bytes(bytes_of_page)
     {
         // As many places as fill the code pages best. Kernels take a multiple of 4 sketches with factors.
         const uint32_t step = has_b ? 4 : 1;
@@ -78,6 +93,13 @@ struct Layout {
                 best = n;
             }
         bytes = place(best);
+    }
+    // A list with fewer rows wastes space: they fill a quarter of its page. (This does not depend on the codes.)
+    uint32_t least_rows() const
+    {
+        const uint32_t row = words * 8 + (has_b ? 8 : 4) + static_cast<uint32_t>(sizeof(Tid)) +
+                             (filtered ? static_cast<uint32_t>(sizeof(FilterCode)) : 0);
+        return std::max(1u, page_bytes / row / 4);
     }
     // False if not even one row fits.
     bool fits() const { return entries > 0 && codes_per_page > 0; }
@@ -151,9 +173,13 @@ class BasicListPage {
 using ListPage = BasicListPage<const char>;
 using MutableListPage = BasicListPage<char>;
 
-inline void init_list_page(const MutableListPage& page, uint32_t list, uint32_t number)
+inline void init_list_page(const MutableListPage& page, Block list, uint32_t number)
 {
-    page.header() = {list, no_block, no_block, 0, 0, number, 0};
+    page.header() = {};
+    page.header().list = list;
+    page.header().next = page.header().room = page.header().retired_next = no_block;
+    page.header().number = number;
+    std::fill_n(page.tids(), page.layout().entries, Tid{});
     std::fill_n(page.taken(), (page.layout().entries + 63) / 64, 0);
     std::fill_n(page.code_blocks(), page.layout().code_pages, no_block);
 }
@@ -238,6 +264,13 @@ inline ListPointer list_pointer(Tid t)
 {
     return {Block{t.block_high} << 16 | t.block_low,
             std::bit_cast<float>(uint32_t{t.offset} << 16)};
+}
+
+// The places of retired lists on the first page of the root are not taken any more, but lead to them until they
+// become free. Then they lead to page 0, which is of no list.
+inline bool leads_to_list(const ListPage& page, uint32_t i)
+{
+    return list_pointer(page.tids()[i]).head != 0;
 }
 
 }   // namespace quiver::lists

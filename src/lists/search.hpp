@@ -48,16 +48,20 @@ concept ReadStore = requires(S& s, Block block)
     {s.release()};
     // Checks for interrupts. Nothing may be locked.
     {s.poll()};
+    // May a retired list become free while a search reads it?
+    {
+        s.may_lose_lists()
+        } -> std::convertible_to<bool>;
 };
 
 // Calls f(block, page) for each page of a list, once, and then after(), when the page is not locked. keep(page):
-// is this a page of the list?
+// is this a page of the list? lost() is called before an error, and may throw another one.
 //
 // A link leads to a page with a certain number. If the page has another one, or is of another list, vacuum has
 // taken it out of the list in the meantime. Then the walk begins again, and skips the pages up to the number that
 // it has reached. A page that is still in the list keeps its number, so none is missed or read twice.
-template <class Read, class Keep, class F, class After>
-void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& after)
+template <class Read, class Keep, class F, class After, class Lost>
+void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& after, Lost&& lost)
 {
     constexpr int most_restarts = 1000;
     int restarts = 0;
@@ -77,14 +81,18 @@ void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& aft
                 f(block, page);
         });
         if (!good) {
-            if (block == head || ++restarts > most_restarts)
+            if (block == head || ++restarts > most_restarts) {
+                lost();
                 throw Error(Errc::corrupt, "list page %u is damaged", block);
+            }
             block = head;
             number = 0;
             continue;
         }
-        if (next != no_block && next_number <= number)
+        if (next != no_block && next_number <= number) {
+            lost();
             throw Error(Errc::corrupt, "the pages of a list form a circle");
+        }
         if (number >= done) {
             done = uint64_t{number} + 1;
             after();
@@ -98,7 +106,7 @@ void for_each_list_page(Block head, Read&& read, Keep&& keep, F&& f, After&& aft
 
 // A list, as a query sees it.
 struct Probe {
-    uint32_t list;
+    uint32_t list;   // a number, for this search
     Block head;
     float key;        // orders the lists
     float distance;   // of the centroid, as the geometry of the index defines it
@@ -119,12 +127,14 @@ class NearestLists {
     void start()
     {
         const bool exact = store_.encoding().exact();
-        centroids_.clear();
-        rest_.clear();
+        read_root(
+            [&] {
+                centroids_.clear();
+                rest_.clear();
+            },
+            [&](Block block, const ListPage& page) { add_centroids(block, page, exact); });
         probes_.clear();
         known_ = 0;
-        for_each_root_page(
-            [&](Block block, const ListPage& page) { add_centroids(block, page, exact); });
     }
     size_t size() const { return centroids_.size(); }
     // Calls f(code) with the code of a list's centroid. There are none if sketches are exact.
@@ -132,19 +142,29 @@ class NearestLists {
     void read_centroid(const Probe& probe, F&& f)
     {
         const Centroid& c = centroids_[probe.list];
-        if (!store_.encoding().exact() && !store_.read_code(c.code_block, c.place, c.page, f))
+        if (!store_.encoding().exact() && !store_.read_code(c.code_block, c.place, c.page, f)) {
+            check_that_none_is_lost();
             throw Error(Errc::corrupt, "the code of centroid %u is missing", probe.list);
+        }
     }
-    // Calls f(list, first page) for all lists, without a query.
-    template <class F>
-    void for_each(F&& f)
+    // The first pages of all lists, without a query.
+    const Vec<Block>& heads()
     {
-        uint32_t number = 0;
-        for_each_root_page([&](Block, const ListPage& page) {
-            for (uint32_t i = 0; i < page.used(); i++)
-                if (page.is_taken(i))
-                    f(number++, list_pointer(page.tids()[i]).head);
-        });
+        read_root([&] { heads_.clear(); },
+                  [&](Block, const ListPage& page) {
+                      for (uint32_t i = 0; i < page.used(); i++)
+                          if (page.is_taken(i))
+                              heads_.push_back(list_pointer(page.tids()[i]).head);
+                  });
+        return heads_;
+    }
+    // To be called after what start() or heads() told has been used. Throws if a list that they told of may have
+    // become free, and its pages those of others.
+    void check_that_none_is_lost()
+    {
+        if (store_.may_lose_lists() && changes().freed != changes_.freed)
+            throw Error(Errc::conflict,
+                        "the lists of the index were replaced, and their pages became free");
     }
     // The nearest `count` lists, nearest first. Those that a former call returned stay at their places.
     std::span<const Probe> nearest(size_t count)
@@ -170,12 +190,34 @@ class NearestLists {
     }
 
   private:
-    template <class F>
-    void for_each_root_page(F&& f)
+    struct Changes {
+        uint32_t lists, freed;
+        bool operator==(const Changes&) const = default;
+    };
+    Changes changes()
     {
-        for_each_list_page(
-            store_.root(), [&](Block b, auto&& g) { store_.read_root(b, g); },
-            [](const ListPage& page) { return page.header().list == root_list; }, f, [] {});
+        Changes result{};
+        store_.read_root(store_.root(), [&](const ListPage& page) {
+            result = {page.header().changes, page.header().freed};
+        });
+        return result;
+    }
+    // Calls f(block, page) for all pages of the root, as they are between two changes of the lists: if they change
+    // meanwhile, it calls begin() and begins again. So it reads the root at most once more than lists change.
+    template <class Begin, class F>
+    void read_root(Begin&& begin, F&& f)
+    {
+        Changes now = changes();
+        do {
+            changes_ = now;
+            store_.poll();
+            begin();
+            for_each_list_page(
+                store_.root(), [&](Block b, auto&& g) { store_.read_root(b, g); },
+                [](const ListPage& page) { return page.header().list == root_list; }, f, [] {},
+                [] {});
+            now = changes();
+        } while (now != changes_);
     }
 
     struct Centroid {
@@ -212,6 +254,8 @@ class NearestLists {
 
     S& store_;
     Query& query_;
+    Changes changes_{};   // when the root was read
+    Vec<Block> heads_;
     Vec<Centroid> centroids_;   // their numbers are those of the lists
     Vec<Candidate> rest_;       // by estimates
     Vec<Probe> probes_;         // the first known_ of them are in order
@@ -281,6 +325,7 @@ class Search {
         else
             next_lists(std::max<size_t>(limits_.probes, to_));
         search_lists();
+        lists_.check_that_none_is_lost();
         state_ =
             left_out_ || (limits_.iterate && to_ < most_lists()) ? State::running : State::done;
         *most_rows = SIZE_MAX;
@@ -330,7 +375,7 @@ class Search {
     void next_lists(size_t count)
     {
         from_ = to_;
-        to_ = std::min(most_lists(), from_ + count);
+        to_ = from_ + std::min(most_lists() - from_, count);
         counters_.lists = to_;
         first_found_ = found_.size();
         returned_before_ = returned();
@@ -363,12 +408,13 @@ class Search {
                 store_.poll();
                 store_.read_list(b, f);
             },
-            [&](const ListPage& page) { return page.header().list == probe.list; },
+            [&](const ListPage& page) { return page.header().list == probe.head; },
             [&](Block block, const ListPage& page) { judge(block, page, probe); },
             [&] {
                 if (!nearest_.full() || judged_.size() > most_judged)
                     compare_codes();
-            });
+            },
+            [&] { lists_.check_that_none_is_lost(); });
         compare_codes();
     }
 

@@ -18,6 +18,7 @@ inline int sqlstate(Errc code) noexcept
     case Errc::data_exception: return ERRCODE_DATA_EXCEPTION;
     case Errc::limit_exceeded: return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
     case Errc::corrupt: return ERRCODE_INDEX_CORRUPTED;
+    case Errc::conflict: return ERRCODE_T_R_SERIALIZATION_FAILURE;
     case Errc::internal: break;
     }
     return ERRCODE_INTERNAL_ERROR;
@@ -47,6 +48,11 @@ auto guarded(Body&& body) -> decltype(body())
     }
     if (state == ERRCODE_INDEX_CORRUPTED)
         ereport(ERROR, (errcode(state), errmsg("%s", text), errhint("REINDEX the index.")));
+    if (state == ERRCODE_T_R_SERIALIZATION_FAILURE)
+        ereport(ERROR, (errcode(state), errmsg("canceling statement due to conflict with recovery"),
+                        errdetail("%s", text),
+                        errhint("Run the query again. With hot_standby_feedback = on, such "
+                                "conflicts do not occur.")));
     ereport(ERROR, (errcode(state), errmsg("%s", text)));
     pg_unreachable();
 }

@@ -45,6 +45,7 @@ class MemoryLists {
     template <class F>
     bool read_root(Block block, F&& f)
     {
+        before_root(block);
         return read(block, encoding_.root_layout(), f);
     }
     template <class F>
@@ -61,18 +62,20 @@ class MemoryLists {
     void prefetch_code(Block, uint32_t) {}
     void release() {}
     void poll() {}
+    bool may_lose_lists() const { return false; }
 
     // ---- changes ----
 
     // Called before a page is read.
     std::function<void(Block)> before = [](Block) {};
+    std::function<void(Block)> before_root = [](Block) {};
 
     // Adds a list with this centroid.
     uint32_t add_list(const Code& centroid)
     {
         const Block head = new_page(Page::list);
         const auto list = static_cast<uint32_t>(heads_.size());
-        init_list_page(page(head), list, 0);
+        init_list_page(page(head), head, 0);
         heads_.push_back(head);
         root_sketch_->encode(centroid);
         put(root_list, root_, true, root_sketch_->sketch(),
@@ -80,6 +83,30 @@ class MemoryLists {
         centroids_.push_back({centroid, {centroid.bytes, centroid.bytes + centroid.length}});
         centroids_.back().code.bytes = nullptr;
         return list;
+    }
+    // Makes new lists, without rows, take the place of all, with the same centroids.
+    void replace_root()
+    {
+        uint32_t number = 0;
+        for (Block b = root_; b != no_block; b = page(b, true).header().next)
+            number = page(b, true).header().number + 1;
+        const Block first = new_page(Page::list);
+        init_list_page(page(first, true), root_list, number);
+        for (size_t i = 0; i < heads_.size(); i++) {
+            heads_[i] = new_page(Page::list);
+            init_list_page(page(heads_[i]), heads_[i], 0);
+            Code centroid = centroids_[i].code;
+            centroid.bytes = centroids_[i].bytes.data();
+            root_sketch_->encode(centroid);
+            put(root_list, first, true, root_sketch_->sketch(),
+                to_tid(ListPointer{heads_[i], centroid.params.norm2}), 0, centroid);
+        }
+        const MutableListPage root = page(root_, true);
+        for (uint32_t i = 0; i < root.used(); i++)
+            if (root.is_taken(i))
+                remove_entry(root, i);
+        link(root, first, number);
+        root.header().changes++;
     }
     void insert(uint32_t list, const Code& code, Tid tid, FilterCode filter = 0)
     {
@@ -89,7 +116,7 @@ class MemoryLists {
             sketch_->set_centre(centre);
         }
         sketch_->encode(code);
-        put(list, heads_[list], false, sketch_->sketch(), tid, filter, code);
+        put(heads_[list], heads_[list], false, sketch_->sketch(), tid, filter, code);
     }
     // Removes the rows for which dead(tid) is true.
     template <class Dead>
@@ -171,7 +198,8 @@ class MemoryLists {
         pages_[block].kind = Page::free;
         free_.push_back(block);
     }
-    void put(uint32_t list, Block block, bool of_root, const codec::Sketch& sketch, Tid tid,
+    // list: its first page, or root_list
+    void put(Block list, Block block, bool of_root, const codec::Sketch& sketch, Tid tid,
              FilterCode filter, const Code& code)
     {
         const Layout& l = of_root ? encoding_.root_layout() : encoding_.layout();

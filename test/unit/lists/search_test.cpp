@@ -476,13 +476,13 @@ std::vector<size_t> walk(MemoryLists& store, uint32_t list)
     std::vector<size_t> rows;
     for_each_list_page(
         store.head(list), [&](Block b, auto&& f) { store.read_list(b, f); },
-        [&](const ListPage& page) { return page.header().list == list; },
+        [&](const ListPage& page) { return page.header().list == store.head(list); },
         [&](Block, const ListPage& page) {
             for (uint32_t i = 0; i < page.used(); i++)
                 if (page.is_taken(i))
                     rows.push_back(row_of(page.tids()[i]));
         },
-        [] {});
+        [] {}, [] {});
     std::sort(rows.begin(), rows.end());
     return rows;
 }
@@ -652,6 +652,62 @@ TEST_F(ListWalk, DamagedLinks)
     // The first page is not the list's.
     store.page(chain[0]).header().list = 1;
     EXPECT_THROW(walk(store, 0), Error);
+}
+
+// ---- the root ----
+
+class ReplacedRoot : public testing::Test {
+  protected:
+    // Adds so many lists that the root has several pages.
+    void SetUp() override
+    {
+        Query query(encoding);
+        std::mt19937 rng(4);
+        std::vector<float> x(dims);
+        Vec<uint8_t> code;
+        for (float& y : x)
+            y = 0;
+        encoding.set_root_centre(encoding.codec().encode({.dense = x.data()}, code));
+        store.emplace(encoding);
+        for (int i = 0; i < lists; i++) {
+            for (float& y : x)
+                y = std::normal_distribution<float>()(rng);
+            store->add_list(encoding.codec().encode({.dense = x.data()}, code));
+        }
+    }
+    static constexpr uint32_t dims = 64;
+    static constexpr int lists = 700;
+    Encoding encoding{{{Form::dense, Metric::l2, dims, 8}, false}, page_bytes};
+    std::optional<MemoryLists> store;
+};
+
+// A search sees the lists before or after, whenever the root is replaced.
+TEST_F(ReplacedRoot, IsSeenAsAWhole)
+{
+    Query query(encoding);
+    const std::vector<float> q(dims, 0.5f);
+    query.set({.dense = q.data()});
+    NearestLists<MemoryLists> nearest(*store, query);
+    const Vec<Block> old = nearest.heads();
+    ASSERT_EQ(old.size(), size_t{lists});
+    for (size_t at = 1, before = old[0];; at++) {
+        size_t reads = 0;
+        store->before_root = [&](Block) {
+            if (++reads == at)
+                store->replace_root();
+        };
+        nearest.start();
+        EXPECT_EQ(nearest.size(), size_t{lists}) << at;
+        const Block first = nearest.heads()[0];
+        store->before_root = [](Block) {};
+        ASSERT_EQ(nearest.heads().size(), size_t{lists}) << at;
+        ASSERT_EQ(nearest.heads()[0], first) << at;
+        if (reads < at)
+            break;
+        EXPECT_NE(first, before) << at;
+        before = first;
+        ASSERT_LT(at, size_t{100});
+    }
 }
 
 }   // namespace

@@ -1,0 +1,637 @@
+#include "pg/pg.hpp"
+
+#include "ivfflat/divide.hpp"
+
+#include <cmath>
+
+#include "ivfflat/handler.hpp"
+#include "ivfflat/options.hpp"
+#include "lists/clusters.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+}
+
+namespace quiver::ivfflat {
+
+namespace {
+
+lists::ListHeader root_header(ListStore& store)
+{
+    lists::ListHeader h{};
+    if (!store.read_root(store.root(), [&](const lists::ListPage& page) { h = page.header(); }) ||
+        h.list != lists::root_list)
+        throw Error(Errc::corrupt, "root page %u is damaged", store.root());
+    return h;
+}
+// Calls f(block, page) for the pages of the root from this one on.
+template <class F>
+void for_each_root_page(ListStore& store, lists::Block first, F&& f)
+{
+    lists::Block block = first;
+    for (uint64_t number = 0; block != lists::no_block;) {
+        pg::vacuum_pause();
+        lists::ListHeader h{};
+        const bool good = store.read_root(block, [&](const lists::ListPage& page) {
+            h = page.header();
+            if (h.list == lists::root_list)
+                f(block, page);
+        });
+        if (!good || h.list != lists::root_list || h.number < number)
+            throw Error(Errc::corrupt, "root page %u is damaged", block);
+        block = h.next;
+        number = uint64_t{h.number} + 1;
+    }
+}
+template <class F>
+void for_each_root_page(ListStore& store, F&& f)
+{
+    for_each_root_page(store, store.root(), f);
+    for_each_root_page(store, root_header(store).retired_next, f);
+}
+template <class F>
+void for_each_page_of(ListStore& store, lists::Block head, F&& f)
+{
+    lists::for_each_list_page(
+        head, [&](lists::Block b, auto&& g) { store.read_list(b, g); },
+        [&](const lists::ListPage& page) { return page.header().list == head; }, f,
+        [] { pg::vacuum_pause(); }, [] {});
+}
+
+// Changes the header (or more) of the first page of the root.
+template <class F>
+void change_root(ListStore& store, F&& f)
+{
+    const Buffer buffer = store.pin(store.root());
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    page::Change change(store.relation());
+    f(store.root_page(change.of(buffer)));
+    change.keep();
+    UnlockReleaseBuffer(buffer);
+}
+
+void note_retired(ListStore& store)
+{
+    const uint64_t stamp = U64FromFullTransactionId(pg::next_full_xid());
+    change_root(store,
+                [&](const lists::MutableListPage& page) { page.header().retired_at = stamp; });
+}
+
+// Rows that were copied from pages, or that will be on one.
+class CopiedRows {
+  public:
+    explicit CopiedRows(uint32_t code_bytes) : code_bytes_(code_bytes) {}
+
+    void add(graph::Tid tid, codec::FilterCode filter, const codec::Code& code)
+    {
+        rows_.push_back({tid, filter});
+        records_.resize(rows_.size() * stride());
+        lists::put_code(code, &records_[(rows_.size() - 1) * stride()]);
+    }
+    void clear()
+    {
+        rows_.clear();
+        records_.clear();
+    }
+    size_t size() const { return rows_.size(); }
+    // What a row takes.
+    size_t row_bytes() const { return stride() + sizeof(Row); }
+    graph::Tid tid(size_t i) const { return rows_[i].tid; }
+    codec::FilterCode filter(size_t i) const { return rows_[i].filter; }
+    codec::Code code(size_t i) const
+    {
+        return lists::code_at(&records_[i * stride()], code_bytes_);
+    }
+
+  private:
+    struct Row {
+        graph::Tid tid;
+        codec::FilterCode filter;
+    };
+    size_t stride() const
+    {
+        return codec::round_up(sizeof(codec::CodeParams) + code_bytes_, size_t{4});
+    }
+
+    uint32_t code_bytes_;
+    Vec<Row> rows_;
+    Vec<char> records_;
+};
+
+// A list (or a root) to which nothing leads yet, and rows for it.
+struct NewList {
+    lists::Block head = lists::no_block, last = lists::no_block;
+    uint32_t used = 0;   // places of its last page
+    CopiedRows rows;
+
+    explicit NewList(uint32_t code_bytes) : rows(code_bytes) {}
+};
+
+class Division {
+  public:
+    Division(Relation index, const MetaData& meta, const IndexEncoding& encoding, ListStore& store)
+        : index_(index), meta_(meta), encoding_(encoding), store_(store),
+          layout_(encoding.layout()), code_bytes_(encoding.codec().traits.code_bytes),
+          sketch_(encoding.sketches().encoder()), clusters_(meta.form, padded()),
+          some_(meta.form, padded()), copied_(code_bytes_)
+    {
+    }
+
+    void run(bool interrupted)
+    {
+        read_lists();
+        if (const uint32_t lists = wanted_lists(); lists > 0)
+            divide(lists);
+        else if (interrupted)
+            note_lists();
+    }
+
+  private:
+    // A list that the root names, and how much of it has been copied: all rows of the pages before `page`, and of this
+    // page those whose places are in `copied`.
+    struct OldList {
+        RootEntry entry;
+        uint64_t rows;
+        lists::Block page;
+        uint32_t number;   // of `page`
+        Vec<uint64_t> copied;
+    };
+
+    uint32_t padded() const { return encoding_.codec().traits.padded; }
+    // While inserts may wait, this does not sleep.
+    void pause() const
+    {
+        if (inserts_wait_)
+            CHECK_FOR_INTERRUPTS();
+        else
+            pg::vacuum_pause();
+    }
+    static Size work_memory() { return static_cast<Size>(maintenance_work_mem) * 1024; }
+
+    void read_lists()
+    {
+        old_.clear();
+        rows_ = 0;
+        for (const RootEntry& entry : read_root(store_)) {
+            if (entry.retired)
+                continue;
+            uint64_t rows = 0;
+            for_each_page_of(store_, entry.head, [&](lists::Block, const lists::ListPage& page) {
+                rows += page.header().taken;
+            });
+            old_.push_back({entry, rows, entry.head, 0, {}});
+            rows_ += rows;
+        }
+    }
+    // How many lists the rows should be divided into; 0: they stay where they are.
+    uint32_t wanted_lists() const
+    {
+        // So that at most one further copy of the rows exists.
+        if (root_header(store_).retired_at != 0)
+            return 0;
+        const auto rows = static_cast<double>(rows_), now = static_cast<double>(old_.size());
+        const double least = std::max(1.0, rows / layout_.least_rows()),
+                     wanted =
+                         std::floor(meta_.chosen_lists
+                                        ? lists_for(rows, layout_)
+                                        : std::min(least, double(option_table.of(index_).lists)));
+        // With this growth, an index that is always divided again copies each of its rows once on average.
+        if (wanted >= 1.5 * now)
+            return static_cast<uint32_t>(wanted);
+        // New rows may differ from those before, and come to few lists. (A list may also be long because its rows are
+        // equal. Then it makes no difference until the table has grown.)
+        uint64_t longest = 0;
+        for (const OldList& l : old_)
+            longest = std::max(longest, l.rows);
+        if (meta_.chosen_lists && rows >= 1.3 * meta_.rows &&
+            static_cast<double>(longest) >= 16 * rows / now)
+            return static_cast<uint32_t>(std::max(wanted, now));
+        return 0;
+    }
+    void divide(uint32_t count)
+    {
+        sample(count);
+        clusters_.train(some_, count, meta_.rotation_seed, pg::poll);
+        if (clusters_.size() <= old_.size())
+            return;   // many rows are equal
+        const lists::ProbeTable probes = lists::learn_probes(some_, clusters_, pg::poll);
+        change_root(store_, [](const lists::MutableListPage& page) { page.header().dividing = 1; });
+        for (uint32_t i = 0; i < clusters_.size(); i++)
+            add_new_list(i);
+
+        constexpr int most_rounds = 8;
+        uint64_t last = UINT64_MAX;
+        for (int round = 0; round < most_rounds; round++) {
+            const uint64_t rows = copy_all(false);
+            // Few rows, or as many as before: others insert as fast as this copies.
+            if (rows < 1000 || rows > last / 2)
+                break;
+            last = rows;
+        }
+        write_new_lists();
+        const lists::Block root = write_root();
+
+        LockPage(index_, am::meta_block, ExclusiveLock);
+        inserts_wait_ = true;
+        copy_all(true);
+        write_new_lists();
+        publish(root);
+        inserts_wait_ = false;
+        UnlockPage(index_, am::meta_block, ExclusiveLock);
+
+        for (const Owned<NewList>& l : new_)
+            store_.set_room(l->head, l->last);
+        note_retired(store_);
+        note_meta(static_cast<uint32_t>(new_.size()), rows_, probes);
+        ereport(DEBUG1, (errmsg("%.0f rows of %zu lists were divided into %zu lists",
+                                static_cast<double>(rows_), old_.size(), new_.size())));
+    }
+
+    // ---- the clusters ----
+
+    // Puts rows of all lists into some_, enough for `lists` clusters.
+    void sample(size_t lists)
+    {
+        constexpr uint64_t rows_of_list = 64, least_rows = 10000;
+        const uint64_t most = work_memory() / 2 / lists::ScalarCodes::block_bytes(padded(), 1),
+                       wanted = std::max<uint64_t>(
+                           2, std::min(most, std::max(least_rows, rows_of_list * lists)));
+        const double step = std::max(1.0, static_cast<double>(rows_) / static_cast<double>(wanted));
+        double at = 0, next = 0;
+        some_.clear();
+        for (const OldList& l : old_)
+            for_each_page_of(
+                store_, l.entry.head, [&](lists::Block block, const lists::ListPage& page) {
+                    for (uint32_t i = 0; i < page.used(); i++)
+                        if (page.is_taken(i) && at++ >= next) {
+                            next += step;
+                            with_code(block, page, i,
+                                      [&](const codec::Code& code) { add_scalar(code); });
+                        }
+                });
+    }
+    void add_scalar(const codec::Code& code)
+    {
+        if (encoding_.codec().traits.begins_with_scalar)
+            some_.add(code);
+        else
+            some_.add(encoding_.codec().decode(code, scratch_));
+    }
+    // Calls f with the code of a row on a page, which is locked.
+    template <class F>
+    void with_code(lists::Block block, const lists::ListPage& page, uint32_t i, F&& f)
+    {
+        const lists::Layout& l = page.layout();
+        if (encoding_.exact()) {   // the sketch is all that there is of it
+            bits_.resize(l.words);
+            const codec::Code stored{
+                {},
+                reinterpret_cast<const uint8_t*>(lists::sketch_in(page, i, bits_.data()).bits),
+                code_bytes_};
+            f(encoding_.codec().encode(encoding_.codec().decode(stored, scratch_), buffer_));
+        } else if (!store_.read_code(page.code_blocks()[l.code_page_of(i)], l.place_of(i), block,
+                                     f))
+            throw Error(Errc::corrupt, "a code of list page %u is missing", block);
+    }
+
+    // ---- the new lists ----
+
+    void add_new_list(uint32_t cluster)
+    {
+        new_.push_back(make_owned<NewList>(code_bytes_));
+        centroids_.add({}, 0, encoding_.codec().encode(clusters_.value(cluster), buffer_));
+        // A list has a page, also if it has no rows.
+        NewList& l = *new_.back();
+        const Buffer buffer = store_.allocate();
+        l.head = l.last = BufferGetBlockNumber(buffer);
+        page::Change change(index_);
+        const Page page = change.fresh(buffer, page::Kind::list);
+        lists::init_list_page(store_.list_page(page), l.head, 0);
+        page::set_used(page, layout_.bytes);
+        change.keep();
+        UnlockReleaseBuffer(buffer);
+    }
+    // Copies the rows that have not been copied. Returns how many there were. last: closes the last pages, too.
+    uint64_t copy_all(bool last)
+    {
+        uint64_t rows = 0;
+        for (OldList& l : old_)
+            rows += copy(l, last);
+        return rows;
+    }
+    uint64_t copy(OldList& l, bool close_last)
+    {
+        uint64_t rows = 0;
+        for (;;) {
+            pause();
+            const Buffer buffer = store_.pin(l.page);
+            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+            const Page now = BufferGetPage(buffer);
+            if (!store_.is_page_of(now, l.entry.head) ||
+                store_.list_page(now).header().number != l.number)
+                throw Error(Errc::corrupt, "list page %u is damaged", l.page);
+            const lists::ListPage page = store_.list_page(now);
+            const lists::ListHeader h = page.header();
+            const bool is_last = h.next == lists::no_block;
+            l.copied.resize((layout_.entries + 63) / 64);
+            copied_.clear();
+            for (uint32_t i = 0; i < page.used(); i++)
+                if (page.is_taken(i) && !(l.copied[i / 64] >> i % 64 & 1)) {
+                    l.copied[i / 64] |= uint64_t{1} << i % 64;
+                    with_code(l.page, page, i, [&](const codec::Code& code) {
+                        copied_.add(page.tids()[i], page.filter(i), code);
+                    });
+                }
+            if (!h.closed && (!is_last || close_last)) {
+                page::Change change(index_);
+                store_.list_page(change.of(buffer)).header().closed = 1;
+                change.keep();
+            }
+            UnlockReleaseBuffer(buffer);
+            rows += copied_.size();
+            distribute();
+            if (is_last)
+                return rows;
+            l.page = h.next;
+            l.number = h.next_number;
+            l.copied.clear();
+        }
+    }
+    // Gives the copied rows to the new lists.
+    void distribute()
+    {
+        if (copied_.size() == 0)
+            return;
+        list_of_.resize(copied_.size());
+        some_.clear();
+        for (size_t i = 0; i < copied_.size(); i++)
+            add_scalar(copied_.code(i));
+        clusters_.nearest(some_, list_of_.data());
+        for (size_t i = 0; i < copied_.size(); i++) {
+            NewList& l = *new_[list_of_[i]];
+            l.rows.add(copied_.tid(i), copied_.filter(i), copied_.code(i));
+            waiting_ += l.rows.row_bytes();
+            if (l.used + l.rows.size() >= layout_.entries)
+                write(list_of_[i]);
+        }
+        if (waiting_ > work_memory() / 2)
+            write_new_lists();
+    }
+    // Writes the rows that wait for a list to its pages. encoder: makes sketches, relative to the list's centroid. number: of
+    // the first page.
+    void write_rows(const lists::Layout& layout, bool root, uint32_t number,
+                    codec::SketchEncoder& encoder, NewList& to)
+    {
+        const auto page_of = [&](Page page) {
+            return root ? store_.root_page(page) : store_.list_page(page);
+        };
+        const auto count = static_cast<uint32_t>(to.rows.size());
+        for (uint32_t done = 0; done < count;) {
+            pause();
+            Buffer buffer;
+            if (to.head == lists::no_block) {
+                buffer = store_.allocate();
+                to.head = to.last = BufferGetBlockNumber(buffer);
+                page::Change change(index_);
+                const Page page = change.fresh(buffer, page::Kind::list);
+                lists::init_list_page(page_of(page), root ? lists::root_list : to.head, number);
+                page::set_used(page, layout.bytes);
+                change.keep();
+            } else {
+                buffer = store_.pin(to.last);
+                LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+                if (to.used == layout.entries) {
+                    to.last = store_.add_page(buffer);
+                    to.used = 0;
+                    UnlockReleaseBuffer(buffer);
+                    continue;
+                }
+            }
+            // One record for each code page, so that none is without its list page.
+            const bool exact = layout.code_bytes == 0;
+            while (done < count && to.used < layout.entries) {
+                const uint32_t first = to.used,
+                               end = exact ? layout.entries
+                                           : std::min(layout.entries,
+                                                      (layout.code_page_of(first) + 1) *
+                                                          layout.codes_per_page),
+                               n = std::min(count - done, end - first);
+                Buffer codes = InvalidBuffer;
+                bool fresh = false;
+                if (!exact) {
+                    const lists::Block block =
+                        page_of(BufferGetPage(buffer)).code_blocks()[layout.code_page_of(first)];
+                    fresh = block == lists::no_block;
+                    codes = fresh ? store_.allocate() : store_.lock_codes(block, to.last);
+                }
+                page::Change change(index_);
+                const lists::MutableListPage list = page_of(change.of(buffer));
+                char* records = nullptr;
+                if (!exact) {
+                    const Page page =
+                        fresh ? change.fresh(codes, page::Kind::codes) : change.of(codes);
+                    page::tail_of(page)->next = to.last;
+                    page::set_used(page, layout.place_of(first + n - 1) + layout.code_bytes);
+                    list.code_blocks()[layout.code_page_of(first)] = BufferGetBlockNumber(codes);
+                    records = page::contents_of(page);
+                }
+                for (uint32_t i = 0; i < n; i++) {
+                    const codec::Code code = to.rows.code(done + i);
+                    if (!exact)
+                        lists::put_code(code, records + layout.place_of(first + i));
+                    encoder.encode(code);
+                    lists::put_entry(list, first + i, encoder.sketch(), to.rows.tid(done + i),
+                                     to.rows.filter(done + i));
+                }
+                change.keep();
+                if (!exact)
+                    UnlockReleaseBuffer(codes);
+                to.used += n;
+                done += n;
+            }
+            UnlockReleaseBuffer(buffer);
+        }
+        to.rows.clear();
+    }
+    void write(size_t list)
+    {
+        NewList& l = *new_[list];
+        if (l.rows.size() == 0)
+            return;
+        waiting_ -= l.rows.size() * l.rows.row_bytes();
+        if (!encoding_.exact())
+            sketch_->set_centre(centroids_.code(list));
+        write_rows(layout_, false, 0, *sketch_, l);
+    }
+    void write_new_lists()
+    {
+        for (size_t i = 0; i < new_.size(); i++)
+            write(i);
+    }
+
+    // ---- the root ----
+
+    // Writes the pages that will follow the first page of the root. Returns the first one.
+    lists::Block write_root()
+    {
+        // Greater numbers than those of the pages before.
+        uint32_t number = 0;
+        for_each_root_page(store_, store_.root(), [&](lists::Block, const lists::ListPage& page) {
+            number = page.header().number + 1;
+        });
+        NewList root(code_bytes_);
+        for (size_t i = 0; i < new_.size(); i++) {
+            const codec::Code code = centroids_.code(i);
+            root.rows.add(lists::to_tid({new_[i]->head, code.params.norm2}), 0, code);
+        }
+        const Owned<codec::SketchEncoder> encoder = encoding_.root_sketches().encoder();
+        if (!encoding_.exact())
+            encoder->set_centre(encoding_.root_centre());
+        root_number_ = number;
+        write_rows(encoding_.root_layout(), true, number, *encoder, root);
+        return root.head;
+    }
+    void publish(lists::Block root)
+    {
+        change_root(store_, [&](const lists::MutableListPage& page) {
+            lists::ListHeader& h = page.header();
+            for (uint32_t i = 0; i < page.used(); i++)
+                if (page.is_taken(i))
+                    lists::remove_entry(page, i);
+            h.retired_next = h.next;
+            h.retired_at = lists::not_known;
+            lists::link(page, root, root_number_);
+            h.changes++;
+            h.dividing = 0;
+        });
+    }
+
+    // ---- the meta page ----
+
+    // What an interrupted division did not note.
+    void note_lists()
+    {
+        read_centroids();
+        sample(old_.size());
+        note_meta(static_cast<uint32_t>(old_.size()), rows_,
+                  lists::learn_probes(some_, clusters_, pg::poll));
+        change_root(store_, [](const lists::MutableListPage& page) { page.header().dividing = 0; });
+    }
+    void note_meta(uint32_t lists, uint64_t rows, const lists::ProbeTable& probes)
+    {
+        MetaData meta = meta_;
+        meta.lists = lists;
+        meta.rows = static_cast<double>(rows);
+        meta.probes = probes;
+        // What processes keep of the index is out of date.
+        meta.build_id = am::new_meta_head(access_method).build_id;
+        const Buffer buffer = store_.pin(am::meta_block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        page::Change change(index_);
+        *reinterpret_cast<MetaData*>(page::contents_of(change.of(buffer))) = meta;
+        change.keep();
+        UnlockReleaseBuffer(buffer);
+    }
+    // Makes the centroids of the lists the clusters.
+    void read_centroids()
+    {
+        some_.clear();
+        for (const OldList& l : old_)
+            store_.read_root(l.entry.page, [&](const lists::ListPage& page) {
+                with_code(l.entry.page, page, l.entry.place,
+                          [&](const codec::Code& code) { add_scalar(code); });
+            });
+        const size_t n = clusters_.coordinates();
+        Vec<float> centroids(n * old_.size());
+        for (size_t i = 0; i < some_.size(); i++)
+            some_.decode(i, &centroids[i * n]);
+        clusters_.set(std::move(centroids), old_.size());
+    }
+
+    Relation index_;
+    const MetaData& meta_;
+    const IndexEncoding& encoding_;
+    ListStore& store_;
+    const lists::Layout& layout_;
+    uint32_t code_bytes_;
+    Owned<codec::SketchEncoder> sketch_;
+    lists::Clusters clusters_;
+    lists::ScalarCodes some_;
+    Vec<OldList> old_;
+    uint64_t rows_ = 0;
+    Vec<Owned<NewList>> new_;
+    CopiedRows centroids_{code_bytes_};   // of the new lists
+    CopiedRows copied_;
+    Vec<uint32_t> list_of_;   // of each copied row
+    Size waiting_ = 0;        // bytes of the rows that are not on pages yet
+    uint32_t root_number_ = 0;
+    bool inserts_wait_ = false;
+    Vec<uint64_t> bits_;
+    Vec<uint8_t> buffer_;
+    Vec<float> scratch_;
+};
+
+}   // namespace
+
+Vec<RootEntry> read_root(ListStore& store)
+{
+    Vec<RootEntry> result;
+    for_each_root_page(store, store.root(), [&](lists::Block block, const lists::ListPage& page) {
+        for (uint32_t i = 0; i < page.used(); i++)
+            if (lists::leads_to_list(page, i))
+                result.push_back(
+                    {lists::list_pointer(page.tids()[i]).head, block, i, !page.is_taken(i)});
+    });
+    for_each_root_page(
+        store, root_header(store).retired_next,
+        [&](lists::Block block, const lists::ListPage& page) {
+            for (uint32_t i = 0; i < page.used(); i++)
+                result.push_back({lists::list_pointer(page.tids()[i]).head, block, i, true});
+        });
+    return result;
+}
+
+Vec<lists::Block> root_pages(ListStore& store)
+{
+    Vec<lists::Block> result;
+    for_each_root_page(
+        store, [&](lists::Block block, const lists::ListPage&) { result.push_back(block); });
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+bool is_dividing(ListStore& store) { return root_header(store).dividing; }
+
+bool has_forgettable_lists(ListStore& store)
+{
+    const uint64_t at = root_header(store).retired_at;
+    return at == lists::not_known || (at != 0 && pg::Horizon(store.relation()).removable(at));
+}
+
+void forget_retired_lists(ListStore& store)
+{
+    const uint64_t at = root_header(store).retired_at;
+    if (at == lists::not_known)   // VACUUM was interrupted before it set the stamp
+        note_retired(store);
+    else if (at != 0 && pg::Horizon(store.relation()).removable(at))
+        change_root(store, [&](const lists::MutableListPage& page) {
+            for (uint32_t i = 0; i < page.used(); i++)
+                if (!page.is_taken(i))
+                    page.tids()[i] = graph::Tid{};
+            page.header().retired_next = lists::no_block;
+            page.header().retired_at = 0;
+            page.header().freed++;
+        });
+}
+
+void divide_again(Relation index, const MetaData& meta, const IndexEncoding& encoding,
+                  ListStore& store, bool interrupted)
+{
+    (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))->run(interrupted);
+}
+
+void wait_for_division(Relation index) { LockPage(index, am::meta_block, ShareLock); }
+void end_wait(Relation index) { UnlockPage(index, am::meta_block, ShareLock); }
+
+}   // namespace quiver::ivfflat
