@@ -138,8 +138,10 @@ class Division {
     {
     }
 
-    void run(bool interrupted)
+    void run(double table_rows, bool interrupted)
     {
+        if (!interrupted && !has_grown(table_rows))
+            return;
         read_lists();
         if (const uint32_t lists = wanted_lists(); lists > 0)
             divide(lists);
@@ -184,6 +186,8 @@ class Division {
             rows_ += rows;
         }
     }
+    // Since the last division, or the attempt at one.
+    bool has_grown(double rows) const { return rows >= 1.3 * meta_.rows; }
     // How many lists the rows should be divided into; 0: they stay where they are.
     uint32_t wanted_lists() const
     {
@@ -191,6 +195,8 @@ class Division {
         if (root_header(store_).retired_at != 0)
             return 0;
         const auto rows = static_cast<double>(rows_), now = static_cast<double>(old_.size());
+        if (!has_grown(rows))
+            return 0;
         const double least = std::max(1.0, rows / layout_.least_rows()),
                      wanted =
                          std::floor(meta_.chosen_lists
@@ -204,8 +210,7 @@ class Division {
         uint64_t longest = 0;
         for (const OldList& l : old_)
             longest = std::max(longest, l.rows);
-        if (meta_.chosen_lists && rows >= 1.3 * meta_.rows &&
-            static_cast<double>(longest) >= 16 * rows / now)
+        if (meta_.chosen_lists && static_cast<double>(longest) >= 16 * rows / now)
             return static_cast<uint32_t>(std::max(wanted, now));
         return 0;
     }
@@ -213,8 +218,10 @@ class Division {
     {
         sample(count);
         clusters_.train(some_, count, meta_.rotation_seed, pg::poll);
-        if (clusters_.size() <= old_.size())
-            return;   // many rows are equal
+        if (clusters_.size() <= old_.size()) {   // many rows are equal
+            note_meta(static_cast<uint32_t>(old_.size()), rows_, meta_.probes);
+            return;
+        }
         const lists::ProbeTable probes = lists::learn_probes(some_, clusters_, pg::poll);
         change_root(store_, [](const lists::MutableListPage& page) { page.header().dividing = 1; });
         for (uint32_t i = 0; i < clusters_.size(); i++)
@@ -626,9 +633,10 @@ void forget_retired_lists(ListStore& store)
 }
 
 void divide_again(Relation index, const MetaData& meta, const IndexEncoding& encoding,
-                  ListStore& store, bool interrupted)
+                  ListStore& store, double table_rows, bool interrupted)
 {
-    (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))->run(interrupted);
+    (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))
+        ->run(table_rows, interrupted);
 }
 
 void wait_for_division(Relation index) { LockPage(index, am::meta_block, ShareLock); }

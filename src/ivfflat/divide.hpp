@@ -55,12 +55,12 @@ bool has_forgettable_lists(ListStore& store);
 // If there are, nothing leads to them after this.
 void forget_retired_lists(ListStore& store);
 
-// Divides the rows again if there are too few lists for them. interrupted: the division before did not come to its end,
-// and vacuum has removed what it left.
+// Divides the rows again if there are too few lists for them. table_rows: about how many rows the table has, or more.
+// interrupted: the division before did not come to its end, and vacuum has removed what it left.
 void divide_again(Relation index, const MetaData& meta, const IndexEncoding& encoding,
-                  ListStore& store, bool interrupted);
+                  ListStore& store, double table_rows, bool interrupted);
 
-// Waits until nobody is in step 4 of a division. `locked` becomes true; end_wait() must follow.
+// Waits until nobody is in step 4 of a division, and keeps it so until end_wait().
 void wait_for_division(Relation index);
 void end_wait(Relation index);
 

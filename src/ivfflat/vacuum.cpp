@@ -6,6 +6,8 @@
 // the root does not lead: those of lists that were replaced, and those of a division that was interrupted.
 #include "pg/pg.hpp"
 
+#include <cmath>
+
 #include "am/rows.hpp"
 #include "ivfflat/divide.hpp"
 #include "ivfflat/handler.hpp"
@@ -58,9 +60,9 @@ class Vacuum {
     // Has something been left that this vacuum would make free?
     bool has_leftovers() { return is_dividing(store_) || has_forgettable_lists(store_); }
     // To be called at the end, after run() if that was needed.
-    void divide()
+    void divide(double table_rows)
     {
-        divide_again(index_, meta_, encoding_, store_, is_dividing(store_));
+        divide_again(index_, meta_, encoding_, store_, table_rows, is_dividing(store_));
         IndexFreeSpaceMapVacuum(index_);
     }
     double rows() const { return static_cast<double>(rows_); }
@@ -312,7 +314,7 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
             run(vacuum, fresh);
             stats = fresh;
         }
-        vacuum.divide();
+        vacuum.divide(info->num_heap_tuples < 0 ? HUGE_VAL : info->num_heap_tuples);
     });
     if (stats)
         stats->num_pages = RelationGetNumberOfBlocks(info->index);
