@@ -37,7 +37,11 @@ class Encoding {
     void set_parameters(const half* parameters)
     {
         codec_->set_parameters(parameters);
-        root_codec_->set_parameters(parameters);
+        // A codec for Euclidean distances may have a centre, which follows its other parameters. Here it is 0.
+        Vec<half> of_root(root_codec_->parameter_count());
+        std::copy_n(parameters, std::min(codec_->parameter_count(), of_root.size()),
+                    of_root.begin());
+        root_codec_->set_parameters(of_root.data());
     }
     size_t parameter_count() const { return codec_->parameter_count(); }
     // The centre of the root, to which the sketches of the centroids are relative. (Those of bit strings need
