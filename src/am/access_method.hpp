@@ -41,6 +41,24 @@ struct AccessMethod {
     void (*take_part_in_build)(Relation heap, Relation index, IndexInfo* info, BuildTeam& team);
 };
 
+// What the access methods of this extension have in common: they return rows in the order of a distance, and take further
+// columns, conditions of any kind on these, and NULLs.
+constexpr IndexAmRoutine common_routine()
+{
+    IndexAmRoutine am{};
+    am.type = T_IndexAmRoutine;
+    am.amcanorderbyop = true;
+    am.amcanmulticol = true;
+    am.amoptionalkey = true;
+    am.amsearcharray = true;
+    am.amsearchnulls = true;
+    pg::set_builds_parallel(am);
+    am.amusemaintenanceworkmem = true;
+    am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
+    am.amkeytype = InvalidOid;
+    return am;
+}
+
 // Called once for each access method, when the library is loaded.
 void register_access_method(const AccessMethod& method);
 // Null for an index of another extension or of PostgreSQL itself.

@@ -15,44 +15,16 @@ extern "C" {
 #include "commands/progress.h"
 }
 
+using namespace quiver;
+
 namespace {
 
-using namespace quiver;
-using pg::guarded;
-
-extern "C" {
-
-static IndexBuildResult* hnsw_build(Relation heap, Relation index, IndexInfo* info)
+bytea* parse_options(Datum reloptions, bool validate)
 {
-    return guarded([&] { return hnsw::build(heap, index, info); });
+    return hnsw::option_table.parse(reloptions, validate);
 }
-static void hnsw_buildempty(Relation index)
-{
-    guarded([&] { hnsw::build_empty(index); });
-}
-static IndexBulkDeleteResult* hnsw_bulkdelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats,
-                                              IndexBulkDeleteCallback callback, void* state)
-{
-    return guarded([&] { return hnsw::bulk_delete(info, stats, callback, state); });
-}
-static IndexBulkDeleteResult* hnsw_vacuumcleanup(IndexVacuumInfo* info,
-                                                 IndexBulkDeleteResult* stats)
-{
-    return guarded([&] { return hnsw::vacuum_cleanup(info, stats); });
-}
-static void hnsw_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup,
-                              Cost* total, Selectivity* selectivity, double* correlation,
-                              double* pages)
-{
-    guarded([&] {
-        hnsw::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
-    });
-}
-static bytea* hnsw_options(Datum reloptions, bool validate)
-{
-    return guarded([&] { return hnsw::option_table.parse(reloptions, validate); });
-}
-static char* hnsw_buildphasename(int64 phase)
+bool validate(Oid opclass) { return am::validate_opclass(opclass, hnsw::access_method); }
+char* phase_name(int64 phase)
 {
     switch (phase) {
     case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
@@ -62,34 +34,12 @@ static char* hnsw_buildphasename(int64 phase)
     default: return nullptr;
     }
 }
-static bool hnsw_validate(Oid opclass)
-{
-    return guarded([&] { return am::validate_opclass(opclass, hnsw::access_method); });
-}
-static IndexScanDesc hnsw_beginscan(Relation index, int keys, int orderbys)
-{
-    return guarded([&] { return hnsw::begin_scan(index, keys, orderbys); });
-}
-static void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
-                        int norderbys)
-{
-    guarded([&] { hnsw::rescan(scan, keys, nkeys, orderbys, norderbys); });
-}
-static bool hnsw_gettuple(IndexScanDesc scan, ScanDirection direction)
-{
-    return guarded([&] { return hnsw::get_tuple(scan, direction); });
-}
-static void hnsw_endscan(IndexScanDesc scan)
-{
-    guarded([&] { hnsw::end_scan(scan); });
-}
-}
 
 }   // namespace
 
 constinit const am::AccessMethod hnsw::access_method = {
     .name = "hnsw",
-    .estimate_cost = hnsw_costestimate,
+    .estimate_cost = pg::callback<hnsw::estimate_cost>,
     .explain_scan = hnsw::explain_scan,
     .meta_magic = 0x52565551,   // "QUVR"
     .format_version = graph::format_version,
@@ -110,50 +60,21 @@ void hnsw::load()
 QUIVER_FUNCTION(hnswhandler)
 {
     static constexpr IndexAmRoutine routine = [] {
-        IndexAmRoutine am{};
-        am.type = T_IndexAmRoutine;
-        am.amstrategies = 0;
+        IndexAmRoutine am = am::common_routine();
         am.amsupport = 3;
-        am.amoptsprocnum = 0;
-        am.amcanorder = false;
-        am.amcanorderbyop = true;
-        am.amcanbackward = false;
-        am.amcanunique = false;
-        am.amcanmulticol = true;
-        am.amoptionalkey = true;
-        am.amsearcharray = true;
-        am.amsearchnulls = true;
-        am.amstorage = false;
-        am.amclusterable = false;
-        am.ampredlocks = false;
-        am.amcanparallel = false;
-        pg::set_builds_parallel(am);
-        am.amcaninclude = false;
-        am.amusemaintenanceworkmem = true;
-        am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
-        am.amkeytype = InvalidOid;
-
-        am.ambuild = hnsw_build;
-        am.ambuildempty = hnsw_buildempty;
-        am.aminsert = hnsw::insert;
-        am.ambulkdelete = hnsw_bulkdelete;
-        am.amvacuumcleanup = hnsw_vacuumcleanup;
-        am.amcanreturn = nullptr;
-        am.amcostestimate = hnsw_costestimate;
-        am.amoptions = hnsw_options;
-        am.amproperty = nullptr;
-        am.ambuildphasename = hnsw_buildphasename;
-        am.amvalidate = hnsw_validate;
-        am.ambeginscan = hnsw_beginscan;
-        am.amrescan = hnsw_rescan;
-        am.amgettuple = hnsw_gettuple;
-        am.amgetbitmap = nullptr;
-        am.amendscan = hnsw_endscan;
-        am.ammarkpos = nullptr;
-        am.amrestrpos = nullptr;
-        am.amestimateparallelscan = nullptr;
-        am.aminitparallelscan = nullptr;
-        am.amparallelrescan = nullptr;
+        am.ambuild = pg::callback<hnsw::build>;
+        am.ambuildempty = pg::callback<hnsw::build_empty>;
+        am.aminsert = pg::callback<hnsw::insert>;
+        am.ambulkdelete = pg::callback<hnsw::bulk_delete>;
+        am.amvacuumcleanup = pg::callback<hnsw::vacuum_cleanup>;
+        am.amcostestimate = pg::callback<hnsw::estimate_cost>;
+        am.amoptions = pg::callback<parse_options>;
+        am.ambuildphasename = pg::callback<phase_name>;
+        am.amvalidate = pg::callback<validate>;
+        am.ambeginscan = pg::callback<hnsw::begin_scan>;
+        am.amrescan = pg::callback<hnsw::rescan>;
+        am.amgettuple = pg::callback<hnsw::get_tuple>;
+        am.amendscan = pg::callback<hnsw::end_scan>;
         return am;
     }();
     PG_RETURN_POINTER(pg::index_am_routine(routine));

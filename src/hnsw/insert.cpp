@@ -50,29 +50,27 @@ struct InsertState {
 
 bool insert(QUIVER_AMINSERT_ARGS)
 {
-    return pg::guarded([&] {
-        if (isnull[0])
-            return false;
-        auto* s = static_cast<InsertState*>(info->ii_AmCache);
-        if (!s) {
-            const MemoryContext context =
-                AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
-            const MemoryContext old = MemoryContextSwitchTo(context);
-            s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
-            info->ii_AmCache = s;
-            MemoryContextSwitchTo(old);
-        }
-        s->store.refresh(index);
-        s->store.count_pages();
-        const MemoryContext old = MemoryContextSwitchTo(s->context);
-        graph::Value x;
-        if (s->reader.read(values[0], &x))
-            s->inserter.insert(x, am::to_tid(tid),
-                               s->levels.draw(s->encoding.layout().level_base(), graph::max_level),
-                               s->filter.code(values, isnull));
-        MemoryContextSwitchTo(old);
+    if (isnull[0])
         return false;
-    });
+    auto* s = static_cast<InsertState*>(info->ii_AmCache);
+    if (!s) {
+        const MemoryContext context =
+            AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext old = MemoryContextSwitchTo(context);
+        s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
+        info->ii_AmCache = s;
+        MemoryContextSwitchTo(old);
+    }
+    s->store.refresh(index);
+    s->store.count_pages();
+    const MemoryContext old = MemoryContextSwitchTo(s->context);
+    graph::Value x;
+    if (s->reader.read(values[0], &x))
+        s->inserter.insert(x, am::to_tid(tid),
+                           s->levels.draw(s->encoding.layout().level_base(), graph::max_level),
+                           s->filter.code(values, isnull));
+    MemoryContextSwitchTo(old);
+    return false;
 }
 
 }   // namespace quiver::hnsw

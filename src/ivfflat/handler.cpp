@@ -13,45 +13,16 @@ extern "C" {
 #include "commands/progress.h"
 }
 
+using namespace quiver;
+
 namespace {
 
-using namespace quiver;
-using pg::guarded;
-
-extern "C" {
-
-static IndexBuildResult* ivfflat_build(Relation heap, Relation index, IndexInfo* info)
+bytea* parse_options(Datum reloptions, bool validate)
 {
-    return guarded([&] { return ivfflat::build(heap, index, info); });
+    return ivfflat::option_table.parse(reloptions, validate);
 }
-static void ivfflat_buildempty(Relation index)
-{
-    guarded([&] { ivfflat::build_empty(index); });
-}
-static IndexBulkDeleteResult* ivfflat_bulkdelete(IndexVacuumInfo* info,
-                                                 IndexBulkDeleteResult* stats,
-                                                 IndexBulkDeleteCallback callback, void* state)
-{
-    return guarded([&] { return ivfflat::bulk_delete(info, stats, callback, state); });
-}
-static IndexBulkDeleteResult* ivfflat_vacuumcleanup(IndexVacuumInfo* info,
-                                                    IndexBulkDeleteResult* stats)
-{
-    return guarded([&] { return ivfflat::vacuum_cleanup(info, stats); });
-}
-static void ivfflat_costestimate(PlannerInfo* root, IndexPath* path, double loops, Cost* startup,
-                                 Cost* total, Selectivity* selectivity, double* correlation,
-                                 double* pages)
-{
-    guarded([&] {
-        ivfflat::estimate_cost(root, path, loops, startup, total, selectivity, correlation, pages);
-    });
-}
-static bytea* ivfflat_options(Datum reloptions, bool validate)
-{
-    return guarded([&] { return ivfflat::option_table.parse(reloptions, validate); });
-}
-static char* ivfflat_buildphasename(int64 phase)
+bool validate(Oid opclass) { return am::validate_opclass(opclass, ivfflat::access_method); }
+char* phase_name(int64 phase)
 {
     switch (phase) {
     case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE: return pstrdup("initializing");
@@ -62,34 +33,12 @@ static char* ivfflat_buildphasename(int64 phase)
     default: return nullptr;
     }
 }
-static bool ivfflat_validate(Oid opclass)
-{
-    return guarded([&] { return am::validate_opclass(opclass, ivfflat::access_method); });
-}
-static IndexScanDesc ivfflat_beginscan(Relation index, int keys, int orderbys)
-{
-    return guarded([&] { return ivfflat::begin_scan(index, keys, orderbys); });
-}
-static void ivfflat_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
-                           int norderbys)
-{
-    guarded([&] { ivfflat::rescan(scan, keys, nkeys, orderbys, norderbys); });
-}
-static bool ivfflat_gettuple(IndexScanDesc scan, ScanDirection direction)
-{
-    return guarded([&] { return ivfflat::get_tuple(scan, direction); });
-}
-static void ivfflat_endscan(IndexScanDesc scan)
-{
-    guarded([&] { ivfflat::end_scan(scan); });
-}
-}
 
 }   // namespace
 
 constinit const am::AccessMethod ivfflat::access_method = {
     .name = "ivfflat",
-    .estimate_cost = ivfflat_costestimate,
+    .estimate_cost = pg::callback<ivfflat::estimate_cost>,
     .explain_scan = ivfflat::explain_scan,
     .meta_magic = 0x49565551,   // "QUVI"
     .format_version = 1,
@@ -110,50 +59,21 @@ void ivfflat::load()
 QUIVER_FUNCTION(ivfflathandler)
 {
     static constexpr IndexAmRoutine routine = [] {
-        IndexAmRoutine am{};
-        am.type = T_IndexAmRoutine;
-        am.amstrategies = 0;
+        IndexAmRoutine am = am::common_routine();
         am.amsupport = 5;
-        am.amoptsprocnum = 0;
-        am.amcanorder = false;
-        am.amcanorderbyop = true;
-        am.amcanbackward = false;
-        am.amcanunique = false;
-        am.amcanmulticol = true;
-        am.amoptionalkey = true;
-        am.amsearcharray = true;
-        am.amsearchnulls = true;
-        am.amstorage = false;
-        am.amclusterable = false;
-        am.ampredlocks = false;
-        am.amcanparallel = false;
-        pg::set_builds_parallel(am);
-        am.amcaninclude = false;
-        am.amusemaintenanceworkmem = false;
-        am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
-        am.amkeytype = InvalidOid;
-
-        am.ambuild = ivfflat_build;
-        am.ambuildempty = ivfflat_buildempty;
-        am.aminsert = ivfflat::insert;
-        am.ambulkdelete = ivfflat_bulkdelete;
-        am.amvacuumcleanup = ivfflat_vacuumcleanup;
-        am.amcanreturn = nullptr;
-        am.amcostestimate = ivfflat_costestimate;
-        am.amoptions = ivfflat_options;
-        am.amproperty = nullptr;
-        am.ambuildphasename = ivfflat_buildphasename;
-        am.amvalidate = ivfflat_validate;
-        am.ambeginscan = ivfflat_beginscan;
-        am.amrescan = ivfflat_rescan;
-        am.amgettuple = ivfflat_gettuple;
-        am.amgetbitmap = nullptr;
-        am.amendscan = ivfflat_endscan;
-        am.ammarkpos = nullptr;
-        am.amrestrpos = nullptr;
-        am.amestimateparallelscan = nullptr;
-        am.aminitparallelscan = nullptr;
-        am.amparallelrescan = nullptr;
+        am.ambuild = pg::callback<ivfflat::build>;
+        am.ambuildempty = pg::callback<ivfflat::build_empty>;
+        am.aminsert = pg::callback<ivfflat::insert>;
+        am.ambulkdelete = pg::callback<ivfflat::bulk_delete>;
+        am.amvacuumcleanup = pg::callback<ivfflat::vacuum_cleanup>;
+        am.amcostestimate = pg::callback<ivfflat::estimate_cost>;
+        am.amoptions = pg::callback<parse_options>;
+        am.ambuildphasename = pg::callback<phase_name>;
+        am.amvalidate = pg::callback<validate>;
+        am.ambeginscan = pg::callback<ivfflat::begin_scan>;
+        am.amrescan = pg::callback<ivfflat::rescan>;
+        am.amgettuple = pg::callback<ivfflat::get_tuple>;
+        am.amendscan = pg::callback<ivfflat::end_scan>;
         return am;
     }();
     PG_RETURN_POINTER(pg::index_am_routine(routine));

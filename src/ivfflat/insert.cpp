@@ -73,26 +73,24 @@ struct InsertState {
 
 bool insert(QUIVER_AMINSERT_ARGS)
 {
-    return pg::guarded([&] {
-        if (isnull[0])
-            return false;
-        auto* s = static_cast<InsertState*>(info->ii_AmCache);
-        if (!s) {
-            const MemoryContext context =
-                AllocSetContextCreate(info->ii_Context, "ivfflat insert", ALLOCSET_DEFAULT_SIZES);
-            const MemoryContext old = MemoryContextSwitchTo(context);
-            s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
-            info->ii_AmCache = s;
-            MemoryContextSwitchTo(old);
-        }
-        s->store.refresh(index);
-        const MemoryContext old = MemoryContextSwitchTo(s->context);
-        graph::Value x;
-        if (s->reader.read(values[0], &x))
-            s->insert(x, am::to_tid(tid), s->filter.code(values, isnull));
-        MemoryContextSwitchTo(old);
+    if (isnull[0])
         return false;
-    });
+    auto* s = static_cast<InsertState*>(info->ii_AmCache);
+    if (!s) {
+        const MemoryContext context =
+            AllocSetContextCreate(info->ii_Context, "ivfflat insert", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext old = MemoryContextSwitchTo(context);
+        s = new (palloc(sizeof(InsertState))) InsertState(index, read_meta(index), context);
+        info->ii_AmCache = s;
+        MemoryContextSwitchTo(old);
+    }
+    s->store.refresh(index);
+    const MemoryContext old = MemoryContextSwitchTo(s->context);
+    graph::Value x;
+    if (s->reader.read(values[0], &x))
+        s->insert(x, am::to_tid(tid), s->filter.code(values, isnull));
+    MemoryContextSwitchTo(old);
+    return false;
 }
 
 }   // namespace quiver::ivfflat

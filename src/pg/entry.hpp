@@ -57,6 +57,19 @@ auto guarded(Body&& body) -> decltype(body())
     pg_unreachable();
 }
 
+// The function f as PostgreSQL calls it: in guarded().
+template <auto f>
+struct Callback;
+template <class Result, class... Args, Result (*f)(Args...)>
+struct Callback<f> {
+    static Result call(Args... args)
+    {
+        return guarded([&] { return f(args...); });
+    }
+};
+template <auto f>
+constexpr auto callback = &Callback<f>::call;
+
 // Checks for interrupts. Under a lock they would be ignored, so nothing may be locked here.
 inline void poll()
 {
