@@ -56,8 +56,17 @@ const char* reindex_statement(Relation index)
                                                RelationGetRelationName(index)));
 }
 
-void report_bad_meta(int level, Relation index, const AccessMethod& method, MetaState state,
-                     const MetaHead& head)
+bool has_columns(Relation index, uint32 filter_columns, uint32 dims)
+{
+    if (static_cast<int>(filter_columns) != IndexRelationGetNumberOfKeyAttributes(index) - 1)
+        return false;
+    const int32 declared = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
+    // The dimensions are unknown if the column's type lost them after the index was built.
+    return declared <= 0 || dims == static_cast<uint32>(declared);
+}
+
+static void report_bad_meta(int level, Relation index, const AccessMethod& method, MetaState state,
+                            const MetaHead& head)
 {
     const char* name = RelationGetRelationName(index);
     const auto hint = [&] { return errhint("Run %s.", reindex_statement(index)); };
@@ -92,6 +101,20 @@ void report_bad_meta(int level, Relation index, const AccessMethod& method, Meta
                         errmsg("index \"%s\" has a damaged meta page", name), hint()));
         break;
     }
+}
+
+bool load_meta(int level, Relation index, const AccessMethod& method, MetaHead* to, Size bytes,
+               MetaCheck is_good)
+{
+    // (A page that does not exist is an error of PostgreSQL's.)
+    MetaState state = level < ERROR && RelationGetNumberOfBlocks(index) <= meta_block
+                          ? MetaState::empty
+                          : copy_meta(index, method, to, bytes);
+    if (state == MetaState::good && !is_good(*to, index))
+        state = MetaState::damaged;
+    if (state != MetaState::good)
+        report_bad_meta(level, index, method, state, *to);
+    return state == MetaState::good;
 }
 
 uint64 read_build_id(Relation index)

@@ -30,14 +30,18 @@ enum class MetaState : uint8 {
     damaged,         // its values contradict each other or the table's column
 };
 
-// Copies the contents of the meta page and checks the head. The access method checks the rest, and
-// returns `damaged` if that is wrong.
+// Copies the contents of the meta page and checks the head.
 MetaState copy_meta(Relation index, const AccessMethod& method, MetaHead* to, Size bytes);
+// Are the values of a meta page, whose head is good, possible, and do they fit the index?
+using MetaCheck = bool (*)(const MetaHead& meta, Relation index);
+// The same as copy_meta(), with all checks. If the meta page is not good, reports that and how to rebuild the index.
+// level: ERROR, or WARNING for the planner, which must not fail; then it returns false.
+bool load_meta(int level, Relation index, const AccessMethod& method, MetaHead* to, Size bytes,
+               MetaCheck is_good);
+// Has the index these filter columns, and vectors of these dimensions?
+bool has_columns(Relation index, uint32 filter_columns, uint32 dims);
 // "REINDEX INDEX CONCURRENTLY schema.index".
 const char* reindex_statement(Relation index);
-// Reports that a meta page is not good, and how to rebuild the index. The level is ERROR or WARNING.
-void report_bad_meta(int level, Relation index, const AccessMethod& method, MetaState state,
-                     const MetaHead& head);
 // The build id, without checks: for an index of another format, any number.
 uint64 read_build_id(Relation index);
 

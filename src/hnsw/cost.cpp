@@ -27,16 +27,6 @@ namespace quiver::hnsw {
 
 namespace {
 
-// False, after a warning, for an index that cannot be used, such as one of another format or one that
-// pgvector built. Queries of its table can be planned without it.
-bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
-{
-    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
-    const bool readable = try_read_meta(index, meta);
-    index_close(index, NoLock);
-    return readable;
-}
-
 // How many nodes the first batch of a scan visits. 2.5 for each place in the candidate list, but in
 // a small graph, a search meets many of them twice. Measured at 40 to 400 places: 1.1 to 2 with 3
 // dimensions, 2.5 with SIFT, 2.5 to 5 with text embeddings; random vectors of many dimensions: 6

@@ -160,24 +160,11 @@ bool has_known_graph(const MetaData& meta)
            meta.entry_level >= -1 && meta.entry_level <= graph::max_level && meta.features == 0;
 }
 
-bool fits_columns(const MetaData& meta, Relation index)
+bool is_good(const am::MetaHead& head, Relation index)
 {
-    if (static_cast<int>(meta.filter_columns) != IndexRelationGetNumberOfKeyAttributes(index) - 1)
-        return false;
-    const int32 dims = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
-    // The dimensions are unknown if the column's type lost them after the index was built.
-    return dims <= 0 || meta.dims == static_cast<uint32>(dims);
-}
-
-am::MetaState look_at_meta(Relation index, MetaData* to)
-{
-    const am::MetaState state = am::copy_meta(index, access_method, to, sizeof *to);
-    if (state != am::MetaState::good)
-        return state;
-    return has_known_filter(*to) && has_encoding(*to) && fits_layout(*to) && has_known_graph(*to) &&
-                   fits_columns(*to, index)
-               ? am::MetaState::good
-               : am::MetaState::damaged;
+    const auto& meta = static_cast<const MetaData&>(head);
+    return has_known_filter(meta) && has_encoding(meta) && fits_layout(meta) &&
+           has_known_graph(meta) && am::has_columns(index, meta.filter_columns, meta.dims);
 }
 
 }   // namespace
@@ -185,20 +172,16 @@ am::MetaState look_at_meta(Relation index, MetaData* to)
 MetaData read_meta(Relation index)
 {
     MetaData meta;
-    const am::MetaState state = look_at_meta(index, &meta);
-    if (state != am::MetaState::good)
-        am::report_bad_meta(ERROR, index, access_method, state, meta);
+    am::load_meta(ERROR, index, access_method, &meta, sizeof meta, is_good);
     return meta;
 }
 
-bool try_read_meta(Relation index, MetaData* to)
+bool read_meta_for_planner(const IndexPath* path, MetaData* to)
 {
-    const am::MetaState state = RelationGetNumberOfBlocks(index) > am::meta_block
-                                    ? look_at_meta(index, to)
-                                    : am::MetaState::empty;
-    if (state != am::MetaState::good)
-        am::report_bad_meta(WARNING, index, access_method, state, *to);
-    return state == am::MetaState::good;
+    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
+    const bool readable = am::load_meta(WARNING, index, access_method, to, sizeof *to, is_good);
+    index_close(index, NoLock);
+    return readable;
 }
 
 // ---- the encoding, with the codec's learnt parameters ----

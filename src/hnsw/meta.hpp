@@ -72,7 +72,8 @@ class IndexEncoding : public graph::Encoding {
 MetaData new_meta(Relation index);
 // The meta data of an index, checked. Raises an error unless this version can use it.
 MetaData read_meta(Relation index);
-// The same for the planner, which must not fail: a warning, and false, if this version cannot use the index.
-bool try_read_meta(Relation index, MetaData* to);
+// False, after a warning, for an index that cannot be used, such as one of another format or one that pgvector built.
+// Queries of its table can be planned without it.
+bool read_meta_for_planner(const IndexPath* path, MetaData* to);
 
 }   // namespace quiver::hnsw

@@ -18,18 +18,6 @@ extern "C" {
 
 namespace quiver::ivfflat {
 
-namespace {
-
-bool read_meta_for_planner(const IndexPath* path, MetaData* meta)
-{
-    const Relation index = index_open(path->indexinfo->indexoid, NoLock);
-    const bool readable = try_read_meta(index, meta);
-    index_close(index, NoLock);
-    return readable;
-}
-
-}   // namespace
-
 void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
                    Selectivity* selectivity, double* correlation, double* pages)
 {
