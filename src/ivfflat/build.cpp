@@ -248,9 +248,9 @@ void divide(BuildState& b)
         ereport(
             NOTICE,
             (errmsg("ivfflat index created with little data"),
-             errdetail("It has %zu rows for %zu lists. As the table grows, its lists become long.",
+             errdetail("It has %zu rows for %zu lists. Until there are more, it has fewer lists.",
                        static_cast<Size>(count), static_cast<Size>(b.meta.lists)),
-             errhint("REINDEX the index when the table has more data.")));
+             errhint("VACUUM makes the other lists when the table has more rows.")));
     if (count == 0) {
         b.clusters.set(Vec<float>(b.clusters.coordinates()), 1);
         return;
