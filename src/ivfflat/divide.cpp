@@ -628,7 +628,7 @@ void forget_retired_lists(ListStore& store)
                     page.tids()[i] = graph::Tid{};
             page.header().retired_next = lists::no_block;
             page.header().retired_at = 0;
-            page.header().freed++;
+            page.header().freed = page.header().changes;
         });
 }
 

@@ -53,7 +53,7 @@ struct ListHeader {
         closed;   // not 0: the rows are being divided again, and this page takes no more of them
     // First page of the root only.
     uint32_t changes;     // how often the lists were replaced by others
-    uint32_t freed;       // how often such lists became free
+    uint32_t freed;       // the lists before this change are free; 0: all are still there
     uint32_t dividing;    // not 0 while the rows are being divided again
     Block retired_next;   // the next page of the root as it was before, or no_block
     uint64_t

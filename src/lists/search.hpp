@@ -158,11 +158,11 @@ class NearestLists {
                   });
         return heads_;
     }
-    // To be called after what start() or heads() told has been used. Throws if a list that they told of may have
-    // become free, and its pages those of others.
+    // To be called after what start() or heads() told has been used. Throws if the lists that they told of have
+    // become free, and their pages may be those of others.
     void check_that_none_is_lost()
     {
-        if (store_.may_lose_lists() && changes().freed != changes_.freed)
+        if (may_lose_lists_ && changes().freed > changes_.lists)
             throw Error(Errc::conflict,
                         "the lists of the index were replaced, and their pages became free");
     }
@@ -192,7 +192,6 @@ class NearestLists {
   private:
     struct Changes {
         uint32_t lists, freed;
-        bool operator==(const Changes&) const = default;
     };
     Changes changes()
     {
@@ -207,6 +206,8 @@ class NearestLists {
     template <class Begin, class F>
     void read_root(Begin&& begin, F&& f)
     {
+        // A standby that is promoted has perhaps lost them before.
+        may_lose_lists_ = store_.may_lose_lists();
         Changes now = changes();
         do {
             changes_ = now;
@@ -217,7 +218,7 @@ class NearestLists {
                 [](const ListPage& page) { return page.header().list == root_list; }, f, [] {},
                 [] {});
             now = changes();
-        } while (now != changes_);
+        } while (now.lists != changes_.lists);
     }
 
     struct Centroid {
@@ -255,6 +256,7 @@ class NearestLists {
     S& store_;
     Query& query_;
     Changes changes_{};   // when the root was read
+    bool may_lose_lists_ = false;
     Vec<Block> heads_;
     Vec<Centroid> centroids_;   // their numbers are those of the lists
     Vec<Candidate> rest_;       // by estimates
@@ -535,7 +537,10 @@ class Search {
 template <ReadStore S>
 class RowBounds {
   public:
-    RowBounds(S& store, const Query& query) : store_(store), query_(query) {}
+    RowBounds(S& store, const Query& query, NearestLists<S>& lists)
+        : store_(store), query_(query), lists_(lists)
+    {
+    }
 
     graph::BoundsKind kind(bool reranked) const
     {
@@ -556,6 +561,7 @@ class RowBounds {
                              *to = query_.own().fine_bounds(code);
                              found = true;
                          });
+        lists_.check_that_none_is_lost();
         return found;
     }
     void release() const { store_.release(); }
@@ -564,6 +570,7 @@ class RowBounds {
   private:
     S& store_;
     const Query& query_;
+    NearestLists<S>& lists_;
 };
 
 // A scan, with the layers of graph::Scan.
@@ -572,7 +579,7 @@ class Scan {
   public:
     explicit Scan(S& store)
         : query_(store.encoding()), search_(store, query_),
-          certify_(search_, RowBounds<S>(store, query_)), rerank_(certify_)
+          certify_(search_, RowBounds<S>(store, query_, search_.lists())), rerank_(certify_)
     {
     }
     Scan(const Scan&) = delete;

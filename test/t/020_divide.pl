@@ -39,13 +39,16 @@ sub lists_of
 	my ($server, $index) = @_;
 	return $server->safe_psql('postgres', "SELECT lists FROM ivfflat_stats('$index')");
 }
-# VACUUM, twice: the second one makes the old lists free. (A transaction between the two makes the first one's snapshots old.)
-sub vacuum_twice
+# VACUUM, until there is nothing to do: one divides the rows, the next one makes the old lists free, after a transaction that makes
+# former snapshots old. It may divide again, because more rows have come since the first one read them.
+sub settle
 {
 	my ($table) = @_;
-	$node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP ON) $table");
-	$node->safe_psql('postgres', 'SELECT txid_current()');
-	$node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP ON) $table");
+	for my $round (1 .. 3)
+	{
+		$node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP ON) $table");
+		$node->safe_psql('postgres', 'SELECT txid_current()');
+	}
 	return;
 }
 
@@ -85,7 +88,7 @@ sub at_every_change
 		$check->('at once');
 		$node->safe_psql('postgres', 'SELECT add(40)');   # more than a page of each list has room for
 		$check->('after inserts');
-		vacuum_twice('l');
+		settle('l');
 		$check->('after VACUUM', $node->safe_psql('postgres', "SELECT untidy('l_v')"));
 		my $now = lists_of($node, 'l_v');
 		push @bad, "$name, change $n: $now lists" if $now < $lists;
@@ -136,7 +139,7 @@ cmp_ok($crashes, '>', 20, 'there were crashes');
 		my $found = differs($node, 'l') . problems($node, 'l_v');
 		$node->safe_psql('postgres', 'SELECT add(40)');
 		$found .= differs($node, 'l') . problems($node, 'l_v');
-		vacuum_twice('l');
+		settle('l');
 		$found .= differs($node, 'l') . problems($node, 'l_v') . $node->safe_psql('postgres', "SELECT untidy('l_v')");
 		$found .= ' few lists' if lists_of($node, 'l_v') < 4;
 		push @bad, "after $ms ms: $found" if $found ne '';
@@ -184,8 +187,7 @@ for my $kind ('a cursor', 'a prepared transaction')
 	}
 	else { $node->safe_psql('postgres', "COMMIT PREPARED 'old'"); }
 	$reader->quit;
-	vacuum_twice('l');
-	vacuum_twice('l');   # the rows are divided again, because they are so many
+	settle('l');   # divides the rows again, because they are so many
 	is($node->safe_psql('postgres', "SELECT untidy('l_v')"), '', "$kind: the old lists become free");
 	cmp_ok(lists_of($node, 'l_v'), '>', $lists, "$kind: the rows are divided again");
 	is(differs($node, 'l') . problems($node, 'l_v'), '', "$kind: the index has all rows in the end");
@@ -219,7 +221,7 @@ for my $kind ('a cursor', 'a prepared transaction')
 		for my $to (0, 1, 2, 200, 1000, 3000)
 		{
 			$node->safe_psql('postgres', 'INSERT INTO k ' . $rows->("coalesce((SELECT max(id) FROM k), 0) + 1", $to));
-			vacuum_twice('k');
+			settle('k');
 			$check->("$to rows");
 			my $untidy = $node->safe_psql('postgres', "SELECT untidy('k_v')");
 			$found .= "$to rows: $untidy\n" if $untidy ne '';
@@ -231,10 +233,10 @@ for my $kind ('a cursor', 'a prepared transaction')
 		is("@lists[0 .. 2]", '1 1 1', "$kind: a list for nothing, and for two rows");
 		my $pages = $node->safe_psql('postgres', "SELECT pages FROM ivfflat_stats('k_v')");
 		$node->safe_psql('postgres', 'DELETE FROM k');
-		vacuum_twice('k');
+		settle('k');
 		$check->('no rows');
 		$node->safe_psql('postgres', 'INSERT INTO k ' . $rows->(1, 3000));
-		vacuum_twice('k');
+		settle('k');
 		$check->('all of them again');
 		is($found, '', "$kind: and after all of them were replaced");
 		cmp_ok($node->safe_psql('postgres', "SELECT pages FROM ivfflat_stats('k_v')"), '<=', 2 * $pages, "$kind: pages are used again");
@@ -244,7 +246,7 @@ for my $kind ('a cursor', 'a prepared transaction')
 			$node->start;
 			is($node->safe_psql('postgres', 'SELECT count(*) FROM k'), 0, 'a crash empties an unlogged table');
 			$node->safe_psql('postgres', 'INSERT INTO k ' . $rows->(1, 1000));
-			vacuum_twice('k');
+			settle('k');
 			$check->('after a crash');
 			is($found, '', 'and its index begins again');
 			cmp_ok(lists_of($node, 'k_v'), '>', 5, 'with new lists');
@@ -262,7 +264,7 @@ for my $kind ('a cursor', 'a prepared transaction')
 	is(lists_of($node, 'e_v'), 1, 'equal rows are in one list');
 	cmp_ok($node->safe_psql('postgres', "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '$lsn')"), '<', 10000, 'VACUUM leaves them where they are');
 	$node->safe_psql('postgres', 'INSERT INTO e (v) SELECT numbers(i, 200)::vector FROM generate_series(2, 1000) i');
-	vacuum_twice('e');
+	settle('e');
 	cmp_ok(lists_of($node, 'e_v'), '>', 10, 'until others come');
 	is(differs($node, 'e') . problems($node, 'e_v') . $node->safe_psql('postgres', "SELECT untidy('e_v')"), '', 'equal rows and others: the index has all');
 	$node->safe_psql('postgres', 'DROP TABLE e');
@@ -274,6 +276,7 @@ for my $kind ('a cursor', 'a prepared transaction')
 		VACUUM t;
 		INSERT INTO t (v) SELECT numbers(i, 200)::vector FROM generate_series(501, 1000) i;
 		VACUUM t;
+		DO $$ BEGIN PERFORM txid_current(); END $$;
 		VACUUM t;
 		SET enable_seqscan = off; SET ivfflat.probes = 32768;
 		SELECT (SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> (SELECT v FROM t LIMIT 1)) s), (SELECT count(*) FROM ivfflat_check('t_v', true)), untidy('t_v'), lists > 10
@@ -371,8 +374,7 @@ for my $phase ('a standby without feedback', 'a standby with feedback')
 	is(differs($node, 'items') . differs($node, 'items', %$b) . problems($node, 'items_v', 'items_b'), '', "$phase: the primary has all rows");
 	ok(caught_up($node, $standby), "$phase: the standby replays all");
 	is(differs($standby, 'items') . differs($standby, 'items', %$b) . problems($standby, 'items_v', 'items_b'), '', "$phase: it has all rows");
-	vacuum_twice('items');
-	vacuum_twice('items');
+	settle('items');
 	is($node->safe_psql('postgres', "SELECT untidy('items_v') || untidy('items_b')"), '', "$phase: no old list is left");
 	is(differs($node, 'items') . differs($node, 'items', %$b) . problems($node, 'items_v', 'items_b'), '', "$phase: and the primary has all rows");
 }

@@ -62,13 +62,14 @@ class MemoryLists {
     void prefetch_code(Block, uint32_t) {}
     void release() {}
     void poll() {}
-    bool may_lose_lists() const { return false; }
+    bool may_lose_lists() const { return lists_may_be_lost; }
 
     // ---- changes ----
 
     // Called before a page is read.
     std::function<void(Block)> before = [](Block) {};
     std::function<void(Block)> before_root = [](Block) {};
+    bool lists_may_be_lost = false;
 
     // Adds a list with this centroid.
     uint32_t add_list(const Code& centroid)
@@ -107,6 +108,12 @@ class MemoryLists {
                 remove_entry(root, i);
         link(root, first, number);
         root.header().changes++;
+    }
+    // As if the pages of the lists that were replaced became free.
+    void free_replaced_lists()
+    {
+        ListHeader& root = page(root_, true).header();
+        root.freed = root.changes;
     }
     void insert(uint32_t list, const Code& code, Tid tid, FilterCode filter = 0)
     {

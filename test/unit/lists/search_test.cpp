@@ -710,4 +710,24 @@ TEST_F(ReplacedRoot, IsSeenAsAWhole)
     }
 }
 
+// On a standby, lists can become free while a search reads them. It may have begun when the lists before them had
+// been replaced, and it may go on when the standby has been promoted.
+TEST_F(ReplacedRoot, ListsOfASearchAreLost)
+{
+    Query query(encoding);
+    NearestLists<MemoryLists> nearest(*store, query);
+    store->lists_may_be_lost = true;
+    store->replace_root();
+    nearest.heads();
+    store->free_replaced_lists();
+    EXPECT_NO_THROW(nearest.check_that_none_is_lost()) << "lists that this search does not read";
+    store->replace_root();
+    store->lists_may_be_lost = false;
+    EXPECT_NO_THROW(nearest.check_that_none_is_lost()) << "they are still there";
+    store->free_replaced_lists();
+    EXPECT_THROW(nearest.check_that_none_is_lost(), Error);
+    nearest.heads();
+    EXPECT_NO_THROW(nearest.check_that_none_is_lost()) << "others";
+}
+
 }   // namespace
