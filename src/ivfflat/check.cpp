@@ -141,7 +141,7 @@ class Check {
         for_each_page(lists::root_list, meta_.root, 0, encoding_.root_layout(),
                       [&](lists::Block block, const lists::ListPage& page) {
                           if (block == meta_.root) {
-                              interrupted_ = page.header().dividing != 0;
+                              leftovers_ = page.header().leftovers != 0;
                               retired = page.header().retired_next;
                           }
                           add(block, page, false);
@@ -309,10 +309,10 @@ class Check {
     // ---- pages ----
 
     // Reports pages to which nothing leads. (Free pages are in the map of free space, and new ones will be after the
-    // next vacuum. That one also makes free what an interrupted division of lists has left.)
+    // next vacuum, which makes leftovers free, too.)
     void find_lost_pages()
     {
-        if (interrupted_)
+        if (leftovers_)
             return;
         for (BlockNumber block = 0; block < reached_.size(); block++) {
             if (reached_[block])
@@ -336,7 +336,7 @@ class Check {
     Owned<codec::SketchEncoder> centre_, root_centre_;
     Vec<uint8_t> reached_;   // of each page
     Vec<Head> heads_;
-    bool interrupted_ = false;   // was a division of lists?
+    bool leftovers_ = false;   // may there be pages of no list?
     Vec<uint64_t> stored_, bits_;
     Vec<uint8_t> buffer_;
     Vec<float> scratch_;

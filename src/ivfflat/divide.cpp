@@ -71,13 +71,6 @@ void change_root(ListStore& store, F&& f)
     UnlockReleaseBuffer(buffer);
 }
 
-void note_retired(ListStore& store)
-{
-    const uint64_t stamp = U64FromFullTransactionId(pg::next_full_xid());
-    change_root(store,
-                [&](const lists::MutableListPage& page) { page.header().retired_at = stamp; });
-}
-
 // Rows that were copied from pages, or that will be on one.
 class CopiedRows {
   public:
@@ -138,15 +131,13 @@ class Division {
     {
     }
 
-    void run(double table_rows, bool interrupted)
+    void run(double table_rows)
     {
-        if (!interrupted && !has_grown(table_rows))
+        if (!has_grown(table_rows))
             return;
         read_lists();
         if (const uint32_t lists = wanted_lists(); lists > 0)
             divide(lists);
-        else if (interrupted)
-            note_lists();
     }
 
   private:
@@ -219,11 +210,11 @@ class Division {
         sample(count);
         clusters_.train(some_, count, meta_.rotation_seed, pg::poll);
         if (clusters_.size() <= old_.size()) {   // many rows are equal
-            note_meta(static_cast<uint32_t>(old_.size()), rows_, meta_.probes);
+            note_rows();
             return;
         }
         const lists::ProbeTable probes = lists::learn_probes(some_, clusters_, pg::poll);
-        change_root(store_, [](const lists::MutableListPage& page) { page.header().dividing = 1; });
+        set_leftovers(store_, true);
         for (uint32_t i = 0; i < clusters_.size(); i++)
             add_new_list(i);
 
@@ -243,14 +234,12 @@ class Division {
         inserts_wait_ = true;
         copy_all(true);
         write_new_lists();
-        publish(root);
+        publish(root, probes);
         inserts_wait_ = false;
         UnlockPage(index_, am::meta_block, ExclusiveLock);
 
         for (const Owned<NewList>& l : new_)
             store_.set_room(l->head, l->last);
-        note_retired(store_);
-        note_meta(static_cast<uint32_t>(new_.size()), rows_, probes);
         ereport(DEBUG1, (errmsg("%.0f rows of %zu lists were divided into %zu lists",
                                 static_cast<double>(rows_), old_.size(), new_.size())));
     }
@@ -499,61 +488,46 @@ class Division {
         write_rows(encoding_.root_layout(), true, number, *encoder, root);
         return root.head;
     }
-    void publish(lists::Block root)
-    {
-        change_root(store_, [&](const lists::MutableListPage& page) {
-            lists::ListHeader& h = page.header();
-            for (uint32_t i = 0; i < page.used(); i++)
-                if (page.is_taken(i))
-                    lists::remove_entry(page, i);
-            h.retired_next = h.next;
-            h.retired_at = lists::not_known;
-            lists::link(page, root, root_number_);
-            h.changes++;
-            h.dividing = 0;
-        });
-    }
-
-    // ---- the meta page ----
-
-    // What an interrupted division did not note.
-    void note_lists()
-    {
-        read_centroids();
-        sample(old_.size());
-        note_meta(static_cast<uint32_t>(old_.size()), rows_,
-                  lists::learn_probes(some_, clusters_, pg::poll));
-        change_root(store_, [](const lists::MutableListPage& page) { page.header().dividing = 0; });
-    }
-    void note_meta(uint32_t lists, uint64_t rows, const lists::ProbeTable& probes)
+    // Makes the new lists those of the index: in one record, with what the meta page says of them.
+    void publish(lists::Block root, const lists::ProbeTable& probes)
     {
         MetaData meta = meta_;
-        meta.lists = lists;
-        meta.rows = static_cast<double>(rows);
+        meta.lists = static_cast<uint32_t>(new_.size());
+        meta.rows = static_cast<double>(rows_);
         meta.probes = probes;
         // What processes keep of the index is out of date.
         meta.build_id = am::new_meta_head(access_method).build_id;
+        const Buffer meta_page = store_.pin(am::meta_block), root_page = store_.pin(store_.root());
+        LockBuffer(meta_page, BUFFER_LOCK_EXCLUSIVE);
+        LockBuffer(root_page, BUFFER_LOCK_EXCLUSIVE);
+        page::Change change(index_);
+        *reinterpret_cast<MetaData*>(page::contents_of(change.of(meta_page))) = meta;
+        const lists::MutableListPage page = store_.root_page(change.of(root_page));
+        lists::ListHeader& h = page.header();
+        for (uint32_t i = 0; i < page.used(); i++)
+            if (page.is_taken(i))
+                lists::remove_entry(page, i);
+        h.retired_next = h.next;
+        // Who has read the root as it was has an older snapshot, because the root is locked now.
+        h.retired_at = U64FromFullTransactionId(pg::next_full_xid());
+        lists::link(page, root, root_number_);
+        h.changes++;
+        h.leftovers = 0;
+        change.keep();
+        UnlockReleaseBuffer(root_page);
+        UnlockReleaseBuffer(meta_page);
+    }
+
+    // So that the next division is tried when there are more.
+    void note_rows()
+    {
         const Buffer buffer = store_.pin(am::meta_block);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
         page::Change change(index_);
-        *reinterpret_cast<MetaData*>(page::contents_of(change.of(buffer))) = meta;
+        reinterpret_cast<MetaData*>(page::contents_of(change.of(buffer)))->rows =
+            static_cast<double>(rows_);
         change.keep();
         UnlockReleaseBuffer(buffer);
-    }
-    // Makes the centroids of the lists the clusters.
-    void read_centroids()
-    {
-        some_.clear();
-        for (const OldList& l : old_)
-            store_.read_root(l.entry.page, [&](const lists::ListPage& page) {
-                with_code(l.entry.page, page, l.entry.place,
-                          [&](const codec::Code& code) { add_scalar(code); });
-            });
-        const size_t n = clusters_.coordinates();
-        Vec<float> centroids(n * old_.size());
-        for (size_t i = 0; i < some_.size(); i++)
-            some_.decode(i, &centroids[i * n]);
-        clusters_.set(std::move(centroids), old_.size());
     }
 
     Relation index_;
@@ -608,35 +582,40 @@ Vec<lists::Block> root_pages(ListStore& store)
     return result;
 }
 
-bool is_dividing(ListStore& store) { return root_header(store).dividing; }
+bool has_leftovers(ListStore& store) { return root_header(store).leftovers != 0; }
+
+void set_leftovers(ListStore& store, bool value)
+{
+    change_root(store,
+                [&](const lists::MutableListPage& page) { page.header().leftovers = value; });
+}
 
 bool has_forgettable_lists(ListStore& store)
 {
     const uint64_t at = root_header(store).retired_at;
-    return at == lists::not_known || (at != 0 && pg::Horizon(store.relation()).removable(at));
+    return at != 0 && pg::Horizon(store.relation()).removable(at);
 }
 
 void forget_retired_lists(ListStore& store)
 {
-    const uint64_t at = root_header(store).retired_at;
-    if (at == lists::not_known)   // VACUUM was interrupted before it set the stamp
-        note_retired(store);
-    else if (at != 0 && pg::Horizon(store.relation()).removable(at))
-        change_root(store, [&](const lists::MutableListPage& page) {
-            for (uint32_t i = 0; i < page.used(); i++)
-                if (!page.is_taken(i))
-                    page.tids()[i] = graph::Tid{};
-            page.header().retired_next = lists::no_block;
-            page.header().retired_at = 0;
-            page.header().freed = page.header().changes;
-        });
+    if (!has_forgettable_lists(store))
+        return;
+    change_root(store, [&](const lists::MutableListPage& page) {
+        for (uint32_t i = 0; i < page.used(); i++)
+            if (!page.is_taken(i))
+                page.tids()[i] = graph::Tid{};
+        lists::ListHeader& h = page.header();
+        h.retired_next = lists::no_block;
+        h.retired_at = 0;
+        h.freed = h.changes;
+        h.leftovers = 1;
+    });
 }
 
 void divide_again(Relation index, const MetaData& meta, const IndexEncoding& encoding,
-                  ListStore& store, double table_rows, bool interrupted)
+                  ListStore& store, double table_rows)
 {
-    (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))
-        ->run(table_rows, interrupted);
+    (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))->run(table_rows);
 }
 
 void wait_for_division(Relation index) { LockPage(index, am::meta_block, ShareLock); }

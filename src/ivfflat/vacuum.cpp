@@ -31,6 +31,7 @@ class Vacuum {
     void run()
     {
         forget_retired_lists(store_);
+        leftovers_ = has_leftovers(store_);
         root_pages_ = root_pages(store_);
         for (const RootEntry& entry : read_root(store_))
             lists_.push_back({.head = entry.head, .retired = entry.retired});
@@ -56,13 +57,15 @@ class Vacuum {
         }
         free_pages_of_no_list();
         IndexFreeSpaceMapVacuum(index_);
+        if (leftovers_)
+            set_leftovers(store_, false);
     }
-    // Has something been left that this vacuum would make free?
-    bool has_leftovers() { return is_dividing(store_) || has_forgettable_lists(store_); }
+    // Is there something else than dead rows that this vacuum would remove?
+    bool has_work() { return has_leftovers(store_) || has_forgettable_lists(store_); }
     // To be called at the end, after run() if that was needed.
     void divide(double table_rows)
     {
-        divide_again(index_, meta_, encoding_, store_, table_rows, is_dividing(store_));
+        divide_again(index_, meta_, encoding_, store_, table_rows);
         IndexFreeSpaceMapVacuum(index_);
     }
     double rows() const { return static_cast<double>(rows_); }
@@ -79,6 +82,10 @@ class Vacuum {
         // Of the pages that have rows and free places, the first one.
         BlockNumber room = lists::no_block;
         uint32 room_number = 0;
+    };
+
+    struct PageOfNoList {
+        BlockNumber list, block;
     };
 
     void look_at(BlockNumber block, Buffer buffer)
@@ -99,14 +106,14 @@ class Vacuum {
         if (list == lists::root_list) {
             if (const BlockNumber block = BufferGetBlockNumber(buffer);
                 !std::binary_search(root_pages_.begin(), root_pages_.end(), block))
-                of_no_list_.push_back({list, block});
+                add_leftover({list, block});
             return;
         }
         const auto found =
             std::lower_bound(lists_.begin(), lists_.end(), list,
                              [](const ListState& l, BlockNumber head) { return l.head < head; });
         if (found == lists_.end() || found->head != list) {
-            of_no_list_.push_back({list, BufferGetBlockNumber(buffer)});
+            add_leftover({list, BufferGetBlockNumber(buffer)});
             return;
         }
         ListState& l = *found;
@@ -150,6 +157,12 @@ class Vacuum {
         }
     }
 
+    void add_leftover(const PageOfNoList& p)
+    {
+        if (!leftovers_)
+            throw Error(Errc::corrupt, "list page %u is of no list", p.block);
+        of_no_list_.push_back(p);
+    }
     void note_free(BlockNumber block)
     {
         RecordFreeIndexPage(index_, block);
@@ -258,10 +271,8 @@ class Vacuum {
     MetaData meta_;
     IndexEncoding encoding_;
     ListStore store_;
-    struct PageOfNoList {
-        BlockNumber list, block;
-    };
-    Vec<ListState> lists_;   // in the order of their first pages
+    Vec<ListState> lists_;     // in the order of their first pages
+    bool leftovers_ = false;   // may there be pages of no list?
     Vec<PageOfNoList> of_no_list_;
     Vec<lists::Block> root_pages_;   // sorted
     Vec<uint32_t> dead_;             // places of a page
@@ -310,7 +321,7 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
         return stats;
     IndexBulkDeleteResult* const fresh = stats ? nullptr : new_stats();
     with_vacuum(info, nullptr, nullptr, [&](Vacuum& vacuum) {
-        if (!stats && vacuum.has_leftovers()) {
+        if (!stats && vacuum.has_work()) {
             run(vacuum, fresh);
             stats = fresh;
         }

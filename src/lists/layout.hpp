@@ -37,7 +37,6 @@ constexpr Block no_block = UINT32_MAX;
 
 constexpr uint32_t max_lists = 32768;   // as in pgvector
 constexpr uint32_t root_list = UINT32_MAX;
-constexpr uint64_t not_known = UINT64_MAX;
 
 struct ListHeader {
     Block list;       // its first page, by which a list is known; or root_list
@@ -52,12 +51,11 @@ struct ListHeader {
     uint32_t
         closed;   // not 0: the rows are being divided again, and this page takes no more of them
     // First page of the root only.
-    uint32_t changes;     // how often the lists were replaced by others
-    uint32_t freed;       // the lists before this change are free; 0: all are still there
-    uint32_t dividing;    // not 0 while the rows are being divided again
-    Block retired_next;   // the next page of the root as it was before, or no_block
-    uint64_t
-        retired_at;   // when it was replaced: a stamp; or not_known; 0: there is no retired root
+    uint32_t changes;      // how often the lists were replaced by others
+    uint32_t freed;        // the lists before this change are free; 0: all are still there
+    uint32_t leftovers;    // not 0: there may be pages to which the root does not lead
+    Block retired_next;    // the next page of the root as it was before, or no_block
+    uint64_t retired_at;   // when it was replaced: a stamp; 0: there is no retired root
 };
 static_assert(sizeof(ListHeader) == 56);
 
