@@ -211,6 +211,8 @@ class Division {
         clusters_.train(some_, count, meta_.rotation_seed, pg::poll);
         if (clusters_.size() <= old_.size()) {   // many rows are equal
             note_rows();
+            ereport(DEBUG1, (errmsg("%.0f rows of %zu lists were not divided: many are equal",
+                                    static_cast<double>(rows_), old_.size())));
             return;
         }
         const lists::ProbeTable probes = lists::learn_probes(some_, clusters_, pg::poll);
@@ -448,7 +450,7 @@ class Division {
             }
             UnlockReleaseBuffer(buffer);
         }
-        to.rows.clear();
+        to.rows = CopiedRows(code_bytes_);   // (which frees its memory)
     }
     void write(size_t list)
     {

@@ -25,7 +25,7 @@ struct MetaData : am::MetaHead {
     BlockNumber root;               // the first page of the root
     uint32 filter_columns;
     uint32 filter_bytes;
-    double rows;       // when the index was built
+    double rows;       // when they were divided, or found to be too equal for it
     uint32 features;   // features that a reader must know: none in this version
     lists::ProbeTable probes;
     uint32 unused[5];

@@ -258,11 +258,9 @@ for my $kind ('a cursor', 'a prepared transaction')
 {
 	$node->safe_psql('postgres', q{CREATE TABLE e (id serial PRIMARY KEY, v vector(200)); CREATE INDEX e_v ON e USING ivfflat (v vector_l2_ops);
 		INSERT INTO e (v) SELECT numbers(1, 200)::vector FROM generate_series(1, 500)});
-	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) e');
-	my $lsn = $node->lsn('insert');
-	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP ON) e');
-	is(lists_of($node, 'e_v'), 1, 'equal rows are in one list');
-	cmp_ok($node->safe_psql('postgres', "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '$lsn')"), '<', 10000, 'VACUUM leaves them where they are');
+	my $tried = join '', map { ($node->psql('postgres', 'SET client_min_messages = debug1; VACUUM (INDEX_CLEANUP ON) e'))[2] =~ /were not divided/ ? 1 : 0 } 1 .. 3;
+	is($tried, '100', 'VACUUM tries once to divide equal rows');
+	is(lists_of($node, 'e_v'), 1, 'they are in one list');
 	$node->safe_psql('postgres', 'INSERT INTO e (v) SELECT numbers(i, 200)::vector FROM generate_series(2, 1000) i');
 	settle('e');
 	cmp_ok(lists_of($node, 'e_v'), '>', 10, 'until others come');
@@ -324,7 +322,8 @@ my %scripts = (
 	vacuum => "VACUUM (INDEX_CLEANUP ON) items;\nSELECT pg_sleep(0.02);\n",
 );
 append_to_file("$dir/$_.sql", $scripts{$_}) for keys %scripts;
-# Runs scripts with weights by so many clients of a server. Returns what ends the run, and gives what went wrong.
+# Runs scripts with weights by so many clients of a server. Returns what ends the run, and gives what went wrong and what pgbench says. It
+# tries again after a conflict with recovery, but for one that ends the session: a page of the table was needed for too long.
 sub start_load
 {
 	my ($server, $clients, @scripts) = @_;
@@ -334,7 +333,10 @@ sub start_load
 	return sub {
 		my $good = $run->finish;
 		note((grep { /processed|retried/ } split /\n/, $out));
-		return ($good && $err !~ /ERROR|FATAL/ ? '' : $err, $out);
+		my $ended = () = $err =~ /User was holding shared buffer pin for too long/g;
+		my $aborted = () = $err =~ /client \d+ .*aborted in command/g;
+		note($err) if $ended > 0;
+		return (($good || $ended > 0) && $ended == $aborted && $err !~ /ERROR|PANIC/ ? '' : "bad: $err", $out);
 	};
 }
 sub count_rows { return $node->safe_psql('postgres', "SELECT count(*) FROM items") }
@@ -352,7 +354,7 @@ for my $phase ('a standby without feedback', 'a standby with feedback')
 		ok(caught_up($node, $standby), 'the standby goes on');
 		$node->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication') or die 'no feedback';
 	}
-	my $log = -s $node->logfile;
+	my ($log, $standby_log) = (-s $node->logfile, -s $standby->logfile);
 	my @ends = (start_load($node, 6, 'insert.sql@6', 'equal.sql@1', 'rollback.sql@1', 'update.sql@2', 'remove.sql@2', 'prepare.sql@1', 'scan.sql@1', 'pausing.sql@1', 'filtered.sql@1', 'unordered.sql@1', 'bits.sql@1'),
 		start_load($node, 1, 'vacuum.sql'),
 		start_load($standby, 4, 'scan.sql', 'pausing.sql', 'filtered.sql', 'unordered.sql', 'bits.sql'));
@@ -369,6 +371,7 @@ for my $phase ('a standby without feedback', 'a standby with feedback')
 		my ($retried) = $out[2] =~ /number of transactions retried: (\d+)/;
 		is($retried // 0, 0, "$phase: no conflicts");
 	}
+	note("$phase: lists became free under " . (() = substr(slurp_file($standby->logfile), $standby_log) =~ /the lists of the index were replaced/g) . ' queries');
 	my $divided = divisions(substr(slurp_file($node->logfile), $log));
 	cmp_ok($divided, '>=', 3, "$phase: rows were divided $divided times, to " . count_rows() . ' rows in ' . lists_of($node, 'items_v') . ' lists');
 	is(differs($node, 'items') . differs($node, 'items', %$b) . problems($node, 'items_v', 'items_b'), '', "$phase: the primary has all rows");
