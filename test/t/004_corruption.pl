@@ -173,7 +173,8 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 	my ($codes) = reverse grep { $kind[$_] == 5 && $kind[ $next[$_] ] == 4 } 0 .. $#kind;
 	my $list = $next[$codes];
 	my $at = 8192 * $list + 24;
-	is(unpack('L', substr($good, $at, 4)), 0, 'the test knows the pages of lists');
+	my $first = unpack 'L', substr($good, $at, 4);   # by which the list is known
+	is(unpack('L', substr($good, 8192 * $first + 24, 4)), $first, 'the test knows the pages of lists');
 	my @cases = (
 		[ 'a list page leads to itself', sub { substr($_[0], $at + 4, 4) = pack 'L', $list; substr($_[0], $at + 20, 4) = pack 'L', 1 + unpack 'L', substr($_[0], $at + 16, 4) }, 'scan' ],
 		[ 'a list page leads to a page that is not there', sub { substr($_[0], $at + 4, 4) = pack 'L', 1_000_000 }, 'scan' ],
@@ -201,6 +202,47 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 			ok($errors =~ /$name/ ? $err =~ /ERROR:  XX002.*HINT:  REINDEX/s : $status == 0, "$what: $name") or diag("$status $out $err");
 		}
 		restore('lists_f');
+	}
+}
+# ---- the root of lists ----
+
+{
+	# (src/lists/layout.hpp: ListHeader)
+	my ($next, $used, $next_number, $closed, $leftovers, $retired_next) = (4, 12, 20, 24, 36, 40);
+	my @cases = (
+		[ 'the root leads to itself', sub { my ($put, $root) = @_; $put->($root, $next, $root); $put->($root, $next_number, 1) }, 'scan insert vacuum' ],
+		[ 'the root as it was is not there', sub { my ($put, $root) = @_; $put->($root, $retired_next, 1_000_000) }, 'vacuum' ],
+		[ 'the root as it was is the meta page', sub { my ($put, $root) = @_; $put->($root, $retired_next, 0) }, 'vacuum' ],
+		[ 'the root as it was is a list', sub { my ($put, $root, @lists) = @_; $put->($root, $retired_next, $lists[1]) }, 'vacuum' ],
+		[ 'the lists are closed', sub { my ($put, $root, @lists) = @_; $put->($_, $closed, 1) for @lists }, '' ],
+		[ 'VACUUM was interrupted', sub { my ($put, $root) = @_; $put->($root, $leftovers, 1) }, '' ],
+		# Its pages do not become free.
+		[ 'the root has lost a list', sub { my ($put, $root) = @_; $put->($root, $used, 5, 'S') }, 'vacuum' ]);
+	for my $case (@cases)
+	{
+		my ($what, $damage, $errors) = @$case;
+		$node->safe_psql('postgres', q{DROP TABLE IF EXISTS r; CREATE TABLE r (id integer, v vector(20)); INSERT INTO r SELECT id, v FROM items;
+			CREATE INDEX r_v ON r USING ivfflat (v vector_l2_ops) WITH (lists = 6); DELETE FROM r WHERE id = 1; CHECKPOINT});
+		my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('r_v')");
+		$node->psql('postgres', "SET enable_seqscan = off; $elsewhere");
+		my $bytes = slurp_file($path);
+		my @lists = grep { unpack('S', substr($bytes, $_ * 8192 + 8188, 2)) == 4 } 0 .. length($bytes) / 8192 - 1;
+		my ($root) = grep { unpack('L', substr($bytes, $_ * 8192 + 24, 4)) == 0xffffffff } @lists;
+		@lists = grep { unpack('L', substr($bytes, $_ * 8192 + 24, 4)) == $_ } @lists;   # the first pages
+		is(scalar @lists, 6, 'the test knows the root');
+		$damage->(sub { my ($block, $at, $value, $form) = @_; substr($bytes, $block * 8192 + 24 + $at, ($form // 'L') eq 'S' ? 2 : 4) = pack $form // 'L', $value }, $root, @lists);
+		open my $f, '+<:raw', $path or die $!;
+		print $f $bytes;
+		close $f;
+		for my $statement ([ scan => 'SET ivfflat.probes = 10; SELECT count(*) FROM (SELECT id FROM r ORDER BY v <-> (SELECT v FROM items WHERE id = 33)) x' ],
+			[ insert => 'INSERT INTO r SELECT id + 1000, v FROM items LIMIT 3' ], [ vacuum => 'VACUUM (INDEX_CLEANUP ON) r' ])
+		{
+			my ($status, $out, $err) = try_to($statement->[1]);
+			ok($errors =~ /$statement->[0]/ ? $err =~ /ERROR:  XX002.*HINT:  REINDEX/s : $status == 0, "$what: $statement->[0]") or diag("$status $out $err");
+		}
+		next if $errors ne '';
+		my ($status, $out, $err) = try_to("SELECT count(*) FROM ivfflat_check('r_v', true)");
+		is($out, "3000\n0", "$what: VACUUM mends it") or diag($err);
 	}
 }
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing crashed');
