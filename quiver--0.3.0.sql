@@ -1654,7 +1654,7 @@ CREATE FUNCTION quiver_advise_sample(method name, rel regclass, col name, opclas
     SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
-    -- The schema of the extension, sampled by its access method: a packager may rename the extension.
+    -- The schema of the extension, found by its access method: a packager may rename the extension.
     ours name := (SELECT n.nspname FROM pg_am a JOIN pg_proc p ON p.oid = a.amhandler JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE a.amname = method);
     element oid;

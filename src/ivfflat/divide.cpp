@@ -71,7 +71,7 @@ void change_root(ListStore& store, F&& f)
     UnlockReleaseBuffer(buffer);
 }
 
-// Rows that were copied from pages, or that will be on one.
+// Rows in memory, between the page from which they were copied and the page to which they will be written.
 class CopiedRows {
   public:
     explicit CopiedRows(uint32_t code_bytes) : code_bytes_(code_bytes) {}
@@ -88,7 +88,7 @@ class CopiedRows {
         records_.clear();
     }
     size_t size() const { return rows_.size(); }
-    // What a row takes.
+    // The memory that a row takes.
     size_t row_bytes() const { return stride() + sizeof(Row); }
     graph::Tid tid(size_t i) const { return rows_[i].tid; }
     codec::FilterCode filter(size_t i) const { return rows_[i].filter; }
@@ -112,7 +112,7 @@ class CopiedRows {
     Vec<char> records_;
 };
 
-// A list (or a root) to which nothing leads yet, and rows for it.
+// A list (or the new pages of the root) to which nothing leads yet, and rows that wait to be written to it.
 struct NewList {
     lists::Block head = lists::no_block, last = lists::no_block;
     uint32_t used = 0;   // places of its last page
@@ -196,8 +196,8 @@ class Division {
         // With this growth, an index that is always divided again copies each of its rows once on average.
         if (wanted >= 1.5 * now)
             return static_cast<uint32_t>(wanted);
-        // New rows may differ from those before, and come to few lists. (A list may also be long because its rows are
-        // equal. Then it makes no difference until the table has grown.)
+        // New rows may be of another kind than the earlier ones, and all belong to a few lists. (A list may also be
+        // long because its rows are equal. Then each division leaves it as it is, so has_grown() must limit them.)
         uint64_t longest = 0;
         for (const OldList& l : old_)
             longest = std::max(longest, l.rows);
@@ -497,7 +497,7 @@ class Division {
         meta.lists = static_cast<uint32_t>(new_.size());
         meta.rows = static_cast<double>(rows_);
         meta.probes = probes;
-        // What processes keep of the index is out of date.
+        // Scan states that backends have kept are out of date.
         meta.build_id = am::new_meta_head(access_method).build_id;
         const Buffer meta_page = store_.pin(am::meta_block), root_page = store_.pin(store_.root());
         LockBuffer(meta_page, BUFFER_LOCK_EXCLUSIVE);
@@ -510,7 +510,8 @@ class Division {
             if (page.is_taken(i))
                 lists::remove_entry(page, i);
         h.retired_next = h.next;
-        // Who has read the root as it was has an older snapshot, because the root is locked now.
+        // A process that has read the old root has a snapshot or a transaction id that is older than this:
+        // nobody can read the root now.
         h.retired_at = U64FromFullTransactionId(pg::next_full_xid());
         lists::link(page, root, root_number_);
         h.changes++;
@@ -520,7 +521,7 @@ class Division {
         UnlockReleaseBuffer(meta_page);
     }
 
-    // So that the next division is tried when there are more.
+    // Notes the number of rows, so that a division is tried again only after further growth.
     void note_rows()
     {
         const Buffer buffer = store_.pin(am::meta_block);

@@ -83,7 +83,7 @@ class ListStore {
         codes_ahead_.release();
     }
     void poll() { pg::poll(); }
-    // On a standby, nothing holds up the changes that are replayed.
+    // On a standby, replay does not wait for searches.
     bool may_lose_lists() const { return RecoveryInProgress(); }
 
     // ---- changes ----

@@ -15,7 +15,7 @@ struct MetaData : am::MetaHead {
     uint8 bits;          // per dimension of a row's code
     bool chosen_lists;   // by the index, not by the option
     uint32 dims;
-    uint32 lists;   // after the build or the last VACUUM
+    uint32 lists;   // after the build or the last division
     uint32 unused_word;
     uint64 rotation_seed;   // also of the training
     // Chains of pages, or InvalidBlockNumber.
@@ -25,7 +25,7 @@ struct MetaData : am::MetaHead {
     BlockNumber root;               // the first page of the root
     uint32 filter_columns;
     uint32 filter_bytes;
-    double rows;       // when they were divided, or found to be too equal for it
+    double rows;       // at the last division, or at an attempt that failed because many are equal
     uint32 features;   // features that a reader must know: none in this version
     lists::ProbeTable probes;
     uint32 unused[5];

@@ -60,7 +60,7 @@ class Vacuum {
         if (leftovers_)
             set_leftovers(store_, false);
     }
-    // Is there something else than dead rows that this vacuum would remove?
+    // Are there pages to be made free, even if no row is dead?
     bool has_work() { return has_leftovers(store_) || has_forgettable_lists(store_); }
     // To be called at the end, after run() if that was needed.
     void divide(double table_rows)
@@ -132,7 +132,7 @@ class Vacuum {
         const lists::ListHeader h = page.header();
         if (h.taken != taken + dead_.size())
             throw Error(Errc::corrupt, "list page %u is damaged", BufferGetBlockNumber(buffer));
-        // (Nobody divides lists now: a division was interrupted.)
+        // (No division runs now, so one that was interrupted has closed this page.)
         const bool open = h.closed && !l.retired;
         if (!dead_.empty() || open) {
             page::Change change(index_);
@@ -264,6 +264,7 @@ class Vacuum {
             note_free(block);
         }
     }
+
     Relation index_;
     BufferAccessStrategy strategy_;
     IndexBulkDeleteCallback callback_;

@@ -158,8 +158,8 @@ class NearestLists {
                   });
         return heads_;
     }
-    // To be called after what start() or heads() told has been used. Throws if the lists that they told of have
-    // become free, and their pages may be those of others.
+    // To be called after the lists that start() or heads() found have been read. Throws Errc::conflict if they have
+    // become free, because their pages may belong to other lists now.
     void check_that_none_is_lost()
     {
         if (may_lose_lists_ && changes().freed > changes_.lists)
@@ -201,12 +201,12 @@ class NearestLists {
         });
         return result;
     }
-    // Calls f(block, page) for all pages of the root, as they are between two changes of the lists: if they change
-    // meanwhile, it calls begin() and begins again. So it reads the root at most once more than lists change.
+    // Calls f(block, page) for all pages of the root, as they are between two changes of the lists. If the lists change
+    // meanwhile, it calls begin() and reads the root again.
     template <class Begin, class F>
     void read_root(Begin&& begin, F&& f)
     {
-        // A standby that is promoted has perhaps lost them before.
+        // (Asked before the root is read: a standby may be promoted after the lists were lost.)
         may_lose_lists_ = store_.may_lose_lists();
         Changes now = changes();
         do {
