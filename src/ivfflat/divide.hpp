@@ -1,5 +1,6 @@
 // VACUUM divides the rows of an index into new lists when the table has grown. So an index that was built on an empty table
-// gets its lists as rows come, and one that was built on a small table stays as good as a new one.
+// gets its lists as rows come, and the lists of one that was built on a small table do not become long. What else the build
+// has learnt stays: the parameters of the codec, the filter codes, and the centre of the root.
 //
 // This happens while rows are added and searches read the lists:
 //
