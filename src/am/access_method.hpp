@@ -53,7 +53,6 @@ constexpr IndexAmRoutine common_routine()
     am.amsearcharray = true;
     am.amsearchnulls = true;
     pg::set_builds_parallel(am);
-    am.amusemaintenanceworkmem = true;
     am.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
     am.amkeytype = InvalidOid;
     return am;

@@ -62,6 +62,7 @@ QUIVER_FUNCTION(hnswhandler)
     static constexpr IndexAmRoutine routine = [] {
         IndexAmRoutine am = am::common_routine();
         am.amsupport = 3;
+        am.amusemaintenanceworkmem = true;
         am.ambuild = pg::callback<hnsw::build>;
         am.ambuildempty = pg::callback<hnsw::build_empty>;
         am.aminsert = pg::callback<hnsw::insert>;

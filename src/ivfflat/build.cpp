@@ -399,12 +399,9 @@ struct CentroidCodes {
                             &records[i * stride]);
         if (encoding.exact())
             return;
-        Vec<float> sum(clusters.coordinates());
-        for (size_t i = 0; i < clusters.size(); i++)
-            for (size_t j = 0; j < sum.size(); j++)
-                sum[j] += clusters.centroid(i)[j] / static_cast<float>(clusters.size());
+        const Vec<float> centre = clusters.mean();
         codec::Value value{};
-        value.dense = sum.data();
+        value.dense = centre.data();
         lists::put_code(encoding.codec().encode(value, buffer), mean.data());
     }
     codec::Code operator[](size_t i) const

@@ -55,6 +55,7 @@ class Check {
           root_centre_(encoding_.root_sketches().encoder()),
           reached_(RelationGetNumberOfBlocks(index))
     {
+        encoding_.read_root_centre(index, meta_.root_centre);
     }
 
     void run(bool heap_check)
@@ -132,10 +133,13 @@ class Check {
             for (uint32_t i = 0; i < page.used(); i++) {
                 if (!lists::leads_to_list(page, i))
                     continue;
-                check_entry({block, i}, page, encoding_.root_sketches(), *root_centre_,
-                            encoding_.root_centre().params.norm2);
+                // (The sketches of retired lists are relative to the centre of the root before.)
+                const bool retired_list = all_retired || !page.is_taken(i);
+                if (!retired_list)
+                    check_entry({block, i}, page, encoding_.root_sketches(), *root_centre_,
+                                encoding_.root_centre().params.norm2);
                 const lists::ListPointer to = lists::list_pointer(page.tids()[i]);
-                heads_.push_back({to.head, to.norm2, {block, i}, all_retired || !page.is_taken(i)});
+                heads_.push_back({to.head, to.norm2, {block, i}, retired_list});
             }
         };
         for_each_page(lists::root_list, meta_.root, 0, encoding_.root_layout(),

@@ -144,23 +144,22 @@ class Division {
     // A list that the root names, and how much of it has been copied: all rows of the pages before `page`, and of this
     // page those whose places are in `copied`.
     struct OldList {
-        RootEntry entry;
-        uint64_t rows;
+        lists::Block head;
+        uint64_t rows, pages;   // when the division began
         lists::Block page;
         uint32_t number;   // of `page`
         Vec<uint64_t> copied;
     };
 
     uint32_t padded() const { return encoding_.codec().traits.padded; }
-    // While inserts may wait, this does not sleep.
     void pause() const
     {
-        if (inserts_wait_)
+        if (hurry_)
             CHECK_FOR_INTERRUPTS();
         else
             pg::vacuum_pause();
     }
-    static Size work_memory() { return static_cast<Size>(maintenance_work_mem) * 1024; }
+    static Size work_memory() { return static_cast<Size>(pg::vacuum_work_mem()) * 1024; }
 
     void read_lists()
     {
@@ -169,12 +168,13 @@ class Division {
         for (const RootEntry& entry : read_root(store_)) {
             if (entry.retired)
                 continue;
-            uint64_t rows = 0;
+            OldList l{entry.head, 0, 0, entry.head, 0, {}};
             for_each_page_of(store_, entry.head, [&](lists::Block, const lists::ListPage& page) {
-                rows += page.header().taken;
+                l.rows += page.header().taken;
+                l.pages++;
             });
-            old_.push_back({entry, rows, entry.head, 0, {}});
-            rows_ += rows;
+            rows_ += l.rows;
+            old_.push_back(std::move(l));
         }
     }
     // Since the last division, or the attempt at one.
@@ -183,7 +183,7 @@ class Division {
     uint32_t wanted_lists() const
     {
         // So that at most one further copy of the rows exists.
-        if (root_header(store_).retired_at != 0)
+        if (root_header(store_).retired_at != 0 || rows_ == 0)
             return 0;
         const auto rows = static_cast<double>(rows_), now = static_cast<double>(old_.size());
         if (!has_grown(rows))
@@ -207,37 +207,42 @@ class Division {
     }
     void divide(uint32_t count)
     {
-        sample(count);
-        clusters_.train(some_, count, meta_.rotation_seed, pg::poll);
+        lists::ProbeTable probes;
+        {
+            lists::ScalarCodes rows(meta_.form, padded());
+            sample(count, rows);
+            clusters_.train(rows, count, meta_.rotation_seed, pg::poll);
+            if (clusters_.size() > old_.size())
+                probes = lists::learn_probes(rows, clusters_, pg::poll);
+        }
         if (clusters_.size() <= old_.size()) {   // many rows are equal
             note_rows();
             ereport(DEBUG1, (errmsg("%.0f rows of %zu lists were not divided: many are equal",
                                     static_cast<double>(rows_), old_.size())));
             return;
         }
-        const lists::ProbeTable probes = lists::learn_probes(some_, clusters_, pg::poll);
         set_leftovers(store_, true);
         for (uint32_t i = 0; i < clusters_.size(); i++)
             add_new_list(i);
 
-        constexpr int most_rounds = 8;
-        uint64_t last = UINT64_MAX;
+        // Others insert while this copies. The first rounds may sleep; the others hurry, until few rows are left.
+        constexpr int most_rounds = 8, slow_rounds = 2;
         for (int round = 0; round < most_rounds; round++) {
-            const uint64_t rows = copy_all(false);
-            // Few rows, or as many as before: others insert as fast as this copies.
-            if (rows < 1000 || rows > last / 2)
+            hurry_ = round >= slow_rounds;
+            if (copy_all() < 1000)
                 break;
-            last = rows;
         }
+        hurry_ = true;
         write_new_lists();
         const lists::Block root = write_root();
 
         LockPage(index_, am::meta_block, ExclusiveLock);
-        inserts_wait_ = true;
-        copy_all(true);
+        for (const OldList& l : old_)
+            close(l);
+        for (OldList& l : old_)
+            copy(l, UINT64_MAX);
         write_new_lists();
         publish(root, probes);
-        inserts_wait_ = false;
         UnlockPage(index_, am::meta_block, ExclusiveLock);
 
         for (const Owned<NewList>& l : new_)
@@ -248,8 +253,8 @@ class Division {
 
     // ---- the clusters ----
 
-    // Puts rows of all lists into some_, enough for `lists` clusters.
-    void sample(size_t lists)
+    // Puts rows of all lists into `to`, enough for `lists` clusters.
+    void sample(size_t lists, lists::ScalarCodes& to)
     {
         constexpr uint64_t rows_of_list = 64, least_rows = 10000;
         const uint64_t most = work_memory() / 2 / lists::ScalarCodes::block_bytes(padded(), 1),
@@ -257,24 +262,22 @@ class Division {
                            2, std::min(most, std::max(least_rows, rows_of_list * lists)));
         const double step = std::max(1.0, static_cast<double>(rows_) / static_cast<double>(wanted));
         double at = 0, next = 0;
-        some_.clear();
         for (const OldList& l : old_)
-            for_each_page_of(
-                store_, l.entry.head, [&](lists::Block block, const lists::ListPage& page) {
-                    for (uint32_t i = 0; i < page.used(); i++)
-                        if (page.is_taken(i) && at++ >= next) {
-                            next += step;
-                            with_code(block, page, i,
-                                      [&](const codec::Code& code) { add_scalar(code); });
-                        }
-                });
+            for_each_page_of(store_, l.head, [&](lists::Block block, const lists::ListPage& page) {
+                for (uint32_t i = 0; i < page.used(); i++)
+                    if (page.is_taken(i) && at++ >= next) {
+                        next += step;
+                        with_code(block, page, i,
+                                  [&](const codec::Code& code) { add_scalar(code, to); });
+                    }
+            });
     }
-    void add_scalar(const codec::Code& code)
+    void add_scalar(const codec::Code& code, lists::ScalarCodes& to)
     {
         if (encoding_.codec().traits.begins_with_scalar)
-            some_.add(code);
+            to.add(code);
         else
-            some_.add(encoding_.codec().decode(code, scratch_));
+            to.add(encoding_.codec().decode(code, scratch_));
     }
     // Calls f with the code of a row on a page, which is locked.
     template <class F>
@@ -310,26 +313,58 @@ class Division {
         change.keep();
         UnlockReleaseBuffer(buffer);
     }
-    // Copies the rows that have not been copied. Returns how many there were. last: closes the last pages, too.
-    uint64_t copy_all(bool last)
+    // Copies rows that have not been copied, and returns how many. Of a list to which others add pages all the time, it
+    // copies twice as many pages as the list had, and some.
+    uint64_t copy_all()
     {
         uint64_t rows = 0;
         for (OldList& l : old_)
-            rows += copy(l, last);
+            rows += copy(l, 2 * l.pages + 64);
         return rows;
     }
-    uint64_t copy(OldList& l, bool close_last)
+    // Locks the page of an old list that has this number.
+    Buffer lock_page(const OldList& l, lists::Block block, uint32_t number)
+    {
+        const Buffer buffer = store_.pin(block);
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        const Page page = BufferGetPage(buffer);
+        if (!store_.is_page_of(page, l.head) || store_.list_page(page).header().number != number)
+            throw Error(Errc::corrupt, "list page %u is damaged", block);
+        const lists::ListHeader& h = store_.list_page(page).header();
+        if (h.next != lists::no_block && h.next_number <= number)
+            throw Error(Errc::corrupt, "the pages of a list form a circle");
+        return buffer;
+    }
+    void close_page(Buffer buffer)
+    {
+        if (store_.list_page(BufferGetPage(buffer)).header().closed)
+            return;
+        page::Change change(index_);
+        store_.list_page(change.of(buffer)).header().closed = 1;
+        change.keep();
+    }
+    // Closes all pages of a list. Others may add pages meanwhile, but fill them more slowly than this closes them.
+    void close(const OldList& l)
+    {
+        lists::Block block = l.page;
+        for (uint32_t number = l.number; block != lists::no_block;) {
+            CHECK_FOR_INTERRUPTS();
+            const Buffer buffer = lock_page(l, block, number);
+            close_page(buffer);
+            const lists::ListHeader h = store_.list_page(BufferGetPage(buffer)).header();
+            UnlockReleaseBuffer(buffer);
+            block = h.next;
+            number = h.next_number;
+        }
+    }
+    // Copies the rows of a list that have not been copied, and returns how many. most_pages: it reads so many.
+    uint64_t copy(OldList& l, uint64_t most_pages)
     {
         uint64_t rows = 0;
-        for (;;) {
+        for (uint64_t pages = 0; pages < most_pages; pages++) {
             pause();
-            const Buffer buffer = store_.pin(l.page);
-            LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-            const Page now = BufferGetPage(buffer);
-            if (!store_.is_page_of(now, l.entry.head) ||
-                store_.list_page(now).header().number != l.number)
-                throw Error(Errc::corrupt, "list page %u is damaged", l.page);
-            const lists::ListPage page = store_.list_page(now);
+            const Buffer buffer = lock_page(l, l.page, l.number);
+            const lists::ListPage page = store_.list_page(BufferGetPage(buffer));
             const lists::ListHeader h = page.header();
             const bool is_last = h.next == lists::no_block;
             l.copied.resize((layout_.entries + 63) / 64);
@@ -341,20 +376,18 @@ class Division {
                         copied_.add(page.tids()[i], page.filter(i), code);
                     });
                 }
-            if (!h.closed && (!is_last || close_last)) {
-                page::Change change(index_);
-                store_.list_page(change.of(buffer)).header().closed = 1;
-                change.keep();
-            }
+            if (!is_last)
+                close_page(buffer);
             UnlockReleaseBuffer(buffer);
             rows += copied_.size();
             distribute();
             if (is_last)
-                return rows;
+                break;
             l.page = h.next;
             l.number = h.next_number;
             l.copied.clear();
         }
+        return rows;
     }
     // Gives the copied rows to the new lists.
     void distribute()
@@ -364,7 +397,7 @@ class Division {
         list_of_.resize(copied_.size());
         some_.clear();
         for (size_t i = 0; i < copied_.size(); i++)
-            add_scalar(copied_.code(i));
+            add_scalar(copied_.code(i), some_);
         clusters_.nearest(some_, list_of_.data());
         for (size_t i = 0; i < copied_.size(); i++) {
             NewList& l = *new_[list_of_[i]];
@@ -484,8 +517,13 @@ class Division {
             root.rows.add(lists::to_tid({new_[i]->head, code.params.norm2}), 0, code);
         }
         const Owned<codec::SketchEncoder> encoder = encoding_.root_sketches().encoder();
-        if (!encoding_.exact())
-            encoder->set_centre(encoding_.root_centre());
+        if (!encoding_.exact()) {
+            const Vec<float> mean = clusters_.mean();
+            const codec::Code code = encoding_.codec().encode({.dense = mean.data()}, buffer_);
+            root_centre_.resize(root_centre_bytes(meta_.encoding().codec));
+            lists::put_code(code, root_centre_.data());
+            encoder->set_centre(code);
+        }
         root_number_ = number;
         write_rows(encoding_.root_layout(), true, number, *encoder, root);
         return root.head;
@@ -504,6 +542,15 @@ class Division {
         LockBuffer(root_page, BUFFER_LOCK_EXCLUSIVE);
         page::Change change(index_);
         *reinterpret_cast<MetaData*>(page::contents_of(change.of(meta_page))) = meta;
+        // The centre takes two pages at most, because a code fits on a page.
+        Buffer centre[2];
+        uint32_t count = 0;
+        for (Size at = 0; at < root_centre_.size(); at += page::usable_bytes, count++) {
+            centre[count] = store_.pin(meta_.root_centre + count);
+            LockBuffer(centre[count], BUFFER_LOCK_EXCLUSIVE);
+            std::memcpy(page::contents_of(change.of(centre[count])), root_centre_.data() + at,
+                        std::min<Size>(page::usable_bytes, root_centre_.size() - at));
+        }
         const lists::MutableListPage page = store_.root_page(change.of(root_page));
         lists::ListHeader& h = page.header();
         for (uint32_t i = 0; i < page.used(); i++)
@@ -517,6 +564,8 @@ class Division {
         h.changes++;
         h.leftovers = 0;
         change.keep();
+        while (count > 0)
+            UnlockReleaseBuffer(centre[--count]);
         UnlockReleaseBuffer(root_page);
         UnlockReleaseBuffer(meta_page);
     }
@@ -548,9 +597,10 @@ class Division {
     CopiedRows centroids_{code_bytes_};   // of the new lists
     CopiedRows copied_;
     Vec<uint32_t> list_of_;   // of each copied row
+    Vec<char> root_centre_;   // the record of its code
     Size waiting_ = 0;        // bytes of the rows that are not on pages yet
     uint32_t root_number_ = 0;
-    bool inserts_wait_ = false;
+    bool hurry_ = false;   // inserts wait, or will have to wait for what is not copied now
     Vec<uint64_t> bits_;
     Vec<uint8_t> buffer_;
     Vec<float> scratch_;
@@ -561,18 +611,16 @@ class Division {
 Vec<RootEntry> read_root(ListStore& store)
 {
     Vec<RootEntry> result;
-    for_each_root_page(store, store.root(), [&](lists::Block block, const lists::ListPage& page) {
+    for_each_root_page(store, store.root(), [&](lists::Block, const lists::ListPage& page) {
         for (uint32_t i = 0; i < page.used(); i++)
             if (lists::leads_to_list(page, i))
-                result.push_back(
-                    {lists::list_pointer(page.tids()[i]).head, block, i, !page.is_taken(i)});
+                result.push_back({lists::list_pointer(page.tids()[i]).head, !page.is_taken(i)});
     });
-    for_each_root_page(
-        store, root_header(store).retired_next,
-        [&](lists::Block block, const lists::ListPage& page) {
-            for (uint32_t i = 0; i < page.used(); i++)
-                result.push_back({lists::list_pointer(page.tids()[i]).head, block, i, true});
-        });
+    for_each_root_page(store, root_header(store).retired_next,
+                       [&](lists::Block, const lists::ListPage& page) {
+                           for (uint32_t i = 0; i < page.used(); i++)
+                               result.push_back({lists::list_pointer(page.tids()[i]).head, true});
+                       });
     return result;
 }
 
@@ -621,7 +669,14 @@ void divide_again(Relation index, const MetaData& meta, const IndexEncoding& enc
     (new (palloc(sizeof(Division))) Division(index, meta, encoding, store))->run(table_rows);
 }
 
-void wait_for_division(Relation index) { LockPage(index, am::meta_block, ShareLock); }
+void wait_for_division(Relation index)
+{
+    constexpr long milliseconds = 1;
+    while (!ConditionalLockPage(index, am::meta_block, ShareLock)) {
+        CHECK_FOR_INTERRUPTS();
+        pg_usleep(milliseconds * 1000);
+    }
+}
 void end_wait(Relation index) { UnlockPage(index, am::meta_block, ShareLock); }
 
 }   // namespace quiver::ivfflat

@@ -1,6 +1,6 @@
 // VACUUM divides the rows of an index into new lists when the table has grown. So an index that was built on an empty table
 // gets its lists as rows come, and the lists of one that was built on a small table do not become long. What else the build
-// has learnt stays: the parameters of the codec, the filter codes, and the centre of the root.
+// has learnt stays: the parameters of the codec, and the filter codes.
 //
 // This happens while rows are added and searches read the lists:
 //
@@ -10,14 +10,16 @@
 //    to it. The last page of a list stays open; VACUUM remembers which of its places it has copied. This is repeated for
 //    the rows that come meanwhile, until they are few.
 // 3. A page of the new root is written for each page full of centroids.
-// 4. VACUUM takes the page lock of the meta page (LockPage), a heavyweight lock for which inserts may have to wait. The last
-//    rows are copied, and the last page of each list is closed. Then one record clears the taken bits of the root's first
-//    page, links the new pages behind it, notes the next transaction id in it (the *stamp*), and updates the meta page.
+// 4. VACUUM takes the page lock of the meta page (LockPage), a heavyweight lock for which inserts may have to wait. It closes
+//    the last page of each list, and then copies the last rows. Then one record clears the taken bits of the root's first
+//    page, links the new pages behind it, notes the next transaction id in it (the *stamp*), and updates the meta page and
+//    the centre of the root.
 // 5. The old lists are *retired*. The root still has pointers to them, so that VACUUM can tell their pages from others, and
 //    remove dead rows from them. Searches that have read the root before continue to read them. When no snapshot and no
 //    transaction is older than the stamp, a later VACUUM clears these pointers in one record, and makes the pages free.
 //
-// An insert that finds the last page of a list closed takes the page lock in share mode, so it waits for the end of step 4.
+// An insert that finds the last page of a list closed takes the page lock in share mode, so it waits for the end of step 4. (It
+// asks again and again: an insert that waited for the lock would make PostgreSQL cancel autovacuum after deadlock_timeout.)
 // Then it reads the root again. If VACUUM has failed in step 4, the root is unchanged, and the insert opens the page.
 //
 // A search reads the pages of the root one after the other. If the root's count of changes is another one afterwards, the
@@ -30,7 +32,7 @@
 // is also set while VACUUM makes the pages of retired lists free.
 //
 // Locks are taken in this order: the page lock, a list page, a code page of it. A page of an old list and one of a new list are
-// never locked together. The record of step 4 locks the meta page, and then the first page of the root.
+// never locked together. The record of step 4 locks the meta page, the pages of the centre, and then the first page of the root.
 #pragma once
 
 #include "ivfflat/list_store.hpp"
@@ -40,8 +42,6 @@ namespace quiver::ivfflat {
 // A list to which the root leads.
 struct RootEntry {
     lists::Block head;   // first page of the list
-    lists::Block page;   // where the entry is: a page of the root, and a place
-    uint32_t place;
     bool retired;
 };
 // All lists. Only VACUUM may call this: in other processes, the root could change while they read it.

@@ -31,14 +31,15 @@ struct Counts {
     }
 };
 
-Counts count_pages(Relation index, const MetaData& meta, const IndexEncoding& encoding)
+Counts count_pages(Relation index, const MetaData& meta, IndexEncoding& encoding)
 {
     Counts c;
     ListStore store(index, meta, encoding);
     lists::Query query(encoding);
     lists::NearestLists<ListStore> nearest(store, query);
     Vec<BlockNumber> heads = nearest.heads(),
-                     root;   // sorted: list pages of the root
+                     root,   // sorted: list pages of the root
+        owners;              // list pages of code pages
     struct ListRows {
         lists::Block list;
         int64 rows, free;   // on a page of it
@@ -55,9 +56,7 @@ Counts count_pages(Relation index, const MetaData& meta, const IndexEncoding& en
         if (ListStore::is_free(page))
             c.free_pages++;
         else if (page::is_of(page, page::Kind::codes))
-            (std::binary_search(root.begin(), root.end(), page::tail_of(page)->next)
-                 ? c.root_pages
-                 : c.code_pages)++;
+            owners.push_back(page::tail_of(page)->next);
         else if (page::is_of(page, page::Kind::list)) {
             const lists::ListHeader& h =
                 lists::ListPage(encoding.layout(), page::contents_of(page)).header();
@@ -73,6 +72,8 @@ Counts count_pages(Relation index, const MetaData& meta, const IndexEncoding& en
     }
     ahead.end();
     FreeAccessStrategy(strategy);
+    for (const BlockNumber owner : owners)
+        (std::binary_search(root.begin(), root.end(), owner) ? c.root_pages : c.code_pages)++;
     // (Retired lists have copies of rows.)
     std::sort(heads.begin(), heads.end());
     std::sort(rows.begin(), rows.end(),
@@ -130,7 +131,7 @@ QUIVER_FUNCTION(ivfflat_stats)
 {
     const Relation index = am::open_index(PG_GETARG_OID(0), access_method, AccessShareLock);
     const MetaData meta = read_meta(index);
-    const IndexEncoding encoding(index, meta);
+    IndexEncoding encoding(index, meta);
     const Counts c = count_pages(index, meta, encoding);
     const int64 pages = RelationGetNumberOfBlocks(index);
     index_close(index, AccessShareLock);

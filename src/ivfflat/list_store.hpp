@@ -6,6 +6,8 @@
 // that is added. The process that has that lock waits for no page.
 #pragma once
 
+#include <optional>
+
 #include "ivfflat/meta.hpp"
 #include "lists/search.hpp"
 #include "page/change.hpp"
@@ -15,9 +17,9 @@ namespace quiver::ivfflat {
 
 class ListStore {
   public:
-    ListStore(Relation index, const MetaData& meta, const lists::Encoding& encoding)
+    ListStore(Relation index, const MetaData& meta, IndexEncoding& encoding)
         : rel_(index), hints_(index), encoding_(encoding), root_(meta.root),
-          blocks_(RelationGetNumberOfBlocks(index))
+          root_centre_(meta.root_centre), blocks_(RelationGetNumberOfBlocks(index))
     {
     }
 
@@ -83,6 +85,13 @@ class ListStore {
         codes_ahead_.release();
     }
     void poll() { pg::poll(); }
+    void use_root(uint32_t changes)
+    {
+        if (root_changes_ == changes)
+            return;
+        encoding_.read_root_centre(rel_, root_centre_);
+        root_changes_ = changes;
+    }
     // On a standby, replay does not wait for searches.
     bool may_lose_lists() const { return RecoveryInProgress(); }
 
@@ -162,9 +171,10 @@ class ListStore {
     }
     Relation rel_;
     page::BufferHints hints_;
-    const lists::Encoding& encoding_;
-    BlockNumber root_;
-    BlockNumber blocks_;   // a lower bound of the current number
+    IndexEncoding& encoding_;
+    BlockNumber root_, root_centre_;
+    std::optional<uint32_t> root_changes_;   // of the root whose centre the encoding has
+    BlockNumber blocks_;                     // a lower bound of the current number
     page::PinnedAhead<2> lists_ahead_;
     page::PinnedAhead<8> codes_ahead_;
 };

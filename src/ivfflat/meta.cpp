@@ -119,11 +119,15 @@ IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncodi
                          parameters.size() * sizeof(half));
         set_parameters(parameters.data());
     }
-    if (!exact()) {
-        Vec<char> record(root_centre_bytes(meta.encoding().codec));
-        page::read_chain(index, meta.root_centre, record.data(), record.size());
-        set_root_centre(lists::code_at(record.data(), codec().traits.code_bytes));
-    }
+}
+
+void IndexEncoding::read_root_centre(Relation index, BlockNumber chain)
+{
+    if (exact())
+        return;
+    Vec<char> record(root_centre_bytes(shape().codec));
+    page::read_chain(index, chain, record.data(), record.size());
+    set_root_centre(lists::code_at(record.data(), codec().traits.code_bytes));
 }
 
 }   // namespace quiver::ivfflat

@@ -58,7 +58,9 @@ class IndexEncoding : public lists::Encoding {
   public:
     // For an index that is being built.
     explicit IndexEncoding(const MetaData& meta);
+    // Without the centre of the root.
     IndexEncoding(Relation index, const MetaData& meta);
+    void read_root_centre(Relation index, BlockNumber chain);
 };
 
 // How many lists an index of so many rows has by default. Lists are small, because a search reads a list faster than it

@@ -326,7 +326,11 @@ IndexBulkDeleteResult* vacuum_cleanup(IndexVacuumInfo* info, IndexBulkDeleteResu
             run(vacuum, fresh);
             stats = fresh;
         }
-        vacuum.divide(info->num_heap_tuples < 0 ? HUGE_VAL : info->num_heap_tuples);
+        // (Nothing that may fail for want of space must hold up freezing.)
+        if (!pg::is_wraparound_vacuum())
+            vacuum.divide(stats                        ? stats->num_index_tuples
+                          : info->num_heap_tuples >= 0 ? info->num_heap_tuples
+                                                       : HUGE_VAL);
     });
     if (stats)
         stats->num_pages = RelationGetNumberOfBlocks(info->index);

@@ -110,6 +110,15 @@ class Clusters {
     // The centroid as a vector of the index. The value is valid until the next call.
     codec::Value value(size_t i);
     const Vec<float>& centroids() const { return centroids_; }
+    // The mean of the centroids.
+    Vec<float> mean() const
+    {
+        Vec<float> sum(n_);
+        for (size_t i = 0; i < count_; i++)
+            for (size_t j = 0; j < n_; j++)
+                sum[j] += centroid(i)[j] / static_cast<float>(count_);
+        return sum;
+    }
     // Finds the nearest cluster of each vector.
     void nearest(const ScalarCodes& rows, uint32_t* cluster);
     // Calls f with the squared distances of a vector to all centroids.

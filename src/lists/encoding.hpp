@@ -99,6 +99,10 @@ class Query {
         sketches_->set(*own_);
         root_own_->set(x);
         root_sketches_->set(*root_own_);
+    }
+    // To be called when the encoding has the centre of the root that is going to be read.
+    void begin_root()
+    {
         if (!encoding_.exact())
             root_base_ = root_own_->distance(encoding_.root_centre());
     }

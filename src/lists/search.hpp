@@ -48,6 +48,8 @@ concept ReadStore = requires(S& s, Block block)
     {s.release()};
     // Checks for interrupts. Nothing may be locked.
     {s.poll()};
+    // Makes encoding().root_centre() that of the root, as it is after so many changes of the lists.
+    {s.use_root(uint32_t{})};
     // May a retired list become free while a search reads it?
     {
         s.may_lose_lists()
@@ -129,6 +131,7 @@ class NearestLists {
         const bool exact = store_.encoding().exact();
         read_root(
             [&] {
+                query_.begin_root();
                 centroids_.clear();
                 rest_.clear();
             },
@@ -212,6 +215,7 @@ class NearestLists {
         do {
             changes_ = now;
             store_.poll();
+            store_.use_root(now.lists);
             begin();
             for_each_list_page(
                 store_.root(), [&](Block b, auto&& g) { store_.read_root(b, g); },

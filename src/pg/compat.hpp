@@ -140,6 +140,16 @@ inline void vacuum_pause()
 #endif
 }
 
+// Does this process vacuum to prevent the wraparound of transaction ids? Then it does only what is needed.
+inline bool is_wraparound_vacuum()
+{
+#if PG_VERSION_NUM >= 140000
+    return (MyProc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) != 0;
+#else
+    return (MyPgXact->vacuumFlags & PROC_VACUUM_FOR_WRAPAROUND) != 0;
+#endif
+}
+
 // The memory that VACUUM may use, in kilobytes.
 inline int vacuum_work_mem()
 {

@@ -62,6 +62,7 @@ class MemoryLists {
     void prefetch_code(Block, uint32_t) {}
     void release() {}
     void poll() {}
+    void use_root(uint32_t) {}
     bool may_lose_lists() const { return lists_may_be_lost; }
 
     // ---- changes ----
