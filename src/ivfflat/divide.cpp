@@ -133,7 +133,8 @@ class Division {
 
     void run(double table_rows)
     {
-        if (!has_grown(table_rows))
+        // At most one further copy of the rows exists.
+        if (!has_grown(table_rows) || root_header(store_).retired_at != 0)
             return;
         read_lists();
         if (const uint32_t lists = wanted_lists(); lists > 0)
@@ -182,11 +183,8 @@ class Division {
     // How many lists the rows should be divided into; 0: they stay where they are.
     uint32_t wanted_lists() const
     {
-        // So that at most one further copy of the rows exists.
-        if (root_header(store_).retired_at != 0 || rows_ == 0)
-            return 0;
         const auto rows = static_cast<double>(rows_), now = static_cast<double>(old_.size());
-        if (!has_grown(rows))
+        if (rows_ == 0 || !has_grown(rows))
             return 0;
         const double least = std::max(1.0, rows / layout_.least_rows()),
                      wanted =
