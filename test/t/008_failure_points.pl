@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use Recovery qw(wait_until);
+use Recovery qw(crash_at_change);
 use IndexTest qw(problems differs);
 
 my $step = $ENV{QUIVER_STEP} // 5;
@@ -34,9 +34,6 @@ $node->safe_psql('postgres', q{
 
 my $next = 301;
 my ($crashes, @bad) = (0);
-# A crash restarts the checkpointer. Until the server has noticed the crash, it still answers
-# queries.
-my $began = q{SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'};
 # Runs a statement up to its n-th change of a page, for n from 1 on, until the statement ends
 # without a crash.
 sub at_every_change
@@ -46,17 +43,10 @@ sub at_every_change
 	for ($n = 1; $n < 3000; $n += 1 + int(rand(2 * $step - 1)))
 	{
 		my $sql = $statement->();
-		my $before = $node->safe_psql('postgres', $began);
-		my ($out, $err) = ('', '');
-		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; $sql", stdout => \$out, stderr => \$err);
-		last if $status == 0;
-		if ($status != 2)   # the server did not crash, so the statement failed
-		{
-			push @bad, "$name, change $n: no crash: $err";
-			last;
-		}
+		my ($crashed, $error) = crash_at_change($node, $n, $sql);
+		push @bad, "$name, change $n: $error" if $error ne '';
+		last if !$crashed;
 		$crashes++;
-		wait_until($node, "SELECT ($began) > '$before'");
 		# The beam is wider than the graph, so a row that is not found is lost. (A narrower one may miss
 		# a far cluster: a crash skips 32 ids of a sequence, and so the sines of the later ones are
 		# nearly equal. Of 32 runs with ef_search 200, one missed a row. All nodes could be reached.)
@@ -83,17 +73,10 @@ sub at_every_change_of_lists
 	for ($n = 1; $n < 3000; $n += 1 + int(rand(2 * $step - 1)))
 	{
 		my $sql = $statement->();
-		my $before = $node->safe_psql('postgres', $began);
-		my ($out, $err) = ('', '');
-		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; $sql", stdout => \$out, stderr => \$err);
-		last if $status == 0;
-		if ($status != 2)
-		{
-			push @bad, "$name, change $n: no crash: $err";
-			last;
-		}
+		my ($crashed, $error) = crash_at_change($node, $n, $sql);
+		push @bad, "$name, change $n: $error" if $error ne '';
+		last if !$crashed;
 		$crashes++;
-		wait_until($node, "SELECT ($began) > '$before'");
 		my $found = differs($node, 'l') . $node->safe_psql('postgres', "SELECT * FROM ivfflat_check('l_v', true)");
 		push @bad, "$name, change $n: $found" if $found ne '';
 	}

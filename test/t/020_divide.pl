@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 use FindBin;
 use lib "$FindBin::RealBin/..";
-use Recovery qw(wait_until caught_up);
+use Recovery qw(caught_up crash_at_change);
 use IndexTest qw(problems differs restart);
 
 my $step = $ENV{QUIVER_STEP} // 4;
@@ -61,7 +61,6 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION add(k integer) RETURNS void LANGUAGE sql VOLATILE AS
 		'INSERT INTO l (v, n) SELECT numbers(i, 1000)::vector, i % 3 FROM generate_series(1, k) i';});
 my $crashes = 0;
-my $began = q{SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'};
 sub at_every_change
 {
 	my ($name, $lists, $prepare) = @_;
@@ -69,17 +68,10 @@ sub at_every_change
 	for ($n = 1; $n < 3000; $n += 1 + int(rand(2 * $step - 1)))
 	{
 		$prepare->();
-		my $before = $node->safe_psql('postgres', $began);
-		my ($out, $err) = ('', '');
-		my $status = $node->psql('postgres', "SET hnsw.crash_after_writes = $n; VACUUM (INDEX_CLEANUP ON) l", stdout => \$out, stderr => \$err);
-		last if $status == 0;
-		if ($status != 2)
-		{
-			push @bad, "$name, change $n: no crash: $err";
-			last;
-		}
+		my ($crashed, $error) = crash_at_change($node, $n, 'VACUUM (INDEX_CLEANUP ON) l');
+		push @bad, "$name, change $n: $error" if $error ne '';
+		last if !$crashed;
 		$crashes++;
-		wait_until($node, "SELECT ($began) > '$before'");
 		my $check = sub {
 			my ($when, $more) = @_;
 			my $found = differs($node, 'l') . differs($node, 'l', where => 'n = 1') . problems($node, 'l_v') . ($more // '');
