@@ -1,6 +1,7 @@
 #include "codec/filter_code.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -388,6 +389,42 @@ void FilterCodec::make_set(std::span<const FilterCondition> conditions, FilterSe
     std::fill(to->may_ + n, to->may_ + FilterSet::words, 0);
     std::fill(to->must_ + n, to->must_ + FilterSet::words, 0);
     to->empty_ = std::all_of(to->may_, to->may_ + n, [](uint64_t w) { return w == 0; });
+    to->ranges_ = 0;
+    for (size_t c = 0; c < columns_; c++)
+        if (!add_ranges(part_[c], may + begin[c], to)) {
+            to->ranges_ = 0;
+            break;
+        }
+}
+
+// Adds the ranges of a column's cells to a set. False if there are too many.
+bool FilterCodec::add_ranges(const Part& part, const uint64_t* cells, FilterSet* to)
+{
+    const uint32_t n = 1u << part.bits;
+    // The first cell from `cell` on that the set has, or has not; n if there is none.
+    const auto next = [&](uint32_t cell, bool has) {
+        for (; cell < n; cell = (cell / 64 + 1) * 64) {
+            const uint64_t word = (has ? cells[cell / 64] : ~cells[cell / 64]) >> cell % 64;
+            if (word != 0)
+                return std::min(cell + static_cast<uint32_t>(std::countr_zero(word)), n);
+        }
+        return n;
+    };
+    const size_t before = to->ranges_;
+    for (uint32_t low = next(0, true), end; low < n; low = next(end, true)) {
+        end = next(low, false);
+        if (low == 0 && end == n)   // it has no condition
+            return true;
+        if (to->ranges_ == FilterSet::most_ranges)
+            return false;
+        to->range_[to->ranges_++] = {static_cast<uint16_t>((n - 1) << part.shift),
+                                     static_cast<uint16_t>(low << part.shift),
+                                     static_cast<uint16_t>((end - 1 - low) << part.shift), false};
+    }
+    if (to->ranges_ == before)
+        return false;
+    to->range_[to->ranges_ - 1].is_last = true;
+    return true;
 }
 
 // ---- training ----

@@ -13,6 +13,7 @@
 #include "codec/code.hpp"
 #include "core/memory.hpp"
 #include "core/rng.hpp"
+#include "simd/kernels.hpp"
 
 namespace quiver::codec {
 
@@ -71,6 +72,16 @@ class FilterSet {
   public:
     // May a row with this code match? If not, it does not.
     bool admits(FilterCode code) const { return bit(may_, code); }
+    // The same for `count` <= 64 codes: bit i is that of code i.
+    uint64_t admitted(const FilterCode* codes, size_t count) const
+    {
+        if (ranges_ > 0)
+            return simd::kernels().within(codes, count, range_, ranges_);
+        uint64_t all = 0;
+        for (size_t i = 0; i < count; i++)
+            all |= uint64_t{admits(codes[i])} << i;
+        return all;
+    }
     // Do all rows with this code match? Then nobody need look at the values.
     bool is_certain(FilterCode code) const { return bit(must_, code); }
     // Can no row match?
@@ -84,6 +95,11 @@ class FilterSet {
     {
         return set[code / 64] >> (code % 64) & 1;
     }
+
+    // If the cells that are admitted form few ranges, these say the same as may_.
+    static constexpr size_t most_ranges = 8;
+    simd::FieldRange range_[most_ranges];
+    size_t ranges_ = 0;   // 0: they are too many
 
     bool empty_ = true;
     uint64_t may_[words] = {}, must_[words] = {};
@@ -127,6 +143,7 @@ class FilterCodec {
     uint32_t cell_of(const Part& part, uint64_t key) const;
     uint32_t pattern_of(const Part& part, uint64_t element) const;
     uint32_t cell_of(const Part& part, const FilterKey& value) const;
+    static bool add_ranges(const Part& part, const uint64_t* cells, FilterSet* to);
     void add_condition(const Part& part, const FilterCondition& c, uint64_t* may,
                        uint64_t* must) const;
 

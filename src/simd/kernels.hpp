@@ -211,6 +211,12 @@ struct CodedTerms {
     double norm2, error2;   // |x'|^2 and |x - x'|^2
 };
 
+// A number in some bits of a 16-bit code, those of `mask`, is within the range if (code & mask) - low <= span.
+struct FieldRange {
+    uint16_t mask, low, span;
+    bool is_last;   // of the ranges of its field
+};
+
 // Kernels::least_two() takes a multiple of this number of keys.
 constexpr size_t least_two_block = 8;
 
@@ -265,6 +271,9 @@ struct Kernels {
     // Finds the least two of `count` keys, least[0] <= least[1], and their places. (If they are
     // equal, both places may be the same.) count is a multiple of least_two_block, and not 0.
     void (*least_two)(const uint64_t* keys, size_t count, uint64_t least[2], size_t place[2]);
+    // For which of `count` <= 64 codes is each field within one of its ranges? Bit i tells it of code i. The
+    // ranges of a field follow each other.
+    uint64_t (*within)(const uint16_t* codes, size_t count, const FieldRange* ranges, size_t n);
     // Walsh-Hadamard transform of n = 2^k floats in place, times `scale`.
     void (*hadamard)(float* x, size_t n, float scale);
 };

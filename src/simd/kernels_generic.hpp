@@ -1494,6 +1494,71 @@ void least_two(const uint64_t* keys, size_t count, uint64_t least[2], size_t pla
     }
 }
 
+// One bit for each of 64 codes: is (code & mask) - low <= span? (The compiler makes vector instructions of the loop.)
+template <class Arch>
+uint64_t within_64(const uint16_t* codes, FieldRange range, Arch)
+{
+    uint8_t good[64];
+    for (size_t i = 0; i < 64; i++)
+        good[i] = static_cast<uint16_t>((codes[i] & range.mask) - range.low) <= range.span;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 64; i += 8) {
+        uint64_t bytes;   // each is 0 or 1
+        std::memcpy(&bytes, good + i, sizeof bytes);
+        bits |= (bytes * 0x0102040810204080u >> 56) << i;   // (all platforms are little-endian)
+    }
+    return bits;
+}
+#if defined(__AVX512BW__)
+inline uint64_t within_64(const uint16_t* codes, FieldRange range, Avx512)
+{
+    const __m512i mask = _mm512_set1_epi16(static_cast<short>(range.mask)),
+                  low = _mm512_set1_epi16(static_cast<short>(range.low)),
+                  span = _mm512_set1_epi16(static_cast<short>(range.span));
+    const auto half = [&](const uint16_t* c) {
+        const __m512i x = _mm512_sub_epi16(_mm512_and_si512(_mm512_loadu_si512(c), mask), low);
+        return uint64_t{_mm512_cmple_epu16_mask(x, span)};
+    };
+    return half(codes) | half(codes + 32) << 32;
+}
+#elif defined(__AVX2__)
+inline uint64_t within_64(const uint16_t* codes, FieldRange range, Avx2)
+{
+    const __m256i mask = _mm256_set1_epi16(static_cast<short>(range.mask)),
+                  low = _mm256_set1_epi16(static_cast<short>(range.low)),
+                  span = _mm256_set1_epi16(static_cast<short>(range.span));
+    const auto lanes = [&](const uint16_t* c) {
+        const __m256i x = _mm256_sub_epi16(
+            _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(c)), mask), low);
+        return _mm256_cmpeq_epi16(_mm256_min_epu16(x, span), x);
+    };
+    const auto half = [&](const uint16_t* c) {   // packing mixes the halves of both registers
+        const __m256i bytes =
+            _mm256_permute4x64_epi64(_mm256_packs_epi16(lanes(c), lanes(c + 16)), 0xd8);
+        return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+    };
+    return half(codes) | uint64_t{half(codes + 32)} << 32;
+}
+#endif
+
+template <class Arch>
+uint64_t within(const uint16_t* codes, size_t count, const FieldRange* ranges, size_t n)
+{
+    uint16_t all[64];
+    if (count < 64) {
+        std::memcpy(all, codes, count * sizeof *codes);
+        std::memset(all + count, 0, (64 - count) * sizeof *codes);
+        codes = all;
+    }
+    uint64_t good = count < 64 ? low_bits(count) : ~uint64_t{0}, field = 0;
+    for (size_t r = 0; r < n; r++) {
+        field |= within_64(codes, ranges[r], Arch{});
+        if (ranges[r].is_last)
+            good &= std::exchange(field, 0);
+    }
+    return good;
+}
+
 template <class Arch>
 consteval Kernels make(const char* name)
 {
@@ -1529,6 +1594,7 @@ consteval Kernels make(const char* name)
     k.ip_fine = ip_fine<Arch>;
     k.scale = scale<Arch>;
     k.to_i16 = to_i16<Arch>;
+    k.within = within<Arch>;
     k.least_two = least_two<Arch>;
     k.hadamard = hadamard<Arch>;
     k.norm2_f32 = norm2<Arch, float>;

@@ -217,6 +217,12 @@ TEST(FilterCode, NeverRejectsAMatch)
                 rejected += !admits;
             }
             ASSERT_TRUE(!any || !set.empty());
+            for (size_t first = 0; first < codes.size(); first += 64) {
+                const size_t count = std::min<size_t>(64, codes.size() - first);
+                const uint64_t bits = set.admitted(&codes[first], count);
+                for (size_t i = 0; i < 64; i++)
+                    ASSERT_EQ(bits >> i & 1, i < count && set.admits(codes[first + i]));
+            }
         }
     }
     // The test is of use only if each happens often.

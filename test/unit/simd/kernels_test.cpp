@@ -749,6 +749,42 @@ TEST_P(Kernels, LeastTwo)
     }
 }
 
+TEST_P(Kernels, Within)
+{
+    std::mt19937 rng(45);
+    for (int round = 0; round < 3000; round++) {
+        const size_t count = rng() % 65, fields = 1 + rng() % 3;
+        GuardedBuffer<uint16_t> codes(count);
+        for (size_t i = 0; i < count; i++)
+            codes[i] = static_cast<uint16_t>(rng());
+        std::vector<simd::FieldRange> ranges;
+        for (size_t f = 0; f < fields; f++) {
+            const uint32_t bits = fields == 1 ? 16 : 1 + rng() % 5,
+                           shift = static_cast<uint32_t>(f * 5), most = (1u << bits) - 1,
+                           count_of = 1 + rng() % 3;
+            for (uint32_t r = 0; r < count_of; r++) {
+                const uint32_t low = rng() % (most + 1), span = rng() % (most - low + 1);
+                ranges.push_back({static_cast<uint16_t>(most << shift),
+                                  static_cast<uint16_t>(low << shift),
+                                  static_cast<uint16_t>(span << shift), r + 1 == count_of});
+            }
+        }
+        const uint64_t got = k.within(codes.data(), count, ranges.data(), ranges.size());
+        for (size_t i = 0; i < 64; i++) {
+            bool all = i < count, one = false;
+            for (const simd::FieldRange& r : ranges) {
+                const uint32_t field = i < count ? codes[i] & r.mask : 0;
+                one |= field >= r.low && field <= uint32_t{r.low} + r.span;
+                if (r.is_last) {
+                    all &= one;
+                    one = false;
+                }
+            }
+            ASSERT_EQ(got >> i & 1, all) << "code " << i << " of " << count;
+        }
+    }
+}
+
 TEST_P(Kernels, Codebooks)
 {
     std::mt19937 rng(31);
