@@ -1620,7 +1620,7 @@ COMMENT ON FUNCTION hnsw_page_items(regclass, bytea) IS
 CREATE FUNCTION hnsw_last_scan(OUT visited bigint, OUT estimated bigint, OUT rows bigint, OUT pages bigint, OUT rejected bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION hnsw_last_scan() IS
-    'describes the last hnsw index scan of this session: the number of nodes that it read (one of which it read only the filter codes counts as an eighth), of neighbours whose distances it estimated from their sketches, of rows that it returned to the executor, of pages of the index that it read (one that it read twice counts twice), and of nodes whose filter codes did not match its conditions. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same for each index scan';
+    'describes the last hnsw index scan of this session: the number of nodes that it read (1,600 filter codes or 64 sketches on flat pages count as one), of neighbours whose distances it estimated from their sketches, of rows that it returned to the executor, of pages of the index that it read (one that it read twice counts twice), and of nodes whose filter codes did not match its conditions. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same for each index scan';
 
 CREATE FUNCTION hnsw_check(index regclass, heap_check boolean DEFAULT false, OUT block bigint, OUT slot integer,
     OUT problem text)

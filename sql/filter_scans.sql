@@ -28,46 +28,45 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- A scan that does not iterate visits a 32nd of the slots, or 256, to search the graph, 32 of them before it looks whether that
--- helps. Then it reads the codes in an eighth of the slots, of which eight count as a visit (1/64), and visits at most a 32nd.
--- If fewer than ten nodes match, it reads those in all slots (1/8).
+-- A scan reads all flat pages: of their entries, 1,600 codes or 64 sketches count as a visit. Then it visits nodes that match, and ends
+-- after 240 visits that find none that is nearer. Where half of the rows match, it begins in the graph, for at most twice that cost.
 SET hnsw.iterative_scan = off;
-SELECT * FROM try('one = 77', 10, 1 / 8.0, 288);
-SELECT * FROM try('one = 1', 10, 1 / 8.0, 288 + 1);
-SELECT * FROM try('percent = 1', 10, 1 / 64.0, 288 + 80);
-SELECT * FROM try('half = 1', 10, 1 / 32.0 + 1 / 64.0, 288 + 34);
-SELECT * FROM try('same = 1', 10, 1 / 32.0 + 1 / 64.0, 288 + 34);
+SELECT * FROM try('one = 77', 10, 1 / 1600.0, 1);
+SELECT * FROM try('one = 1', 10, 1 / 1600.0, 1 + 1);
+SELECT * FROM try('percent = 1', 10, 1 / 1600.0, 2 + 80);
+SELECT * FROM try('half = 1', 10, 3 / 1600.0, 3 * 63 + 32 + 300);
+SELECT * FROM try('same = 1', 10, 3 / 1600.0, 3 * 125 + 32 + 300);
 -- It returns no more rows than ef_search.
-SELECT * FROM try('half = 1', 100, 1 / 32.0 + 1 / 64.0, 288 + 34);
+SELECT * FROM try('half = 1', 100, 3 / 1600.0, 3 * 63 + 32 + 300);
 SET hnsw.ef_search = 200;
-SELECT * FROM try('half = 1', 200, 1 / 32.0 + 1 / 64.0, 288 + 34);
+SELECT * FROM try('half = 1', 200, 3 / 1600.0, 3 * 63 + 32 + 1500);
 RESET hnsw.ef_search;
--- One that iterates reads the codes in all slots if it must, each once, and visits what matches.
+-- One that iterates visits each node that matches once.
 SET hnsw.iterative_scan = relaxed_order;
-SELECT * FROM try('one = 77', 10, 1 / 8.0, 288);
-SELECT * FROM try('one = 1', 10, 1 / 8.0, 288 + 1);
-SELECT rows, match, within FROM try('percent = 1', 1000, 1 / 8.0, 288 + 80);
-SELECT rows, match, within FROM try('half = 1', 10000, 1 / 2.0 + 1 / 4.0, 0);
-SELECT rows, match, within FROM try('same = 1', 10000, 1 + 1 / 4.0, 0);
-SELECT rows, match, within FROM try('half = 1 AND percent = 1 AND one = 0', 10000, 1 / 8.0, 288 + 80);
-SELECT rows, match, within FROM try('half = 0 AND percent = 1', 10000, 1 / 8.0, 288);
+SELECT * FROM try('one = 77', 10, 1 / 1600.0, 1);
+SELECT * FROM try('one = 1', 10, 1 / 1600.0, 1 + 1);
+SELECT rows, match, within FROM try('percent = 1', 1000, 1 / 1600.0, 2 + 80);
+SELECT rows, match, within FROM try('half = 1', 10000, 1 / 2.0, 1000);
+SELECT rows, match, within FROM try('same = 1', 10000, 1, 1000);
+SELECT rows, match, within FROM try('half = 1 AND percent = 1 AND one = 0', 10000, 1 / 1600.0, 2 + 80);
+SELECT rows, match, within FROM try('half = 0 AND percent = 1', 10000, 1 / 1600.0, 1);
 -- strict order: later rows that are too near are dropped
 SET hnsw.iterative_scan = strict_order;
-SELECT * FROM try('one = 77', 10, 1 / 8.0, 288);
-SELECT * FROM try('one = 1', 10, 1 / 8.0, 288 + 1);
-SELECT * FROM try('half = 1', 10, 1 / 32.0 + 1 / 64.0, 288 + 34);
+SELECT * FROM try('one = 77', 10, 1 / 1600.0, 1);
+SELECT * FROM try('one = 1', 10, 1 / 1600.0, 1 + 1);
+SELECT * FROM try('half = 1', 10, 3 / 1600.0, 3 * 63 + 32 + 300);
 SELECT rows, match, sorted FROM try('half = 1', 100, 1, 0);
 SELECT rows > 70 AS most, match, sorted FROM try('percent = 1', 1000, 1, 0);
 -- All rows that LIMIT asks for, in strict order, too.
 SELECT rows, match, sorted FROM try('half = 1', 1000, 1, 0);
--- max_scan_tuples ends a scan, if with what one more slot leads to.
+-- max_scan_tuples ends a scan, but not before it has read the flat pages.
 SET hnsw.max_scan_tuples = 50;
-SELECT within FROM try('one = 77', 10, 0, 50 + 34);
-SELECT within FROM try('percent = 1', 1000, 0, 50 + 34);
-SELECT within, rows > 0 AS rows FROM try('half = 1', 10000, 0, 50 + 34);
+SELECT within FROM try('one = 77', 10, 0, 50);
+SELECT within FROM try('percent = 1', 1000, 0, 50);
+SELECT within, rows > 0 AS rows FROM try('half = 1', 10000, 1 / 1600.0, 50 + 63);
 SET hnsw.iterative_scan = relaxed_order;
-SELECT within FROM try('percent = 1', 1000, 0, 50 + 34);
-SELECT within, rows > 0 AS rows FROM try('half = 1', 10000, 0, 50 + 34);
+SELECT within FROM try('percent = 1', 1000, 0, 50);
+SELECT within, rows > 0 AS rows FROM try('half = 1', 10000, 1 / 1600.0, 50 + 63);
 RESET hnsw.max_scan_tuples;
 -- NULL is equally far from all rows.
 SELECT count(*), min(percent) FROM (SELECT percent FROM f WHERE percent = 1 ORDER BY v <-> NULL LIMIT 1000) x;

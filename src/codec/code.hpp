@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "codec/metric.hpp"
@@ -50,6 +51,25 @@ struct Code {
     uint32_t length;
     FilterCode filter = 0;
 };
+
+// A code as a record: its numbers, then its bytes.
+constexpr uint32_t record_bytes(uint32_t code_bytes)
+{
+    return static_cast<uint32_t>(sizeof(CodeParams)) + code_bytes;
+}
+inline Code code_at(const char* record, uint32_t code_bytes)
+{
+    Code code{};
+    std::memcpy(&code.params, record, sizeof(CodeParams));
+    code.bytes = reinterpret_cast<const uint8_t*>(record + sizeof(CodeParams));
+    code.length = code_bytes;
+    return code;
+}
+inline void put_code(const Code& code, char* record)
+{
+    std::memcpy(record, &code.params, sizeof(CodeParams));
+    std::memcpy(record + sizeof(CodeParams), code.bytes, code.length);
+}
 
 // A lower and an upper bound of a distance, in the unit of the operator.
 struct Bounds {

@@ -59,6 +59,13 @@ class MinHeap {
             v_[i] = v_[(i - 1) / 4];
         v_[i] = c;
     }
+    // Replaces all candidates by these, which are swapped out.
+    void take(Vec<Candidate>& candidates)
+    {
+        v_.swap(candidates);
+        for (size_t i = (v_.size() + 2) / 4; i-- > 0;)
+            sink(i, v_[i]);
+    }
     Candidate pop()
     {
         const Candidate top = v_.front(), last = v_.back();

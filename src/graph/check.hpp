@@ -26,6 +26,7 @@ class Checker {
     {
         check_slots(report, row);
         check_nodes(report);
+        check_flat_pages(report);
         check_reachability(report);
     }
 
@@ -198,6 +199,37 @@ class Checker {
         if (!store_.encoding().sketches()->holds(stored, encoder_.sketch(), slack))
             report(id, text("the sketch of slot %u, link %u, does not match its vector",
                             slot.ids()[i], i));
+    }
+
+    // Does each live node have its entry on a flat page?
+    template <class Report>
+    void check_flat_pages(Report&& report)
+    {
+        if (store_.flat_pages() == 0)
+            return;
+        const uint32_t entries = store_.flat_entries();
+        FlatEncoder encoder(store_.encoding());
+        const float centre2 = store_.encoding().flat_centre().params.norm2;
+        for (SlotId id = 0; id < count_; id++) {
+            store_.poll();
+            if (!is_node(id) || kinds_[id].state != SlotState::live || kinds_[id].level > 0 ||
+                !node_.read(store_, id))
+                continue;
+            const codec::Sketch made = encoder.sketch_of(node_.slot());
+            const float slack = 1e-4f * (centre2 + node_.header().params.norm2);
+            const char* problem = "has no entry on its flat page";
+            store_.read_flat(id / entries, [&](const FlatPage& page) {
+                const uint32_t i = id % entries;
+                if (page.is_node(i))
+                    problem = page.filters()[i] != made.filter
+                                  ? "has another filter code on its flat page"
+                              : !store_.encoding().sketches()->holds(page.sketch(i), made, slack)
+                                  ? "has a sketch on its flat page that does not match its vector"
+                                  : nullptr;
+            });
+            if (problem)
+                report(id, text("slot %s", problem));
+        }
     }
 
     template <class Report>

@@ -37,11 +37,30 @@ class Encoding {
     // Null if there are no sketches.
     const codec::Sketches* sketches() const { return sketches_.get(); }
 
+    // The vector to which the sketches on flat pages are relative (flat.hpp): a code, which is copied. Bit
+    // strings need none.
+    const Code& flat_centre() const { return flat_centre_; }
+    void set_flat_centre(const Code& code)
+    {
+        flat_centre_bytes_.assign(code.bytes, code.bytes + code.length);
+        flat_centre_ = code;
+        flat_centre_.bytes = flat_centre_bytes_.data();
+    }
+    // The same for a vector, in the form that the codec encodes.
+    void set_flat_centre(const float* x)
+    {
+        Vec<uint8_t> buffer;
+        set_flat_centre(codec_->encode({.dense = x}, buffer));
+    }
+    bool has_flat_centre() const { return !flat_centre_bytes_.empty(); }
+
   private:
     EncodingShape shape_;
     Layout layout_;
     Owned<codec::Codec> codec_;
     Owned<codec::Sketches> sketches_;
+    Code flat_centre_{};
+    Vec<uint8_t> flat_centre_bytes_;
 };
 
 }   // namespace quiver::graph

@@ -16,7 +16,8 @@ class MemoryStore {
     // poll() is called when nothing is being changed, and may not return.
     explicit MemoryStore(
         const Encoding& encoding, uint32_t slots_per_page = 8, void (*poll)() = [] {})
-        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page), poll_(poll)
+        : encoding_(encoding), l_(encoding.layout()), per_page_(slots_per_page), poll_(poll),
+          flat_(encoding, slots_per_page)
     {
     }
     ~MemoryStore()
@@ -170,10 +171,11 @@ class MemoryStore {
     }
     void set_entry(Entry e) { entry_ = e; }
 
-    void prefetch(SlotId id)
+    void prefetch(SlotId id) { prefetch(id, l_.slot_bytes); }
+    void prefetch(SlotId id, size_t bytes)
     {
         if (id < end())
-            quiver::prefetch(slot(id).data(), l_.slot_bytes);
+            quiver::prefetch(slot(id).data(), bytes);
     }
     void release() {}
     void poll() const { poll_(); }
@@ -201,6 +203,21 @@ class MemoryStore {
         if (look(slots_of<const char>(page)))
             change(slots_of<char>(page));
     }
+    uint32_t flat_pages() const
+    {
+        const uint32_t entries = flat_.layout().entries;
+        return entries ? (size_ + entries - 1) / entries : 0;
+    }
+    template <class F>
+    bool read_flat(uint32_t page, F&& f)
+    {
+        if (page >= flat_pages())
+            return false;
+        f(flat_.page(page, size_, [&](SlotId id) { return Slot(slot(id)); }));
+        return true;
+    }
+    uint32_t flat_entries() const { return flat_.layout().entries; }
+    void prefetch_flat(uint32_t) {}
     void note_room(uint32_t page, uint64_t)
     {
         const PageSlots<const char> slots = slots_of<const char>(page);
@@ -281,6 +298,7 @@ class MemoryStore {
     SlotId size_ = 0;
     Entry entry_;
     Vec<SlotId> free_;
+    FlatOfSlots flat_;
 };
 static_assert(PagedStore<MemoryStore>);
 

@@ -27,6 +27,8 @@ struct ScanLimits {
     Iterate iterate;
     size_t max_visited;   // a scan that iterates, or has a filter, ends after this number of nodes
     size_t max_bytes;     // or when its state has grown to this size
+    double flat_price =
+        1;   // of flat searches with a filter, in what they cost: tests make them dearer
 
     size_t beam() const { return iterate == Iterate::off ? ef : std::max(ef, least_iterating_ef); }
 };
@@ -126,14 +128,14 @@ class Search {
     {
         for (;;) {
             looked_at_ = store_.now();
+            if (judges() && begin_filtered())
+                return;
             const Entry entry = store_.entry();
             const SlotId at = entry.empty() ? no_slot : descend(layer_, entry, 0, counters_);
             layer_.restart(0, ef_, far());
             if (judges()) {
-                if (entry.empty())
-                    return filtered_.run_on_nothing();
                 // (If the start is no node any more, the search begins at the root.)
-                if (at != no_slot && run_filtered(at))
+                if (run_filtered(at != no_slot ? at : entry.root))
                     return;
                 if (at != entry.root && entry.root != no_slot && run_filtered(entry.root))
                     return;
@@ -154,24 +156,26 @@ class Search {
 
     // Are nodes judged by their neighbours' slots (FilteredSearch)?
     bool judges() const { return filter_ && store_.encoding().layout().sketched(); }
-    // Searches from a slot of layer 0. All matching nodes that it visits, and that no batch before has
-    // found, become pending candidates. False: no node was met.
-    bool run_filtered(SlotId from)
+    // All matching nodes that a search visits, and that no batch before has found, become pending candidates.
+    // True: it needed no start in the graph.
+    bool begin_filtered()
     {
         forget_found_ids();
-        return filtered_.run(*filter_, {ef_, visits_left(), limits_.max_bytes}, from, counters_,
-                             add_unless_found());
+        return !filtered_.begin(*filter_,
+                                {ef_, visits_left(), limits_.max_bytes, limits_.flat_price}) &&
+               run_filtered(no_slot);
     }
-    // Searches again with a beam twice as wide. (It grows little more expensive with the beam.) If it has
-    // swept, it sweeps the rest now: as long as it knows only a part of the matching nodes, in strict order
-    // most of the others would be found too late.
+    // Searches from a slot of layer 0, or flat if there is none. False: no node was met.
+    bool run_filtered(SlotId from) { return filtered_.run(from, counters_, add_unless_found()); }
+    // Searches again with a beam twice as wide. (It grows little more expensive with the beam.) A flat search
+    // goes on where it has ended.
     void widen_filtered()
     {
         ef_ = std::min(2 * ef_, most_ef);
-        if (!filtered_.has_swept())
+        if (!filtered_.is_flat())
             search_from_entry();
         else
-            filtered_.sweep_rest(visits_left(), counters_, add_unless_found());
+            filtered_.go_on(ef_, visits_left(), counters_, add_unless_found());
     }
     void forget_found_ids()
     {

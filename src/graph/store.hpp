@@ -6,7 +6,7 @@
 #include <concepts>
 
 #include "core/memory.hpp"
-#include "graph/encoding.hpp"
+#include "graph/flat.hpp"
 
 namespace quiver::graph {
 
@@ -40,8 +40,9 @@ concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
     {
         s.read(id, [](const Slot&) {})
         } -> std::convertible_to<bool>;
-    // Prepares for reading the slot soon. release() must be called when the search pauses.
+    // Prepares for reading the slot soon, or its first bytes. release() must be called when the search pauses.
     {s.prefetch(id)};
+    {s.prefetch(id, size_t{})};
     {s.release()};
     // Checks for interrupts. Nothing may be locked.
     {s.poll()};
@@ -61,6 +62,20 @@ concept ReadStore = requires(S& s, SlotId id, const Vec<SlotId>& ids)
     {
         s.slots_per_page()
         } -> std::convertible_to<uint32_t>;
+    // The number of flat pages when count_pages() was last called; 0 if the index has none. Entry i of page p
+    // is that of slot p * entries + i.
+    {
+        s.flat_pages()
+        } -> std::convertible_to<uint32_t>;
+    {
+        s.flat_entries()
+        } -> std::convertible_to<uint32_t>;
+    // Calls the function with a flat page, which does not change during the call. False if there is no such page.
+    {
+        s.read_flat(uint32_t{}, [](const FlatPage&) {})
+        } -> std::convertible_to<bool>;
+    // Prepares for reading the flat page soon.
+    {s.prefetch_flat(uint32_t{})};
 };
 
 template <class S>

@@ -13,10 +13,11 @@ class Query {
   public:
     explicit Query(const Encoding& encoding)
         : own_(encoding.codec().query()),
-          sketches_(encoding.sketches() ? encoding.sketches()->query() : nullptr)
+          sketches_(encoding.sketches() ? encoding.sketches()->query() : nullptr),
+          encoding_(encoding)
     {
         if (sketches_)
-            estimate_.resize(encoding.layout().degree + 8);
+            estimate_.resize(std::max(encoding.layout().degree, flat_block) + 8);
     }
 
     void set(const Value& x)
@@ -40,6 +41,24 @@ class Query {
     }
     const uint64_t* near() const { return near_; }
 
+    // To be called before flat_bounds(), once for a query.
+    void begin_flat()
+    {
+        flat_distance_ = encoding_.has_flat_centre() ? own_->distance(encoding_.flat_centre()) : 0;
+    }
+    // The most sketches of a block for flat_bounds().
+    static constexpr uint32_t flat_block = 64;
+    // Lower bounds of the distances to nodes, from sketches as they are on flat pages (flat.hpp). Valid until the
+    // next call. The bound of one node in 15 is too high: a search that looked at all below its worst result
+    // found 0.998 of the 10 nearest of random tenths of SIFT and of text embeddings, with 40 results.
+    const float* flat_bounds(const codec::SketchBlock& block)
+    {
+        constexpr float deviations = 1.5;
+        sketches_->lower_bounds(block, flat_distance_, encoding_.flat_centre().params.norm2,
+                                deviations, INFINITY, estimate_.data(), near_);
+        return estimate_.data();
+    }
+
     // See codec::CodecQuery.
     Bounds bounds(double distance, double norm2, double error) const
     {
@@ -54,6 +73,8 @@ class Query {
   private:
     Owned<codec::CodecQuery> own_;
     Owned<codec::SketchQuery> sketches_;   // null without sketches
+    const Encoding& encoding_;
+    float flat_distance_ = 0;   // to the flat centre
     Vec<float> estimate_;
     uint64_t near_[(max_degree + 63) / 64];
 };

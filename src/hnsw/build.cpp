@@ -36,7 +36,8 @@ using am::BuildTeam;
 using am::Learnt;
 
 // Writes the meta page, and after it what was learnt.
-static void write_head(page::BulkWriter& writer, const MetaData& meta, const Learnt& learnt)
+static void write_head(page::BulkWriter& writer, const MetaData& meta, const Learnt& learnt,
+                       const graph::Encoding& encoding)
 {
     const Page page = writer.next();
     page::init(page, page::Kind::meta);
@@ -46,6 +47,11 @@ static void write_head(page::BulkWriter& writer, const MetaData& meta, const Lea
                       learnt.parameters.size_bytes());
     page::write_chain(writer, reinterpret_cast<const char*>(learnt.filter.data()),
                       learnt.filter.size());
+    if (const Size bytes = flat_centre_bytes(encoding.shape()); bytes > 0) {
+        Vec<char> centre(bytes);
+        codec::put_code(encoding.flat_centre(), centre.data());
+        page::write_chain(writer, centre.data(), bytes);
+    }
 }
 
 namespace {
@@ -103,18 +109,62 @@ struct BuildState {
     Size memory_used() const { return store->bytes() + graph->bytes(); }
 };
 
+// Makes the mean of the vectors the centre of the sketches on flat pages: of all, or of some, from all parts of the graph.
+void set_flat_centre(graph::Encoding& encoding, const graph::MemoryStore* store)
+{
+    if (flat_centre_bytes(encoding.shape()) == 0)
+        return;
+    constexpr graph::SlotId most = 4096;
+    Vec<float> sum(encoding.codec().traits.padded), buffer;
+    size_t count = 0;
+    const graph::SlotId slots = store ? store->size() : 0;
+    for (graph::SlotId i = 0; i < std::min(slots, most); i++) {
+        const graph::Slot slot =
+            store->slot(static_cast<graph::SlotId>(uint64{slots} * i / std::min(slots, most)));
+        if (!graph::FlatEncoder::is_node(slot))
+            continue;
+        const float* x = encoding.codec().decode(graph::code_in(slot), buffer).dense;
+        if (!std::isfinite(slot.header().params.norm2))
+            continue;
+        count++;
+        for (size_t j = 0; j < sum.size(); j++)
+            sum[j] += (x[j] - sum[j]) / static_cast<float>(count);
+    }
+    encoding.set_flat_centre(sum.data());
+}
+
+// Writes the flat page of the group of slots that begins with `first`.
+void write_flat_page(page::BulkWriter& writer, graph::FlatEncoder& encoder,
+                     const graph::FlatLayout& layout, const graph::MemoryStore& store,
+                     graph::SlotId first)
+{
+    const Page page = writer.next();
+    page::init(page, page::Kind::head);
+    const graph::MutableFlatPage flat(layout, page::contents_of(page));
+    for (uint32 i = 0; i < layout.entries && first + i < store.size(); i++)
+        encoder.write(store.slot(first + i), i, [&] { return flat; });
+    page::set_used(page, layout.bytes);
+}
+
 // Writes the index with the graph in memory, in the order of the ids.
 void write_graph(BuildState& b)
 {
     const graph::MemoryStore& store = *b.store;
+    const graph::FlatLayout flat = b.meta.flat_layout();
+    set_flat_centre(b.encoding, &store);
+    std::optional<graph::FlatEncoder> flat_encoder;
+    if (flat.pages > 0)
+        flat_encoder.emplace(b.encoding);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase_write);
     const graph::Entry entry = store.entry();
     b.meta.entry = entry.id;
     b.meta.entry_level = entry.level;
     b.meta.root = entry.root;
     page::BulkWriter writer(b.index, MAIN_FORKNUM);
-    write_head(writer, b.meta, b.learnt);
+    write_head(writer, b.meta, b.learnt, b.encoding);
     for (graph::SlotId id = 0; id < store.size();) {
+        if (flat_encoder && id % flat.entries == 0)
+            write_flat_page(writer, *flat_encoder, flat, store, id);
         const Page page = writer.next();
         page::init(page, page::Kind::records);
         Size used = 0;
@@ -322,8 +372,11 @@ void build_empty(Relation index)
     const Learnt learnt = am::learn(nullptr, index, nullptr, IndexEncoding(meta).codec(),
                                     meta.filter_columns, meta.rotation_seed);
     meta.filter_bytes = static_cast<uint32>(learnt.filter.size());
+    IndexEncoding encoding(meta);
+    encoding.codec().set_parameters(learnt.parameters.data());
+    set_flat_centre(encoding, nullptr);
     page::BulkWriter writer(index, INIT_FORKNUM);
-    write_head(writer, meta, learnt);
+    write_head(writer, meta, learnt, encoding);
     writer.finish();
 }
 

@@ -33,8 +33,8 @@ class Check {
         // The graph cannot be verified if a page of it cannot be read.
         if (!pages())
             return;
-        page::PageStore& pages = store_.page_store();
-        graph::Checker<SlotStore> checker(store_, pages.first_id(pages.count_blocks()));
+        store_.count_pages();
+        graph::Checker<SlotStore> checker(store_, store_.pages() * store_.slots_per_page());
         checker.run([&](graph::SlotId id, const char* problem) { report(id, problem); },
                     [&](graph::SlotId id, graph::Tid tid) { rows_.add(tid, id); });
         const auto report_row = [&](const graph::SlotId* id, const char* problem) {
@@ -89,7 +89,25 @@ class Check {
                 }
             },
             [] { CHECK_FOR_INTERRUPTS(); });
+        for (uint32 i = 0; i < store_.flat_pages(); i++) {
+            store_.poll();
+            good &= is_flat_page(store_.page_store().block_of_head(i));
+        }
         FreeAccessStrategy(strategy);
+        return good;
+    }
+
+    // (One without contents was left by a crash, and so were the pages of slots after it.)
+    bool is_flat_page(BlockNumber block)
+    {
+        const Buffer buffer = ReadBuffer(index_, block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool good = PageIsNew(page) || (page::is_of(page, page::Kind::head) &&
+                                              page::used_bytes(page) == meta_.flat_layout().bytes);
+        UnlockReleaseBuffer(buffer);
+        if (!good)
+            report(block, -1, "not a flat page of a quiver hnsw index");
         return good;
     }
 

@@ -36,15 +36,23 @@ double visits_of_first_batch(double rows, double ef, int layers)
     return rows * (1 - std::exp(-2.5 * ef / rows)) + 3.0 * layers;
 }
 
-// How many nodes it visits besides these to judge others, if only a share of the rows matches. It has to
-// judge the nodes as far as the tenth that matches. Measured with 100,000 SIFT vectors and text
-// embeddings, and shares from 0.5 to 50 %: about one visit for each of these nodes. Where that would be
-// too many, a search sweeps (graph/filtered_search.hpp).
-double visits_of_bridges(double rows, double ef, double share)
+// What a scan does besides these visits to find the rows that match, if only a share of the rows does.
+struct Finding {
+    double visits;   // or what takes as long
+    double pages;    // that it reads
+    bool flat;       // it reads flat pages (graph/filtered_search.hpp)
+};
+// Through the graph it has to judge the nodes as far as the tenth that matches. Measured with 100,000 SIFT
+// vectors and text embeddings, and shares from 0.5 to 50 %: about one visit for each of these nodes. A flat
+// search takes as long as a visit for 1,600 rows, and for 64 that match.
+Finding finding(const MetaData& meta, double rows, double ef, double share)
 {
     const double by_graph = std::max(10.0, ef / 4) * (1 / share - 1);
-    const double by_sweep = rows / 16 + std::min(rows * share, rows / 32);
-    return std::min(by_graph, by_sweep);
+    const graph::FlatLayout flat = meta.flat_layout();
+    const double by_flat = rows / 1600 + rows * share / 64;
+    if (flat.pages == 0 || by_graph < by_flat)
+        return {by_graph, by_graph, false};
+    return {by_flat, rows / flat.entries, true};
 }
 
 // The CPU cost of visiting a node: its own distance, and one estimate for each neighbour.
@@ -88,8 +96,8 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const double ef =
         iterates ? std::max<double>(least_ef, settings.ef_search) : settings.ef_search;
 
-    double random_page_cost;
-    get_tablespace_page_costs(index->reltablespace, &random_page_cost, nullptr);
+    double random_page_cost, sequential_page_cost;
+    get_tablespace_page_costs(index->reltablespace, &random_page_cost, &sequential_page_cost);
     const double missed = am::miss_rate(root, index);
     const double share = am::share_that_matches(root, path), matching = std::max(1.0, rows * share);
     const double exact = am::cost_of_exact_distance(root, path);
@@ -100,8 +108,9 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // The startup cost is that of the first batch, because the search finds all of its rows before
     // it returns one.
     constexpr double begin = 3;   // the first page, and the preparation of the query
+    const Finding found = finding(meta, rows, ef, share);
     const double first = visits_of_first_batch(rows, ef, std::max(0, meta.entry_level)),
-                 bridges = visits_of_bridges(rows, ef, share), visits = first + bridges;
+                 visits = first + found.visits;
     *startup = costs.indexStartupCost + begin + visits * visit + first * missed * random_page_cost;
     if (reranks_most_rows(meta))
         *startup += std::min(matching, ef) * exact;
@@ -111,7 +120,7 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     // and computes more exact distances. Measured: 4 to 10 microseconds with up to 128 dimensions, 5
     // to 20 with 384, 40 to 60 with 1,536 dimensions stored out of line. Most of the index is read,
     // so a larger index makes a row more expensive.
-    const double visits_of_row = 5 + 0.1 * (1 / share - 1);
+    const double visits_of_row = found.flat ? 2 : 5 + 0.1 * (1 / share - 1);
     const double pages_of_visit = std::max(missed, index->pages / rows / 2);
     const auto cost_of_row = [&](double count, double cost) {
         return count * (2 * cost + pages_of_visit * random_page_cost) + exact;
@@ -126,13 +135,14 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const double batch = strict ? std::max(least_ef, ef / 2) : ef;
     const bool threshold = iterates && am::has_threshold(path);
     const am::Wanted wanted = am::rows_wanted(root, path, matching, share, threshold);
-    // The pages of the nodes that are visited to judge others. The query could be answered without them by reading the
+    // The pages that it reads to find the rows that match. The query could be answered without them by reading the
     // rows that match by another index. There, PostgreSQL takes no page to be cached, so neither does this. With all
-    // pages cached, both take as long at a share of about 1 % of 100,000 rows. Or by a scan without the conditions, of
+    // pages cached, both take as long at a share of about 0.2 % of 100,000 rows. Or by a scan without the conditions, of
     // another index on the same vector, whose rows the executor filters. That is slower, so it must not cost less.
     const double unfiltered =
         (std::min(rows, wanted.rows / share) - batch) * cost_of_row(5, plain_visit);
-    *startup += std::clamp(0.75 * unfiltered - bridges * visit, 0.0, bridges * random_page_cost);
+    const double page_cost = found.flat ? sequential_page_cost : random_page_cost;
+    *startup += std::clamp(0.75 * unfiltered - found.visits * visit, 0.0, found.pages * page_cost);
     *total = *startup +
              (std::max(0.0, wanted.rows - batch) * further + wanted.rows * cpu_index_tuple_cost) /
                  wanted.share;

@@ -11,6 +11,11 @@
 
 namespace quiver::hnsw {
 
+graph::FlatLayout MetaData::flat_layout() const
+{
+    return {layout(), slots_per_page, page::usable_bytes};
+}
+
 // ---- a new index ----
 
 namespace {
@@ -118,6 +123,13 @@ MetaData new_meta(Relation index)
     meta.filter_columns = filter_columns;
     if (filter_columns > 0)
         meta.filter_codes = meta.first_slot_block++;
+    meta.flat_centre = InvalidBlockNumber;
+    if (meta.flat_layout().pages > 0)
+        meta.features |= MetaData::flat_pages;
+    if (const Size bytes = flat_centre_bytes(encoding); bytes > 0) {
+        meta.flat_centre = meta.first_slot_block;
+        meta.first_slot_block += page::chain_pages(bytes);
+    }
     return meta;
 }
 
@@ -140,7 +152,8 @@ bool fits_layout(const MetaData& meta)
 {
     const graph::Layout l = meta.layout();
     const BlockNumber chains = page::chain_pages(parameter_bytes(meta.encoding().codec)) +
-                               (meta.filter_columns > 0 ? 1 : 0);
+                               (meta.filter_columns > 0 ? 1 : 0) +
+                               page::chain_pages(flat_centre_bytes(meta.encoding()));
     return l.slot_bytes == meta.slot_bytes &&
            meta.slots_per_page == l.slots_per_page(page::usable_bytes) &&
            meta.slots_per_page >= 1 && meta.first_slot_block == 1 + chains;
@@ -157,7 +170,8 @@ bool has_known_graph(const MetaData& meta)
 {
     return option_table.allows(&Options::m, meta.m) &&
            option_table.allows(&Options::ef_construction, meta.ef_construction) &&
-           meta.entry_level >= -1 && meta.entry_level <= graph::max_level && meta.features == 0;
+           meta.entry_level >= -1 && meta.entry_level <= graph::max_level &&
+           meta.features == (meta.flat_layout().pages > 0 ? MetaData::flat_pages : 0);
 }
 
 bool is_good(const am::MetaHead& head, Relation index)
@@ -188,12 +202,15 @@ bool read_meta_for_planner(const IndexPath* path, MetaData* to)
 
 IndexEncoding::IndexEncoding(Relation index, const MetaData& meta) : IndexEncoding(meta)
 {
-    Vec<half> parameters(codec().parameter_count());
-    if (parameters.empty())
-        return;
-    page::read_chain(index, meta.codec_parameters, reinterpret_cast<char*>(parameters.data()),
-                     parameters.size() * sizeof(half));
-    codec().set_parameters(parameters.data());
+    if (Vec<half> parameters(codec().parameter_count()); !parameters.empty()) {
+        page::read_chain(index, meta.codec_parameters, reinterpret_cast<char*>(parameters.data()),
+                         parameters.size() * sizeof(half));
+        codec().set_parameters(parameters.data());
+    }
+    if (Vec<char> centre(flat_centre_bytes(shape())); !centre.empty()) {
+        page::read_chain(index, meta.flat_centre, centre.data(), centre.size());
+        set_flat_centre(codec::code_at(centre.data(), codec().traits.code_bytes));
+    }
 }
 
 }   // namespace quiver::hnsw

@@ -34,9 +34,13 @@ struct MetaData : am::MetaHead {
     BlockNumber pending;            // for rows that wait to be inserted: none in this version
     uint32 filter_columns;
     BlockNumber filter_codes;   // chain of how filter codes are made, if there are filter columns
-    uint32 features;            // features that a reader must know: none in this version
+    uint32 features;            // that a reader must know: see `flat_pages`
     uint32 filter_bytes;        // of filter_codes
-    uint32 unused[7];
+    BlockNumber flat_centre;    // chain of the code of the flat centre, if there is one
+    uint32 unused[6];
+
+    // A feature: there are flat pages among the pages of slots.
+    static constexpr uint32 flat_pages = 1;
 
     graph::EncodingShape encoding() const
     {
@@ -44,6 +48,7 @@ struct MetaData : am::MetaHead {
     }
     am::FilterPlace filter_place() const { return {filter_columns, filter_codes, filter_bytes}; }
     graph::Layout layout() const { return encoding().layout(); }
+    graph::FlatLayout flat_layout() const;
 };
 static_assert(std::is_trivially_copyable_v<MetaData> && sizeof(MetaData) == 136);
 
@@ -57,6 +62,14 @@ inline graph::Entry entry_in(const MetaData& meta)
 inline Size parameter_bytes(const codec::CodecSpec& spec)
 {
     return codec::codec_traits(spec).parameters * sizeof(half);
+}
+
+// Those of the record of the flat centre; 0 if the index has none.
+inline Size flat_centre_bytes(const graph::EncodingShape& shape)
+{
+    return shape.filtered && shape.layout().sketched() && shape.codec.form == codec::Form::dense
+               ? codec::record_bytes(codec::codec_traits(shape.codec).code_bytes)
+               : 0;
 }
 
 // The encoding of an index, with the codec's learnt parameters.

@@ -32,11 +32,11 @@ void define_settings()
                    static_cast<int>(graph::Iterate::strict), iterate_names,
                    "Sets the mode for iterative scans.",
                    "Determines whether and how a scan continues after ef_search rows.");
-    define_setting(
-        "hnsw.max_scan_tuples", &settings.max_scan_tuples, 20000, 1, PG_INT32_MAX,
-        "Sets the maximum number of nodes to visit for iterative scans.",
-        "Scans with conditions on filter columns end there, too. A node of which such a scan "
-        "reads only the filter codes counts as an eighth.");
+    define_setting("hnsw.max_scan_tuples", &settings.max_scan_tuples, 20000, 1, PG_INT32_MAX,
+                   "Sets the maximum number of nodes to visit for iterative scans.",
+                   "Scans with conditions on filter columns end there, too. For them, 1,600 filter "
+                   "codes or 64 "
+                   "sketches on flat pages count as one node.");
     define_setting("hnsw.scan_mem_multiplier", &settings.scan_mem_multiplier, 1, 1, 1000,
                    "Sets the multiple of work_mem to use for iterative scans.");
     define_setting("hnsw.range_scan", &am::range_scans, false,

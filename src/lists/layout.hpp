@@ -27,8 +27,10 @@
 namespace quiver::lists {
 
 using codec::Code;
+using codec::code_at;
 using codec::CodeParams;
 using codec::FilterCode;
+using codec::put_code;
 using codec::Value;
 using graph::Tid;
 
@@ -230,21 +232,6 @@ inline codec::Sketch sketch_in(const ListPage& page, uint32_t i, uint64_t* to)
     for (uint32_t w = 0; w < l.words; w++)
         to[w] = page.bits()[size_t{w} * l.entries + i];
     return {{page.a()[i], l.has_b ? page.b()[i] : 0.0f}, to, page.filter(i)};
-}
-
-// A record on a code page: the numbers of a code, then its bytes.
-inline Code code_at(const char* record, uint32_t code_bytes)
-{
-    Code code{};
-    std::memcpy(&code.params, record, sizeof(CodeParams));
-    code.bytes = reinterpret_cast<const uint8_t*>(record + sizeof(CodeParams));
-    code.length = code_bytes;
-    return code;
-}
-inline void put_code(const Code& code, char* record)
-{
-    std::memcpy(record, &code.params, sizeof(CodeParams));
-    std::memcpy(record + sizeof(CodeParams), code.bytes, code.length);
 }
 
 // The root has the first page of a list in the place of a TID, and the squared length of its centroid, rounded

@@ -13,6 +13,7 @@ enum class Kind : uint16 {
     list = 4,    // an inverted list: sketches of rows (lists/layout.hpp)
     codes = 5,   // the codes of the rows on a list page, which is the tail's `next`
     free = 6,    // was a page of a list; may become one again
+    head = 7,    // what an index keeps about the records of the pages that follow (page_store.hpp)
 };
 
 // The end of every page. The id lets tools such as pg_filedump recognize the page.

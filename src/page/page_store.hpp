@@ -39,11 +39,18 @@ class SequentialReadAhead {
     BlockNumber last_ = InvalidBlockNumber, asked_ = 0;
 };
 
+// Head pages: before each group of so many pages of records, there is a page that belongs to them.
+struct Heads {
+    uint32 pages = 0;   // 0: there are no head pages
+    uint32 bytes = 0;   // of a head page, in use
+};
+
 class PageStore {
   public:
-    PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes)
+    PageStore(Relation rel, BlockNumber first_block, uint32 record_bytes, Heads heads = {})
         : rel_(rel), hints_(rel), first_block_(first_block), record_bytes_(record_bytes),
-          per_page_(usable_bytes / record_bytes), blocks_(RelationGetNumberOfBlocks(rel))
+          per_page_(usable_bytes / record_bytes), heads_(heads),
+          blocks_(RelationGetNumberOfBlocks(rel))
     {
     }
 
@@ -63,8 +70,35 @@ class PageStore {
     uint64 reads() const { return reads_; }
     // The current number.
     BlockNumber count_blocks() { return blocks_ = RelationGetNumberOfBlocks(rel_); }
-    BlockNumber block_of(uint32 id) const { return first_block_ + id / per_page_; }
-    uint32 first_id(BlockNumber block) const { return (block - first_block_) * per_page_; }
+    BlockNumber block_of(uint32 id) const { return block_of_page(id / per_page_); }
+    // Pages of records, and head pages, are counted from 0.
+    BlockNumber block_of_page(uint32 page) const
+    {
+        return first_block_ + page + (heads_.pages > 0 ? page / heads_.pages + 1 : 0);
+    }
+    BlockNumber block_of_head(uint32 head) const
+    {
+        return first_block_ + head * (heads_.pages + 1);
+    }
+    bool is_head(BlockNumber block) const
+    {
+        return heads_.pages > 0 && block >= first_block_ &&
+               (block - first_block_) % (heads_.pages + 1) == 0;
+    }
+    uint32 record_pages() const { return blocks_ - std::min(blocks_, first_block_) - head_pages(); }
+    uint32 head_pages() const
+    {
+        const uint32 all = blocks_ - std::min(blocks_, first_block_);
+        return heads_.pages > 0 ? (all + heads_.pages) / (heads_.pages + 1) : 0;
+    }
+    // Of a page of records.
+    uint32 first_id(BlockNumber block) const
+    {
+        const uint32 page = block - first_block_;
+        return (heads_.pages > 0 ? page - page / (heads_.pages + 1) - 1 : page) * per_page_;
+    }
+    // The number of a record among those of its group.
+    uint32 place_in_group(uint32 id) const { return id % (heads_.pages * per_page_); }
 
     // Calls f(record). The record does not change during the call. False: there is no such record.
     template <class F>
@@ -84,6 +118,28 @@ class PageStore {
         if (ok) {
             check(rel_, block, page, Kind::records);
             f(static_cast<const char*>(record_in(page, id)));
+        }
+        UnlockReleaseBuffer(buffer);
+        return ok;
+    }
+
+    // Calls f(contents) for a head page. False: there is none, or a crash has left it without contents.
+    template <class F>
+    bool read_head(uint32 head, F&& f)
+    {
+        const BlockNumber block = block_of_head(head);
+        if (!exists(block))
+            return false;
+        Buffer buffer = ahead_.take(block);
+        if (!BufferIsValid(buffer))
+            buffer = hints_.read(rel_, block, &hints_are_right_);
+        reads_++;
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool ok = !PageIsNew(page);
+        if (ok) {
+            check(rel_, block, page, Kind::head);
+            f(static_cast<const char*>(contents_of(page)));
         }
         UnlockReleaseBuffer(buffer);
         return ok;
@@ -154,9 +210,52 @@ class PageStore {
         UnlockReleaseBuffer(buffer);
         return any;
     }
-    // Calls change(first record) if look(first record) is true.
-    template <class Look, class Change>
-    void write_page(BlockNumber block, BufferAccessStrategy strategy, Look&& look, Change&& f)
+    // The head page of a page of records, in a change of that page. Whoever locks both locks the head page last.
+    class Head {
+      public:
+        Head(const PageStore& store, Change& change, BlockNumber records)
+            : store_(store), change_(change), records_(records)
+        {
+        }
+        Head(const Head&) = delete;
+
+        // A copy of its contents, to be changed. From the first call on the page is locked.
+        char* contents()
+        {
+            if (!page_) {
+                const BlockNumber block = store_.block_of_head((records_ - store_.first_block_) /
+                                                               (store_.heads_.pages + 1));
+                buffer_ = store_.hints_.read(store_.rel_, block);
+                LockBuffer(buffer_, BUFFER_LOCK_EXCLUSIVE);
+                const bool fresh = PageIsNew(BufferGetPage(buffer_));
+                if (!fresh)
+                    check(store_.rel_, block, BufferGetPage(buffer_), Kind::head);
+                page_ = change_.of(buffer_);
+                if (fresh) {
+                    init(page_, Kind::head);
+                    set_used(page_, store_.heads_.bytes);
+                }
+            }
+            return contents_of(page_);
+        }
+        // To be called when the change is done.
+        void release()
+        {
+            if (page_)
+                UnlockReleaseBuffer(buffer_);
+        }
+
+      private:
+        const PageStore& store_;
+        Change& change_;
+        BlockNumber records_;
+        Buffer buffer_ = InvalidBuffer;
+        Page page_ = nullptr;
+    };
+
+    // Calls f(first record, head) if look(first record) is true.
+    template <class Look, class F>
+    void write_page(BlockNumber block, BufferAccessStrategy strategy, Look&& look, F&& f)
     {
         const Buffer buffer = ReadBufferExtended(rel_, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
         LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -164,10 +263,7 @@ class PageStore {
         if (!PageIsNew(page)) {
             check(rel_, block, page, Kind::records);
             if (look(static_cast<const char*>(contents_of(page))))
-                change(buffer, [&](Page p) {
-                    f(contents_of(p));
-                    return true;
-                });
+                change_records(buffer, block, [&](Page p, Head& head) { f(contents_of(p), head); });
         }
         UnlockReleaseBuffer(buffer);
     }
@@ -181,7 +277,7 @@ class PageStore {
         for (BlockNumber block = first_block_; block < count_blocks(); block++) {
             const Buffer buffer = ahead.next(block);
             LockBuffer(buffer, BUFFER_LOCK_SHARE);
-            if (!PageIsNew(BufferGetPage(buffer)))
+            if (!is_head(block) && !PageIsNew(BufferGetPage(buffer)))
                 look(BufferGetPage(buffer), block);
             UnlockReleaseBuffer(buffer);
             after();
@@ -189,7 +285,7 @@ class PageStore {
         ahead.end();
     }
 
-    // Takes a free record, or adds a zeroed one, and returns its id. fill(record) sets its contents
+    // Takes a free record, or adds a zeroed one, and returns its id. fill(id, record, head) sets its contents
     // while the page is locked.
     //     Room room_of(record): may the record be used, now or later?
     template <class RoomOf, class Fill>
@@ -241,16 +337,25 @@ class PageStore {
     //
     // Whether a hint is right is in the header of its buffer, which is in no cache, either. So as long as
     // all hints were right, nobody waits for that. From then on, the page is pinned here.
-    void prefetch(uint32 id)
+    void prefetch(uint32 id) { prefetch(id, record_bytes_); }
+    // The same for the first bytes of it.
+    void prefetch(uint32 id, Size bytes)
     {
-        const BlockNumber block = block_of(id);
+        if (const char* page = prefetch_page(block_of(id)))
+            quiver::prefetch(record_in(const_cast<char*>(page), id), bytes);
+    }
+    // The same for the first bytes of a head page, all of which are read one after the other. If the pages are in no
+    // buffers, asks for several.
+    void prefetch_head(uint32 head, Size bytes)
+    {
+        const BlockNumber block = block_of_head(head);
         if (!exists(block))
             return;
-        if (const char* page = hints_are_right_ ? hints_.page(block) : nullptr) {
-            hints_.prefetch(block);
-            prefetch_record(page, id);
-        } else if (const char* pinned = ahead_.pin(hints_, rel_, block))
-            prefetch_record(pinned, id);
+        if (const BlockNumber later = block_of_head(head + heads_ahead);
+            hints_.usable() && !hints_.page(later) && exists(later))
+            PrefetchBuffer(rel_, MAIN_FORKNUM, later);
+        if (const char* page = prefetch_page(block))
+            quiver::prefetch(contents_of(const_cast<char*>(page)), bytes);
     }
     // Releases the pins of prefetch(). To be called when work pauses.
     void release() { ahead_.release(); }
@@ -265,6 +370,7 @@ class PageStore {
   private:
     static constexpr uint32 no_record = UINT32_MAX;
     static constexpr int lookahead = 3;
+    static constexpr uint32 heads_ahead = 16;
 
     static Size recorded(Room room)
     {
@@ -272,11 +378,31 @@ class PageStore {
     }
     static Size asked(Room room) { return room == Room::usable ? BLCKSZ / 2 : BLCKSZ / 8; }
 
-    void prefetch_record(const char* page, uint32 id) const
+    // Prefetches a page's header and tail. Returns the page, or null if it is in no buffer.
+    const char* prefetch_page(BlockNumber block)
     {
-        quiver::prefetch(page, 1);
-        quiver::prefetch(page + BLCKSZ - sizeof(Tail), 1);
-        quiver::prefetch(record_in(const_cast<char*>(page), id), record_bytes_);
+        if (!exists(block))
+            return nullptr;
+        const char* page = hints_are_right_ ? hints_.page(block) : nullptr;
+        if (page)
+            hints_.prefetch(block);
+        else
+            page = ahead_.pin(hints_, rel_, block);
+        if (page) {
+            quiver::prefetch(page, 1);
+            quiver::prefetch(page + BLCKSZ - sizeof(Tail), 1);
+        }
+        return page;
+    }
+    // Changes a page of records, and maybe its head page, in one WAL record: f(page, head).
+    template <class F>
+    void change_records(Buffer buffer, BlockNumber block, F&& f)
+    {
+        Change change(rel_);
+        Head head(*this, change, block);
+        f(change.of(buffer), head);
+        change.keep();
+        head.release();
     }
 
     bool is_permanent() const { return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT; }
@@ -287,7 +413,7 @@ class PageStore {
     template <class RoomOf, class Fill>
     bool use(BlockNumber block, RoomOf&& room_of, Fill&& fill, uint32* id)
     {
-        if (block < first_block_ || !exists(block)) {
+        if (block < first_block_ || is_head(block) || !exists(block)) {
             note_room(block, Room::none);
             return false;
         }
@@ -308,12 +434,11 @@ class PageStore {
                 room = std::max(room, of_this);
         }
         if (found < per_page_)
-            change(buffer, [&](Page page) {
+            change_records(buffer, block, [&](Page page, Head& head) {
                 if (fresh)
                     init(page, Kind::records);
-                fill(record_in(page, found));
+                fill(first_id(block) + found, record_in(page, found), head);
                 set_used(page, std::max<Size>(used_bytes(page), (found + Size{1}) * record_bytes_));
-                return true;
             });
         UnlockReleaseBuffer(buffer);
         const bool target = RelationGetTargetBlock(rel_) == block;
@@ -334,6 +459,7 @@ class PageStore {
     BlockNumber extend()
     {
         const bool shared = !RELATION_IS_LOCAL(rel_);
+        // (A head page at the end has no room, so create() extends once more.)
         uint32 wanted = 1;
         if (shared && !ConditionalLockRelationForExtension(rel_, ExclusiveLock)) {
             LockRelationForExtension(rel_, ExclusiveLock);
@@ -355,7 +481,8 @@ class PageStore {
         uint32 added = 0;
         const BlockNumber first = pg::extend_relation(rel_, wanted, &added);
         for (uint32 i = 0; i < added; i++)
-            note_room(first + i, Room::usable);
+            if (!is_head(first + i))
+                note_room(first + i, Room::usable);
         if (shared)
             UnlockRelationForExtension(rel_, ExclusiveLock);
         FreeSpaceMapVacuumRange(rel_, first, first + added);
@@ -367,6 +494,7 @@ class PageStore {
     BufferHints hints_;
     BlockNumber first_block_;
     uint32 record_bytes_, per_page_;
+    Heads heads_;
     BlockNumber blocks_;   // a lower bound of the current number
     uint64 reads_ = 0;
     PinnedAhead<lookahead> ahead_;   // by prefetch()
@@ -375,7 +503,8 @@ class PageStore {
 
 void SequentialReadAhead::want(const PageStore& store, BlockNumber block)
 {
-    if (last_ != InvalidBlockNumber && block == last_ + 1)
+    if (last_ != InvalidBlockNumber &&
+        (block == last_ + 1 || (block == last_ + 2 && store.is_head(last_ + 1))))
         for (asked_ = std::max(asked_, block + 1);
              asked_ <= block + static_cast<BlockNumber>(maintenance_io_concurrency) &&
              asked_ < store.blocks();

@@ -125,16 +125,32 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 
 {
 	my $good = $good{items_f};
-	# (src/hnsw/meta.hpp, src/graph/layout.hpp)
-	my ($degree, $slot_bytes, $tids, $first_slot_block) = map { unpack 'L', substr($good, 24 + $_, 4) } 32, 40, 56, 60;
+	# (src/hnsw/meta.hpp, src/graph/layout.hpp, src/graph/flat.hpp)
+	my ($degree, $slot_bytes, $per_page, $tids, $first_slot_block) = map { unpack 'L', substr($good, 24 + $_, 4) } 32, 40, 44, 56, 60;
 	my ($columns, $chain, $length) = map { unpack 'L', substr($good, 24 + $_, 4) } 88, 92, 100;
 	is($columns, 2, 'the test knows the meta page');
-	my $slot = $first_slot_block * 8192 + 24 + 2 * $slot_bytes;
+	# The third node, and its entry on the flat page, which comes first.
+	my $slot = ($first_slot_block + 1) * 8192 + 24 + 2 * $slot_bytes;
+	my $flat = $first_slot_block * 8192 + 24;
+	my ($entries, $codes, $sketches) = (0);
+	for (my $n = $per_page;; $n += $per_page)
+	{
+		my $bits = int(($n + 63) / 64) * 8;
+		my $end = int(($bits + 2 * $n + 7) / 8) * 8;
+		last if $end + 16 * $n > 8160;
+		($entries, $codes, $sketches) = ($n, $bits, $end);
+	}
+	is(unpack('S', substr($good, $flat - 12, 2)), 24 + $sketches + 16 * $entries, 'the test knows flat pages');
 	my $meta = sub { my ($bytes, $at, $value) = @_; substr($bytes->[0], 24 + $at, 4) = pack 'L', $value; };
 	my $code = sub { my ($bytes, $at) = @_; substr($bytes->[0], $at, 2) ^= "\x01\x00"; };
 	my @cases = (
 		[ 'the code of a link', sub { $code->($_[0], $slot + $slot_bytes - 2 * $degree) }, qr/^the filter code of slot \d+, link 0, is not that of the slot$/m, 1 ],
 		[ 'the code of a node', sub { $code->($_[0], $slot + 32 + 6 * $tids) }, qr/^node does not match the filter columns of row \(\d+,\d+\)$/m, 1 ],
+		[ 'the code on a flat page', sub { $code->($_[0], $flat + $codes + 2 * 2) }, qr/^slot has another filter code on its flat page$/m, 1 ],
+		[ 'the sketch on a flat page', sub { substr($_[0][0], $flat + $sketches + 2 * 16, 4) = pack 'f', 77 }, qr/^slot has a sketch on its flat page that does not match its vector$/m, 1 ],
+		[ 'no entry on a flat page', sub { substr($_[0][0], $flat, 1) &= "\xfb" }, qr/^slot has no entry on its flat page$/m, 1 ],
+		[ 'a flat page is empty', sub { substr($_[0][0], $flat - 24, 8192) = "\0" x 8192 }, qr/^slot has no entry on its flat page$/m, 1 ],
+		[ 'a flat page is another one', sub { substr($_[0][0], $flat - 24, 8192) = substr($good, $flat - 24 + 8192, 8192) }, qr/^not a flat page of a quiver hnsw index$/m, 'insert' ],   # into other pages
 		[ 'a byte of what codes are made of', sub { substr($_[0][0], $chain * 8192 + 24 + 40, 1) ^= "\x10" }, qr/XX002/, 0 ],
 		[ 'the first bytes of it', sub { substr($_[0][0], $chain * 8192 + 24, 8) = "\xff" x 8 }, qr/XX002/, 0 ],
 		[ 'its page has another length', sub { substr($_[0][0], $chain * 8192 + 12, 2) = pack 'S', 32 }, qr/XX002.*is not the expected page of a chain/s, 0 ],
@@ -157,7 +173,8 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 			(my $status, $out, $err) = try_to($statement);
 			# (Without its meta page, the planner does not use the index. Then another statement tells.)
 			my $unused = $what =~ /^filter_(columns|bytes is (8001|4294967295))/ && $statement =~ /LIMIT 20/;
-			ok($answers || $unused ? $status == 0 : $err =~ /ERROR:  XX002.*HINT:  (Run )?REINDEX/s, "$what: " . ($answers || $unused ? 'an answer' : 'an error that says what to do')) or diag("$statement: $status $out $err");
+			my $answer = $unused || $answers eq '1' || ($answers eq 'insert' && $statement =~ /INSERT/);
+			ok($answer ? $status == 0 : $err =~ /ERROR:  XX002.*HINT:  (Run )?REINDEX/s, "$what: " . ($answer ? 'an answer' : 'an error that says what to do')) or diag("$statement: $status $out $err");
 		}
 		restore('items_f');
 	}

@@ -67,6 +67,8 @@ struct Graph {
             training->finish(1, parameters.data(), [] {});
             encoding.codec().set_parameters(parameters.data());
         }
+        if (encoding.shape().filtered && encoding.shape().codec.form == Form::dense)
+            encoding.set_flat_centre(Vec<float>(encoding.codec().traits.padded).data());
     }
     std::vector<float> prepare(const std::vector<float>& x) const
     {

@@ -217,7 +217,8 @@ class SharedGraph {
 class InterleavingStore {
   public:
     explicit InterleavingStore(SharedGraph& graph, Fiber* fiber = nullptr)
-        : g_(graph), fiber_(fiber), pages_(graph.pages())
+        : g_(graph), fiber_(fiber), pages_(graph.pages()),
+          flat_(graph.encoding(), graph.slots_per_page())
     {
     }
 
@@ -274,7 +275,9 @@ class InterleavingStore {
         });
     }
     // These calls do nothing that other operations could see.
-    void prefetch(SlotId) {}
+    void prefetch(SlotId, size_t = 0) {}
+    uint32_t flat_entries() const { return flat_.layout().entries; }
+    void prefetch_flat(uint32_t) {}
     void release() {}
     void poll() {}
     uint64_t now()
@@ -296,6 +299,21 @@ class InterleavingStore {
     void count_pages()
     {
         call("count_pages", [&] { pages_ = g_.pages(); });
+    }
+    uint32_t flat_pages() const
+    {
+        const uint32_t pages = flat_.layout().pages;
+        return pages ? (pages_ + pages - 1) / pages : 0;
+    }
+    template <class F>
+    bool read_flat(uint32_t page, F&& f)
+    {
+        return call("read_flat", page, [&] {
+            if (page * flat_.layout().entries >= g_.state().size)
+                return false;
+            f(flat_.page(page, g_.state().size, [&](SlotId id) { return Slot(g_.slot(id)); }));
+            return true;
+        });
     }
     template <class F>
     void read_page(uint32_t page, F&& f)
@@ -386,6 +404,7 @@ class InterleavingStore {
     Fiber* fiber_;
     uint32_t pages_;
     int depth_ = 0;
+    FlatOfSlots flat_;
     Vec<char> before_;
 };
 static_assert(PagedStore<InterleavingStore>);

@@ -105,6 +105,8 @@ class World {
               {{s.form, s.metric, s.dims, 8}, s.fold, (2 * g.m + 3) / 4 * 4, g.tids, s.filtered}),
           graph(encoding, g.slots_per_page), rotation(s.dims, 1), quiet(graph), scan(quiet)
     {
+        if (s.filtered && s.form == codec::Form::dense)
+            encoding.set_flat_centre(Vec<float>(encoding.codec().traits.padded).data());
     }
 
     Base keep() const { return {graph.state(), rows}; }
@@ -226,12 +228,12 @@ class World {
         return result;
     }
     // All rows that a scan returns if it is read to the end. filter: if not 0, the code of the rows that
-    // it wants.
+    // it wants: one of the codes goes flat at once, the other when the graph leads no further.
     std::set<size_t> scan_all(Scan<InterleavingStore>& by, const Vector& q, FilterCode filter = 0)
     {
         std::set<size_t> got;
         by.start(Converted(encoding.codec(), rotation, q).value,
-                 {10, Iterate::relaxed, 1000000, size_t{1} << 30}, nullptr,
+                 {10, Iterate::relaxed, 1000000, size_t{1} << 30, filter == 1 ? 1 : 1e9}, nullptr,
                  filter > 0 ? &only(filter) : nullptr);
         Tid tid;
         double distance;
@@ -548,7 +550,7 @@ class World {
     const Shape& shape;
     const Geometry geometry;
     const uint64_t memory;
-    const Encoding encoding;
+    Encoding encoding;
     const Layout& layout = encoding.layout();
     SharedGraph graph;
     codec::Rotation rotation;
