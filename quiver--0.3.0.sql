@@ -1599,10 +1599,11 @@ COMMENT ON FUNCTION quiver_adopt() IS
 
 CREATE FUNCTION hnsw_meta(index regclass, OUT version integer, OUT metric text, OUT dims integer,
     OUT m integer, OUT ef_construction integer, OUT max_neighbours integer, OUT sketch_bits integer,
-    OUT vector_bits integer, OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer)
+    OUT vector_bits integer, OUT slot_bytes integer, OUT slots_per_page integer, OUT entry bigint, OUT entry_level integer,
+    OUT pages_per_flat_page integer)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION hnsw_meta(regclass) IS
-    'shows the parameters with which an hnsw index was built, and the slot where searches start. Only for the owner of the index';
+    'shows the parameters with which an hnsw index was built, and the slot where searches start. An index with filter columns has a flat page for so many pages of slots. Only for the owner of the index';
 CREATE FUNCTION hnsw_stats(index regclass, OUT pages bigint, OUT nodes bigint, OUT upper_slots bigint,
     OUT rows bigint, OUT deleted_slots bigint, OUT free_slots bigint, OUT overflow_slots bigint, OUT mean_neighbours float8,
     OUT min_neighbours integer, OUT max_neighbours integer, OUT full_nodes float8, OUT layers integer,
@@ -1773,7 +1774,7 @@ BEGIN
             -- What filter columns cost shows in an empty index without them.
             IF s.filters <> '' THEN
                 EXECUTE format('CREATE INDEX quiver_advise_without ON pg_temp.quiver_advise_empty USING hnsw (v %s)', s.class) || clause;
-                EXECUTE format('SELECT w.slot_bytes - o.slot_bytes AS bytes, 100.0 * o.slots_per_page / w.slots_per_page - 100 AS percent
+                EXECUTE format('SELECT w.slot_bytes - o.slot_bytes AS bytes, 100.0 * o.slots_per_page / w.slots_per_page * (1 + coalesce(1.0 / w.pages_per_flat_page, 0)) - 100 AS percent
                     FROM %1$I.hnsw_meta(''pg_temp.quiver_advise_index'') w, %1$I.hnsw_meta(''pg_temp.quiver_advise_without'') o', ours) INTO without;
                 filter_bytes := without.bytes;
                 filter_percent := without.percent;
@@ -1794,7 +1795,7 @@ BEGIN
     DROP TABLE pg_temp.quiver_advise_sample, pg_temp.quiver_advise_empty;
 END $$;
 COMMENT ON FUNCTION hnsw_advise(regclass, name, text, float8, integer, integer, name[]) IS
-    'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement. With filter_columns, the indexes have these columns after the vector: filter_bytes is how many bytes they add to each node of the index, and filter_percent by how many per cent they make it larger (0 where the bytes fit into space of the pages that is unused otherwise)';
+    'builds hnsw indexes with several options on a random sample of a column. Each row shows one of them: the estimated size in bytes and build time in milliseconds for the whole table, the recall of the k nearest rows at ef_search 40, the smallest ef_search tried that reaches the wanted recall on the sample (larger tables need a somewhat larger one), the time of a query with it in milliseconds, and the CREATE INDEX statement. With filter_columns, the indexes have these columns after the vector: filter_bytes is how many bytes they add to each node of the index, and filter_percent by how many per cent they make it larger (about 2 where the bytes fit into space of the pages that is unused otherwise)';
 
 -- ivfflat: inspection (not in pgvector)
 

@@ -80,22 +80,36 @@ class Chooser {
 
     Choice with(uint32_t degree, uint32_t fold, uint32_t bits) const
     {
+        return with(degree, fold, bits, request_.filtered);
+    }
+    Choice with(uint32_t degree, uint32_t fold, uint32_t bits, bool filtered) const
+    {
         // Nodes with small codes also have room for fewer rows.
         const EncodingShape shape = {spec(bits), fold, degree,
-                                     is_small(bits) ? 4u : Layout::max_tids, request_.filtered};
+                                     is_small(bits) ? 4u : Layout::max_tids, filtered};
         const Layout layout = shape.layout();
         return {shape, layout, layout.slots_per_page(usable_)};
     }
 
+    // The degree for which most slots fit on a page, of `eighths` eighths of the 2m neighbours of layer 0
+    // and more.
+    Choice most_slots(uint32_t eighths, uint32_t fold, uint32_t bits, bool filtered) const
+    {
+        Choice best = with(most_, fold, bits, filtered);
+        for (uint32_t degree = most_; degree >= 4 && degree * 8 >= most_ * eighths; degree -= 4)
+            if (const Choice fewer = with(degree, fold, bits, filtered); fewer.slots > best.slots)
+                best = fewer;
+        return best;
+    }
     // The degree for a fold, chosen so that slots fill a page. It may be up to an eighth less than
     // the 2m neighbours of layer 0 if that fits one more slot into a page, and up to a quarter more
-    // if the page would not be full otherwise.
+    // if the page would not be full otherwise. It may be up to a quarter less if filter codes would
+    // cost more than a fifth of the slots.
     Choice tile(uint32_t fold, uint32_t bits) const
     {
-        Choice best = with(most_, fold, bits);
-        for (uint32_t degree = most_; degree >= 4 && degree * 8 >= most_ * 7; degree -= 4)
-            if (const Choice fewer = with(degree, fold, bits); fewer.slots > best.slots)
-                best = fewer;
+        Choice best = most_slots(7, fold, bits, request_.filtered);
+        if (request_.filtered && best.slots * 5 < most_slots(7, fold, bits, false).slots * 4)
+            best = most_slots(6, fold, bits, true);
         for (const uint32_t slots = best.slots;
              slots > 0 && slots * best.layout.slot_bytes * 20 < usable_ * 17 &&
              best.shape.degree * 4 < most_ * 5 && best.shape.degree + 4 <= max_degree;) {

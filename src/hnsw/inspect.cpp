@@ -179,6 +179,8 @@ QUIVER_FUNCTION(hnsw_meta)
     const bool empty = meta.entry == graph::no_slot;
     empty ? row.null() : row.int8(meta.entry);
     empty ? row.null() : row.int4(meta.entry_level);
+    const uint32 group = meta.flat_layout().pages;
+    group == 0 ? row.null() : row.int4(static_cast<int32>(group));
     return row.tuple(fcinfo);
 }
 
