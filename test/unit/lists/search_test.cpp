@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "codec/filter_code.hpp"
@@ -188,23 +189,28 @@ class Table final : public graph::Rows {
     }
 
   private:
-    // What the codec learns of the rows.
+    // What the codec learns of the rows. That takes seconds, so what it has learnt of some rows of a kind is used for
+    // all rows of that kind.
     void learn()
     {
         const Owned<codec::Training> training = encoding_.codec().training();
         if (!training)
             return;
-        for (const Item& x : rows_)
-            training->add(x.value());
-        parameters_.resize(encoding_.codec().parameter_count());
-        training->finish(1, parameters_.data(), [] {});
-        encoding_.set_parameters(parameters_.data());
+        const codec::CodecSpec& spec = encoding_.shape().codec;
+        static std::map<std::tuple<codec::Metric, uint32_t, uint32_t>, std::vector<half>> learnt;
+        std::vector<half>& parameters = learnt[{spec.metric, spec.dims, spec.bits}];
+        if (parameters.empty()) {
+            for (const Item& x : rows_)
+                training->add(x.value());
+            parameters.resize(encoding_.codec().parameter_count());
+            training->finish(1, parameters.data(), [] {});
+        }
+        encoding_.set_parameters(parameters.data());
         for (Item& x : rows_)
             encoding_.codec().prepare(x.dense.data());
     }
 
     Encoding encoding_;
-    std::vector<half> parameters_;
     std::vector<Item> rows_;
     std::vector<bool> visible_;
     std::vector<uint32_t> list_of_;
