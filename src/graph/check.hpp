@@ -223,7 +223,8 @@ class Checker {
                 if (page.is_node(i))
                     problem = page.filters()[i] != made.filter
                                   ? "has another filter code on its flat page"
-                              : !store_.encoding().sketches()->holds(page.sketch(i), made, slack)
+                              : l_.sketched() && !store_.encoding().sketches()->holds(
+                                                     page.sketch(i), made, slack)
                                   ? "has a sketch on its flat page that does not match its vector"
                                   : nullptr;
             });

@@ -26,17 +26,17 @@ struct FlatLayout {
     uint32_t filters = 0, sketches = 0, bytes = 0;
 
     FlatLayout() = default;
-    // Has no flat pages if slots have no filter codes, or no sketches.
+    // Has no flat pages if slots have no filter codes. If they have no sketches, flat pages have none.
     FlatLayout(const Layout& slots, uint32_t slots_per_page, uint32_t page_bytes)
         : words(slots.words)
     {
-        if (!slots.filtered || !slots.sketched())
+        if (!slots.filtered)
             return;
         while (place((pages + 1) * slots_per_page) <= page_bytes)
             pages++;
         bytes = place(pages * slots_per_page);
     }
-    uint32_t sketch_bytes() const { return words * 8 + 8; }
+    uint32_t sketch_bytes() const { return words > 0 ? words * 8 + 8 : 0; }
 
   private:
     uint32_t place(uint32_t n)
@@ -65,6 +65,8 @@ class BasicFlatPage {
     void prefetch(uint32_t i) const { quiver::prefetch(at<char>(place(i)), l_.sketch_bytes()); }
     codec::Sketch sketch(uint32_t i) const
     {
+        if (l_.words == 0)
+            return {.filter = filters()[i]};
         codec::SketchFactors factors;
         std::memcpy(&factors, at<char>(place(i)), sizeof factors);
         return {factors, at<uint64_t>(place(i) + sizeof factors), filters()[i]};
@@ -73,8 +75,10 @@ class BasicFlatPage {
     void put(uint32_t i, const codec::Sketch& sketch) const
     {
         static_assert(sizeof(codec::SketchFactors) == 8);
-        std::memcpy(at<char>(place(i)), &sketch.factors, sizeof sketch.factors);
-        std::memcpy(at<char>(place(i) + sizeof sketch.factors), sketch.bits, l_.words * 8);
+        if (l_.words > 0) {
+            std::memcpy(at<char>(place(i)), &sketch.factors, sizeof sketch.factors);
+            std::memcpy(at<char>(place(i) + sizeof sketch.factors), sketch.bits, l_.words * 8);
+        }
         filters()[i] = sketch.filter;
         nodes()[i / 64] |= uint64_t{1} << i % 64;
     }
@@ -119,7 +123,7 @@ class FlatEncoder {
     // Valid until the next call.
     codec::Sketch sketch_of(const Slot& slot)
     {
-        encoder_.encode(code_in(slot));
+        encoder_.encode(code_in(slot));   // (without sketches, that is the filter code)
         codec::Sketch sketch = encoder_.sketch();
         // Factors that overflow tell nothing: the node may be near to any query.
         if (!std::isfinite(sketch.factors.a) || !std::isfinite(sketch.factors.b))

@@ -68,6 +68,7 @@ class Search {
         counters_ = {};
         found_.clear();
         pending_.clear();
+        is_filtered_search_ = false;
     }
 
     // Calls take(candidate) with each candidate of the next batch, nearest first. The id of a
@@ -82,14 +83,14 @@ class Search {
         wanted_more_ = state_ != State::fresh;
         if (state_ == State::fresh)
             search_from_entry();
-        else if (judges()) {
+        else if (is_filtered_search_) {
             if (!limit_reached())
                 widen_filtered();
         } else if (limit_reached())   // what the first batch has dropped is the last batch
             restore_dropped();
         else
             widen();
-        const bool dropped = judges() ? !pending_.empty() : layer_.has_dropped();
+        const bool dropped = is_filtered_search_ ? !pending_.empty() : layer_.has_dropped();
         const bool more = iterates() && (dropped || !limit_reached());
         state_ = more ? State::running : State::done;
         hand_out(batch_size(most_rows), take);
@@ -128,12 +129,12 @@ class Search {
     {
         for (;;) {
             looked_at_ = store_.now();
-            if (judges() && begin_filtered())
+            if (filter_ && begin_filtered())
                 return;
             const Entry entry = store_.entry();
             const SlotId at = entry.empty() ? no_slot : descend(layer_, entry, 0, counters_);
             layer_.restart(0, ef_, far());
-            if (judges()) {
+            if (is_filtered_search_) {
                 // (If the start is no node any more, the search begins at the root.)
                 if (run_filtered(at != no_slot ? at : entry.root))
                     return;
@@ -154,16 +155,16 @@ class Search {
 
     // ---- with a filter ----
 
-    // Are nodes judged by their neighbours' slots (FilteredSearch)?
-    bool judges() const { return filter_ && store_.encoding().layout().sketched(); }
     // All matching nodes that a search visits, and that no batch before has found, become pending candidates.
-    // True: it needed no start in the graph.
+    // True: it needed no start in the graph. (Where there are no sketches, a search through the graph is a LayerSearch.)
     bool begin_filtered()
     {
-        forget_found_ids();
-        return !filtered_.begin(*filter_,
-                                {ef_, visits_left(), limits_.max_bytes, limits_.flat_price}) &&
-               run_filtered(no_slot);
+        const bool flat =
+            !filtered_.begin(*filter_, {ef_, visits_left(), limits_.max_bytes, limits_.flat_price});
+        is_filtered_search_ = flat || store_.encoding().layout().sketched();
+        if (is_filtered_search_)
+            forget_found_ids();
+        return flat && run_filtered(no_slot);
     }
     // Searches from a slot of layer 0, or flat if there is none. False: no node was met.
     bool run_filtered(SlotId from) { return filtered_.run(from, counters_, add_unless_found()); }
@@ -273,7 +274,8 @@ class Search {
 
     bool limit_reached() const
     {
-        return !iterates() || (judges() ? filtered_.is_complete() : layer_.exhausted()) ||
+        return !iterates() ||
+               (is_filtered_search_ ? filtered_.is_complete() : layer_.exhausted()) ||
                limit_of_visits_reached() || bytes() >= limits_.max_bytes;
     }
     bool limit_of_visits_reached() const
@@ -282,7 +284,8 @@ class Search {
     }
     size_t bytes() const
     {
-        return (judges() ? filtered_.bytes() : layer_.bytes()) + found_.size() * sizeof(FoundNode);
+        return (is_filtered_search_ ? filtered_.bytes() : layer_.bytes()) +
+               found_.size() * sizeof(FoundNode);
     }
 
     // How many of the pending candidates the next batch has.
@@ -331,6 +334,7 @@ class Search {
     ScanLimits limits_{};
     bool whole_batches_ = false;
     const codec::FilterSet* filter_ = nullptr;
+    bool is_filtered_search_ = false;   // by FilteredSearch, not by LayerSearch
     State state_ = State::fresh;
     bool wanted_more_ = false;    // did this scan need a second batch?
     bool expects_more_ = false;   // did the scan before it?

@@ -44,15 +44,18 @@ struct Finding {
 };
 // Through the graph it has to judge the nodes as far as the tenth that matches. Measured with 100,000 SIFT
 // vectors and text embeddings, and shares from 0.5 to 50 %: about one visit for each of these nodes. A flat
-// search takes as long as a visit for 1,600 rows, and for 64 that match.
+// search takes as long as a visit for 1,600 rows, and for 64 that match. Without sketches, a search through the
+// graph has to visit all nodes as far as the last that matches, and a flat one all that match, but not their
+// neighbours.
 Finding finding(const MetaData& meta, double rows, double ef, double share)
 {
-    const double by_graph = std::max(10.0, ef / 4) * (1 / share - 1);
-    const graph::FlatLayout flat = meta.flat_layout();
-    const double by_flat = rows / 1600 + rows * share / 64;
-    if (flat.pages == 0 || by_graph < by_flat)
+    const bool sketched = meta.layout().sketched();
+    const double by_graph = (sketched ? std::max(10.0, ef / 4) : ef) * (1 / share - 1);
+    const double by_flat = rows / 1600 + rows * share / (sketched ? 64 : meta.degree / 2.0);
+    if (by_graph < by_flat)
         return {by_graph, by_graph, false};
-    return {by_flat, rows / flat.entries, true};
+    const double flat_pages = rows / meta.flat_layout().entries;
+    return {by_flat, flat_pages + (sketched ? 0 : rows * share), true};
 }
 
 // The CPU cost of visiting a node: its own distance, and one estimate for each neighbour.
