@@ -201,7 +201,7 @@ class Checker {
                             slot.ids()[i], i));
     }
 
-    // Does each live node have its entry on a flat page?
+    // Does each live node have its entry on a flat page, and no other slot?
     template <class Report>
     void check_flat_pages(Report&& report)
     {
@@ -209,28 +209,36 @@ class Checker {
             return;
         const uint32_t entries = store_.flat_entries();
         FlatEncoder encoder(store_.encoding());
-        const float centre2 = store_.encoding().flat_centre().params.norm2;
         for (SlotId id = 0; id < count_; id++) {
             store_.poll();
-            if (!is_node(id) || kinds_[id].state != SlotState::live || kinds_[id].level > 0 ||
-                !node_.read(store_, id))
+            const bool may_have_one = is_node(id) && kinds_[id].level == 0,
+                       is_live = may_have_one && kinds_[id].state == SlotState::live;
+            if (is_live && !node_.read(store_, id))
                 continue;
-            const codec::Sketch made = encoder.sketch_of(node_.slot());
-            const float slack = 1e-4f * (centre2 + node_.header().params.norm2);
-            const char* problem = "has no entry on its flat page";
+            const char* problem = is_live ? "has no entry on its flat page" : nullptr;
             store_.read_flat(id / entries, [&](const FlatPage& page) {
-                const uint32_t i = id % entries;
-                if (page.is_node(i))
-                    problem = page.filters()[i] != made.filter
-                                  ? "has another filter code on its flat page"
-                              : l_.sketched() && !store_.encoding().sketches()->holds(
-                                                     page.sketch(i), made, slack)
-                                  ? "has a sketch on its flat page that does not match its vector"
-                                  : nullptr;
+                if (!page.is_node(id % entries))
+                    return;
+                problem = is_live ? problem_of_entry(page, id % entries, encoder)
+                          : !may_have_one
+                              ? "has an entry on its flat page, but is not a node of layer 0"
+                              : nullptr;
             });
             if (problem)
                 report(id, text("slot %s", problem));
         }
+    }
+    // Compares an entry with the node that was read last. Null if they agree.
+    const char* problem_of_entry(const FlatPage& page, uint32_t i, FlatEncoder& encoder)
+    {
+        const codec::Sketch made = encoder.sketch_of(node_.slot());
+        const float slack =
+            1e-4f * (store_.encoding().flat_centre().params.norm2 + node_.header().params.norm2);
+        if (page.filters()[i] != made.filter)
+            return "has another filter code on its flat page";
+        if (l_.sketched() && !store_.encoding().sketches()->holds(page.sketch(i), made, slack))
+            return "has a sketch on its flat page that does not match its vector";
+        return nullptr;
     }
 
     template <class Report>

@@ -141,6 +141,15 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 		($entries, $codes, $sketches) = ($n, $bits, $end);
 	}
 	is(unpack('S', substr($good, $flat - 12, 2)), 24 + $sketches + 16 * $entries, 'the test knows flat pages');
+	# The first slot of an upper layer, and the byte with the bit of its entry.
+	my ($upper, $byte) = (-1);
+	for (my $level = 0; $level == 0;)
+	{
+		$upper++;
+		my $head = $first_slot_block + int($upper / $entries) * ($entries / $per_page + 1);
+		$byte = $head * 8192 + 24 + int($upper % $entries / 8);
+		$level = ord substr($good, ($head + 1 + int($upper % $entries / $per_page)) * 8192 + 24 + $upper % $per_page * $slot_bytes + 1, 1);
+	}
 	my $meta = sub { my ($bytes, $at, $value) = @_; substr($bytes->[0], 24 + $at, 4) = pack 'L', $value; };
 	my $code = sub { my ($bytes, $at) = @_; substr($bytes->[0], $at, 2) ^= "\x01\x00"; };
 	my @cases = (
@@ -149,6 +158,7 @@ is(join("\n", @bad), '', "$trials damaged indexes: answers or clean errors");
 		[ 'the code on a flat page', sub { $code->($_[0], $flat + $codes + 2 * 2) }, qr/^slot has another filter code on its flat page$/m, 1 ],
 		[ 'the sketch on a flat page', sub { substr($_[0][0], $flat + $sketches + 2 * 16, 4) = pack 'f', 77 }, qr/^slot has a sketch on its flat page that does not match its vector$/m, 1 ],
 		[ 'no entry on a flat page', sub { substr($_[0][0], $flat, 1) &= "\xfb" }, qr/^slot has no entry on its flat page$/m, 1 ],
+		[ 'an entry for a slot that is not a node of layer 0', sub { substr($_[0][0], $byte, 1) |= chr(1 << $upper % $entries % 8) }, qr/^slot has an entry on its flat page, but is not a node of layer 0$/m, 1 ],
 		[ 'a flat page is empty', sub { substr($_[0][0], $flat - 24, 8192) = "\0" x 8192 }, qr/^slot has no entry on its flat page$/m, 1 ],
 		[ 'a flat page is another one', sub { substr($_[0][0], $flat - 24, 8192) = substr($good, $flat - 24 + 8192, 8192) }, qr/^not a flat page of a quiver hnsw index$/m, 'insert' ],   # into other pages
 		[ 'a byte of what codes are made of', sub { substr($_[0][0], $chain * 8192 + 24 + 40, 1) ^= "\x10" }, qr/XX002/, 0 ],
