@@ -135,9 +135,9 @@ class FilteredSearch {
     template <class OnMatch>
     void visit_candidates(OnMatch&& on_match)
     {
-        if (!is_over())
-            flat_.visit_candidates(
-                w_, limits_.visits - visits_, [&](SlotId id) { return is_visited(id); }, on_match);
+        flat_.visit_candidates(
+            w_, limits_.visits - std::min(limits_.visits, visits_),
+            [&](SlotId id) { return is_visited(id); }, on_match);
     }
 
     // ---- the choice ----

@@ -98,6 +98,15 @@ class BasicFlatPage {
 using FlatPage = BasicFlatPage<const char>;
 using MutableFlatPage = BasicFlatPage<char>;
 
+// What takes as long as a visit to a node: to look at the filter codes of so many entries, and at so many sketches.
+// (Measured with text embeddings of 384 dimensions.)
+constexpr size_t codes_of_visit = 1600, sketches_of_visit = 64;
+// What it takes to look at the entries of so many slots, in visits, if this share of them matches.
+inline double flat_visits(const Layout& layout, double slots, double share)
+{
+    return slots / codes_of_visit + (layout.sketched() ? slots * share / sketches_of_visit : 0);
+}
+
 // Writes entries.
 class FlatEncoder {
   public:

@@ -32,16 +32,17 @@ class FlatSearch {
         for (uint32_t i = 0; i < sample; i++)
             store_.read_flat(static_cast<uint32_t>(uint64_t{pages} * i / sample),
                              [&](const FlatPage& page) {
-                                 find_matches(page);
                                  nodes += node_count(page);
-                                 match += matches_.size();
+                                 for (uint32_t w = 0; w < words_of(page); w++)
+                                     match += static_cast<size_t>(std::popcount(matches(page, w)));
                              });
         return static_cast<double>(match + 1) / static_cast<double>(nodes + 1);
     }
     // What a search costs, in visits, if this share of so many slots matches.
     double cost(double slots, double share) const
     {
-        return slots / codes_of_visit + slots * share / (l_.sketched() ? sketches_of_visit : 1);
+        // (Without sketches, all nodes that match are visited.)
+        return flat_visits(l_, slots, share) + (l_.sketched() ? 0 : slots * share);
     }
 
     // Reads the flat pages. Of the nodes that match, at most so many become candidates, those with the
@@ -70,14 +71,16 @@ class FlatSearch {
     bool has_read_pages() const { return is_begun_; }
 
     // Visits candidates for which skips(id) is false, and puts them into W. Ends when no further candidate is
-    // near enough for W, when the last of many visits have found nothing for W, or after most_visits. Calls
+    // near enough for W, when the last of many visits have found nothing for W, or after most_visits. If reading
+    // the pages has taken so many, it visits the nearest all the same, as many as W has room for. Calls
     // on_match(id, slot, distance) for each visited node that matches and has rows.
     template <class Skips, class OnMatch>
     void visit_candidates(BoundedMaxHeap& w, size_t most_visits, Skips&& skips, OnMatch&& on_match)
     {
         SlotId ahead[lookahead] = {};
         size_t count = 0, in_vain = 0;
-        for (; visits() < most_visits; visits_++) {
+        const size_t least = visits_ + std::min(w.capacity(), most_visits);
+        for (; visits() < most_visits || visits_ < least; visits_++) {
             while (count < lookahead && !is_far_enough(w, in_vain)) {
                 const SlotId id = candidates_.pop().id();
                 if (skips(id))
@@ -116,32 +119,31 @@ class FlatSearch {
     }
 
   private:
-    // What takes as long as a visit: to look at the filter codes of so many entries, and at so many sketches.
-    // (Measured with text embeddings of 384 dimensions.)
-    static constexpr size_t codes_of_visit = 1600, sketches_of_visit = 64;
     // A visit reads only a part of a slot, so more slots are prefetched than in a graph.
     static constexpr size_t lookahead = 8;
 
     static size_t node_count(const FlatPage& page)
     {
         return simd::kernels().bits.popcount(reinterpret_cast<const uint8_t*>(page.nodes()),
-                                             (page.layout().entries + 63) / 64 * 8);
+                                             words_of(page) * sizeof(uint64_t));
+    }
+    static uint32_t words_of(const FlatPage& page) { return (page.layout().entries + 63) / 64; }
+    // Which of the 64 entries from 64 * w on are nodes that match?
+    uint64_t matches(const FlatPage& page, uint32_t w) const
+    {
+        const size_t count = std::min(page.layout().entries - w * 64, 64u);
+        return page.nodes()[w] & filter_->admitted(page.filters() + size_t{w} * 64, count);
     }
     // Sets matches_ to the entries of nodes that match, and prefetches their sketches.
     void find_matches(const FlatPage& page)
     {
         matches_.clear();
-        const uint32_t entries = page.layout().entries;
-        for (uint32_t first = 0; first < entries; first += 64) {
-            const size_t count = std::min(entries - first, 64u);
-            for (uint64_t left =
-                     page.nodes()[first / 64] & filter_->admitted(page.filters() + first, count);
-                 left != 0; left &= left - 1) {
-                const uint32_t i = first + static_cast<uint32_t>(std::countr_zero(left));
+        for (uint32_t w = 0; w < words_of(page); w++)
+            for (uint64_t left = matches(page, w); left != 0; left &= left - 1) {
+                const uint32_t i = w * 64 + static_cast<uint32_t>(std::countr_zero(left));
                 page.prefetch(i);
                 matches_.push_back(i);
             }
-        }
     }
     void add_matching(const FlatPage& page, uint32_t number)
     {

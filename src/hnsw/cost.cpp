@@ -43,15 +43,15 @@ struct Finding {
     bool flat;       // it reads flat pages (graph/filtered_search.hpp)
 };
 // Through the graph it has to judge the nodes as far as the tenth that matches. Measured with 100,000 SIFT
-// vectors and text embeddings, and shares from 0.5 to 50 %: about one visit for each of these nodes. A flat
-// search takes as long as a visit for 1,600 rows, and for 64 that match. Without sketches, a search through the
+// vectors and text embeddings, and shares from 0.5 to 50 %: about one visit for each of these nodes. Without sketches, a search through the
 // graph has to visit all nodes as far as the last that matches, and a flat one all that match, but not their
 // neighbours.
 Finding finding(const MetaData& meta, double rows, double ef, double share)
 {
     const bool sketched = meta.layout().sketched();
     const double by_graph = (sketched ? std::max(10.0, ef / 4) : ef) * (1 / share - 1);
-    const double by_flat = rows / 1600 + rows * share / (sketched ? 64 : meta.degree / 2.0);
+    const double by_flat = graph::flat_visits(meta.layout(), rows, share) +
+                           (sketched ? 0 : rows * share / (meta.degree / 2.0));
     if (by_graph < by_flat)
         return {by_graph, by_graph, false};
     const double flat_pages = rows / meta.flat_layout().entries;
