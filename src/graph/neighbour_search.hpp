@@ -200,6 +200,9 @@ class NeighbourSearch {
         // distance. (Vectors of equal length are in the same order by both.)
         select_from_near(l, 0, false);
         select_from_near(l, least_, true);
+        // Sparse vectors of few terms in common have few such neighbours.
+        if (l_.codes_vary && neighbours(l).size() < least_)
+            select_from_near(l, least_, false);
     }
     // Selects neighbours from near_, and adds those that are not among them yet while there is room.
     void select_from_near(int l, size_t least, bool euclidean)
@@ -210,8 +213,16 @@ class NeighbourSearch {
         select_neighbours(near_, {.least = least, .most = m_}, selection_);
         CodedCandidates& to = neighbours(l);
         for (const uint32_t i : selection_.selected)
-            if (to.size() < m_ && (!euclidean || !to.contains(near_.id(i))))
+            if (to.size() < m_ && !to.contains(near_.id(i)) && !(euclidean && is_only_short(i)))
                 to.add(near_.id(i), 0, near_.code(i));
+    }
+    // Of two sparse vectors: is one of them near the other by Euclidean distance only because it is short?
+    // If they have few terms in common, their distance is about |x|^2 + |y|^2. Then the origin is nearer to
+    // each of them than they are to each other. near_ has Euclidean distances.
+    bool is_only_short(uint32_t i) const
+    {
+        return l_.codes_vary && near_.proximity(i).distance >=
+                                    std::max(own_.code.params.norm2, near_.code(i).params.norm2);
     }
 
     S& store_;
@@ -224,10 +235,7 @@ class NeighbourSearch {
     // computed; of others, the same recall for as many, except where L2 distances differ mostly by the
     // vectors' lengths.
     uint32_t m_, least_;
-    // Inner products of dense vectors. (By Euclidean distance, the nearest of most sparse vectors are the
-    // shortest. Links to those made recall worse.)
-    const bool lengths_matter_ =
-        codec_.metric.geometry == codec::Geometry::inner_product && codec_.traits.rotated;
+    const bool lengths_matter_ = codec_.metric.geometry == codec::Geometry::inner_product;
     uint32_t ef_;
     size_t most_near_bytes_ = SIZE_MAX;   // for near_, if it has more than some nodes
     Query query_;
