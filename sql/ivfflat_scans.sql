@@ -92,4 +92,17 @@ SELECT count(*) FROM t WHERE h <-> '[100,3,5]' < 4.5;
 SELECT count(*) FROM (SELECT id FROM t WHERE b <~> 513::bit(16) < 3 ORDER BY b <~> 513::bit(16) LIMIT 2000) x;
 SELECT count(*) FROM t WHERE b <~> 513::bit(16) < 3;
 DROP TABLE t;
+-- Without LIMIT, the query wants all rows within the threshold. Only a scan that iterates returns them.
+RESET enable_seqscan;
+CREATE TABLE t (id integer, v vector(3));
+INSERT INTO t SELECT i, ARRAY[i % 101, i % 103, i % 107]::vector FROM generate_series(1, 10000) i;
+CREATE INDEX t_v ON t USING ivfflat (v vector_l2_ops) WITH (lists = 100);
+ANALYZE t;
+SET ivfflat.probes = 1;
+EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[50,50,50]' < 40 ORDER BY v <-> '[50,50,50]';
+SELECT count(*) FROM (SELECT id FROM t WHERE v <-> '[50,50,50]' < 40 ORDER BY v <-> '[50,50,50]' OFFSET 0) x;
+SET ivfflat.iterative_scan = relaxed_order;
+EXPLAIN (COSTS OFF) SELECT id FROM t WHERE v <-> '[50,50,50]' < 40 ORDER BY v <-> '[50,50,50]';
+SELECT count(*) FROM (SELECT id FROM t WHERE v <-> '[50,50,50]' < 40 ORDER BY v <-> '[50,50,50]' OFFSET 0) x;
+DROP TABLE t;
 DROP FUNCTION try, wave;

@@ -7,6 +7,7 @@
 #include "ivfflat/handler.hpp"
 #include "ivfflat/meta.hpp"
 #include "ivfflat/scan.hpp"
+#include "ivfflat/settings.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -57,7 +58,8 @@ void estimate_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* start
     const double further = (searched * sketch / std::max(1.0, searched * share)) * 2 + 2 * code +
                            missed * random_page_cost + exact;
     constexpr double batch = 16;
-    const bool threshold = am::has_threshold(path);
+    // A scan that does not iterate ends after its first lists. It returns only some of the rows within a threshold.
+    const bool threshold = settings.iterative_scan != 0 && am::has_threshold(path);
     const am::Wanted wanted = am::rows_wanted(root, path, matching, share, threshold);
     *total = *startup +
              (std::max(0.0, wanted.rows - batch) * further + wanted.rows * cpu_index_tuple_cost) /
