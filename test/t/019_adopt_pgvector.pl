@@ -33,6 +33,8 @@ if (-e "$copy$dir{bindir}/postgres.real") { rename "$copy$dir{bindir}/postgres.r
 system_or_bail('sh', '-c', "rm -f '$copy$dir{sharedir}'/extension/vector* '$copy$dir{pkglibdir}/vector.so'");
 system_or_bail('cp', $library, "$copy$dir{pkglibdir}/vector.so");
 system_or_bail('cp', $control, files('vector--*.sql'), "$copy$dir{sharedir}/extension");
+# (As managed services have it: roles that are no superusers can create the extension.)
+append_to_file("$copy$dir{sharedir}/extension/vector.control", "trusted = true\n");
 
 my $node = PostgreSQL::Test::Cluster->new('node');
 $node->init;
@@ -72,6 +74,8 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX items_b ON items USING hnsw (b bit_jaccard_ops);
 	CREATE INDEX items_s ON items USING hnsw (s sparsevec_ip_ops);
 	CREATE INDEX items_part ON items USING hnsw (v vector_l1_ops) WHERE tag = 3;
+	CREATE OPERATOR CLASS own_ops FOR TYPE vector USING hnsw AS OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 vector_l2_squared_distance(vector, vector);
+	CREATE INDEX items_own ON items USING hnsw (v own_ops) WHERE tag = 4;
 	CREATE TABLE flat AS SELECT id, v FROM items;
 	CREATE INDEX flat_v ON flat USING ivfflat (v vector_l2_ops) WITH (lists = 20);
 	CREATE MATERIALIZED VIEW means AS SELECT tag, avg(v) AS v FROM items GROUP BY tag;
@@ -83,6 +87,48 @@ my $everything = q{SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM
 my $exact = 'SET enable_indexscan = off; SELECT * FROM nearest';
 my $before = $node->safe_psql('postgres', $everything);
 my $answer = $node->safe_psql('postgres', $exact);
+
+# Another database belongs to a role that is no superuser, and has the extension in a schema of its own.
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE DATABASE app OWNER app');
+my $app = $node->connstr('app') . ' user=app';
+sub as_app
+{
+	my ($statements, $db) = @_;
+	my ($out, $err) = ('', '');
+	$node->psql('', $statements, connstr => $db // $app, stdout => \$out, stderr => \$err, on_error_stop => 0);
+	return "$out$err";
+}
+my $vector = q{(SELECT array_agg(round(100 * (2 + sin(i * j)))) FROM generate_series(1, 20) j)::vector};
+is(as_app(qq{CREATE SCHEMA ext;
+	CREATE EXTENSION vector SCHEMA ext;
+	ALTER DATABASE app SET search_path = "\$user", public, ext;
+	SET search_path = public, ext;
+	GRANT ALL ON SCHEMA public TO app;
+	CREATE SCHEMA "My App";
+	CREATE DOMAIN embedding AS vector(20) CHECK (vector_norm(VALUE) > 0);
+	CREATE TYPE pair AS (a vector(3), b halfvec(3));
+	CREATE TABLE "My App".docs (id integer PRIMARY KEY, v vector(20) DEFAULT array_fill(1, ARRAY[20])::vector CHECK (vector_dims(v) = 20),
+		n vector(20) GENERATED ALWAYS AS (l2_normalize(v)) STORED, d embedding, a halfvec(3)[], p pair, UNIQUE (v, id));
+	INSERT INTO "My App".docs (id, v, d, a, p) SELECT i, v, v, ARRAY[subvector(v, 1, 3)::halfvec(3)], ROW(subvector(v, 1, 3)::vector(3), '[1,2,3]')::pair
+		FROM (SELECT i, $vector AS v FROM generate_series(1, 1000) i) x;
+	CREATE INDEX docs_n ON "My App".docs USING hnsw (n vector_ip_ops);
+	CREATE INDEX docs_half ON "My App".docs USING hnsw ((v::halfvec(20)) halfvec_l2_ops);
+	CREATE INDEX docs_bits ON "My App".docs USING hnsw ((binary_quantize(v)::bit(20)) bit_hamming_ops);
+	CREATE TABLE parts (id integer, v vector(20)) PARTITION BY HASH (id);
+	CREATE TABLE parts_0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+	CREATE TABLE parts_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+	CREATE INDEX parts_v ON parts USING hnsw (v vector_l2_ops);
+	INSERT INTO parts SELECT id, v FROM "My App".docs;
+	CREATE UNLOGGED TABLE unlogged AS SELECT id, v FROM parts;
+	CREATE INDEX unlogged_v ON unlogged USING hnsw (v vector_l2_ops);
+	CREATE MATERIALIZED VIEW copies AS SELECT id, v FROM parts WITH NO DATA;
+	CREATE INDEX copies_v ON copies USING hnsw (v vector_cosine_ops);
+	CREATE AGGREGATE total (vector) (sfunc = vector_add, stype = vector)}), '', 'a database of a role that is no superuser')
+  or BAIL_OUT('it could not be made');
+my $docs = q{SET search_path = public, ext; SELECT md5(string_agg(d::text, ',' ORDER BY id)) FROM "My App".docs d UNION ALL SELECT total(v ORDER BY id)::text FROM parts UNION ALL SELECT count(*)::text FROM unlogged};
+my $apps_rows = as_app($docs);
+my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $app ], 'pg_dump, with pgvector');
 
 # ---- used with quiver ----
 
@@ -108,16 +154,33 @@ is(messages('REINDEX INDEX CONCURRENTLY items_v', 'REINDEX INDEX CONCURRENTLY it
 $node->safe_psql('postgres', 'ALTER EXTENSION vector UPDATE');
 like($node->safe_psql('postgres', 'SELECT * FROM quiver_adopt()'), qr/^items_part\|built by pgvector\|REINDEX INDEX CONCURRENTLY public.items_part;$/m, 'quiver_adopt lists what is left');
 like($node->safe_psql('postgres', 'SELECT * FROM quiver_adopt()'), qr/^flat_v\|built by pgvector\|REINDEX INDEX CONCURRENTLY public.flat_v;$/m, 'an ivfflat index, too');
-$node->psql('postgres', "SELECT statement FROM quiver_adopt() WHERE index IN ('items_part'::regclass, 'flat_v'::regclass) \\gexec", on_error_die => 1);
+$node->psql('postgres', "SELECT statement FROM quiver_adopt() WHERE index IN ('items_part'::regclass, 'items_own'::regclass, 'flat_v'::regclass) \\gexec", on_error_die => 1);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM ivfflat_check('flat_v', true)}), 0, 'the verifier finds nothing in it');
 is($node->safe_psql('postgres', 'SET enable_seqscan = off; SET ivfflat.probes = 20; SELECT id FROM flat ORDER BY v <-> (SELECT v FROM flat WHERE id = 5) LIMIT 3'),
 	$node->safe_psql('postgres', 'SET enable_indexscan = off; SELECT id FROM flat ORDER BY v <-> (SELECT v FROM flat WHERE id = 5) LIMIT 3'), 'it answers');
-my @rebuilt = qw(items_v items_h items_b items_s items_part);
+my @rebuilt = qw(items_v items_h items_b items_s items_part items_own);
 is($node->safe_psql('postgres', join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @rebuilt), join("\n", (0) x @rebuilt), 'the verifier finds nothing');
 is(messages('INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 100', 'UPDATE items SET tag = 3 WHERE id < 200', 'DELETE FROM items WHERE id < -50', 'VACUUM items'), '', 'writes and VACUUM work');
 is($node->safe_psql('postgres', join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @rebuilt), join("\n", (0) x @rebuilt), 'the verifier still finds nothing');
 is(lost_rows($node, 'items', operator => '<=>', limit => 300), '', 'rows are found by their own vectors');
 $node->safe_psql('postgres', 'DELETE FROM items WHERE id < 0');
+
+# ---- the database of a role that is no superuser ----
+
+is(as_app($docs), $apps_rows, 'all values are the same');
+like(as_app('INSERT INTO "My App".docs (id) VALUES (-1)'), qr/ERROR:  index "docs_n" was built by pgvector\n(.*\n)*HINT:  Run REINDEX INDEX CONCURRENTLY "My App"\.docs_n\./, 'INSERT: an error');
+$node->safe_psql('postgres', 'CREATE DATABASE restored OWNER app');
+(my $restored = $app) =~ s/app/restored/;
+$node->command_ok([ 'pg_restore', '-e', '-d', $restored, $dump ], 'the dump that pgvector made is restored');
+is(as_app($docs, $restored), $apps_rows, 'with all values');
+is(as_app('ALTER EXTENSION vector UPDATE'), '', 'the role updates the extension');
+my @apps = ((map { "\"My App\".docs_$_" } qw(n half bits)), qw(parts_0_v_idx parts_1_v_idx unlogged_v copies_v));
+is(as_app('SELECT index FROM quiver_adopt() ORDER BY index'), join("\n", @apps), 'quiver_adopt lists what its tables have');
+is(as_app("SELECT statement FROM quiver_adopt() \\gexec\nSELECT * FROM quiver_adopt()"), '', 'it rebuilds them');
+is(as_app(q{REFRESH MATERIALIZED VIEW copies; INSERT INTO "My App".docs (id) VALUES (-1); INSERT INTO parts SELECT -id, v FROM parts; DELETE FROM unlogged WHERE id < 500} . join('', map { ";\nVACUUM $_" } '"My App".docs', 'parts', 'unlogged')), '', 'and writes');
+is($node->safe_psql('app', 'SET search_path = public, ext; ' . join ' UNION ALL ', map { "SELECT count(*) FROM hnsw_check('$_', true)" } @apps), join("\n", (0) x @apps), 'the verifier finds nothing');
+is(as_app(q{SET enable_seqscan = off; SELECT id FROM parts ORDER BY v <-> (SELECT v FROM parts WHERE id = 5), id LIMIT 2}), "-5\n5", 'a partitioned table answers');
+is(as_app(q{ALTER EXTENSION vector UPDATE TO '0.8.6'}), '', 'the role goes back');
 
 # ---- back to pgvector ----
 
@@ -126,8 +189,11 @@ $node->safe_psql('postgres', "ALTER EXTENSION vector UPDATE TO '0.8.6'");
 start_with('pgvector');
 is($node->safe_psql('postgres', $everything), $now, 'pgvector has all values');
 isnt($node->psql('postgres', 'SET enable_seqscan = off; SELECT * FROM nearest'), 0, 'pgvector refuses the indexes that quiver built');
-$node->safe_psql('postgres', "REINDEX INDEX $_") for @rebuilt, 'flat_v';
+# (As the manual says.)
+$node->psql($_, "SELECT format('REINDEX INDEX %s', c.oid::regclass) FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.relkind = 'i' AND a.amname IN ('hnsw', 'ivfflat') \\gexec", on_error_die => 1)
+  for 'postgres', 'app';
 is($node->safe_psql('postgres', $exact), $answer, 'the same answer as at first');
+is(as_app(q{SET enable_seqscan = off; SELECT id FROM parts ORDER BY v <-> (SELECT v FROM parts WHERE id = 5), id LIMIT 2}), "-5\n5", 'in the other database, too');
 is(messages('SET enable_seqscan = off', 'TABLE nearest', 'INSERT INTO items (id, v, h) SELECT -id, v, h FROM items WHERE id < 10', 'DELETE FROM items WHERE id < 0', 'VACUUM items', 'VACUUM flat'), '', 'reads, writes and VACUUM work');
 $node->stop;
 done_testing();
