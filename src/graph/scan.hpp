@@ -25,7 +25,7 @@ class Scan {
         const bool strict = limits.iterate == Iterate::strict;
         query_.set(query);
         certify_.start(strict, rows != nullptr);
-        search_.start(limits, certify_.bounds_are_probabilistic(), filter);
+        search_.start(limits, filter);
         rerank_.start(rows, strict);
     }
 

@@ -51,15 +51,12 @@ class Search {
         layer_.find_only_rows();
     }
 
-    // whole_batches: the distances are too uncertain to tell which half of a batch is nearer.
     // filter: if not null, only nodes that it admits are candidates.
-    void start(const ScanLimits& limits, bool whole_batches,
-               const codec::FilterSet* filter = nullptr)
+    void start(const ScanLimits& limits, const codec::FilterSet* filter = nullptr)
     {
         filter_ = filter;
         layer_.set_filter(filter);
         limits_ = limits;
-        whole_batches_ = whole_batches;
         ef_ = limits.beam();
         expects_more_ = state_ == State::fresh ? expects_more_ : wanted_more_;
         wanted_more_ = false;
@@ -301,10 +298,8 @@ class Search {
             return count;
         // In strict order the scan has to drop rows of the next batch that are nearer than a
         // returned row. So only the nearer half is returned before the next batch is searched for.
-        const size_t half = std::max((ef_ + 1) / 2, least_iterating_ef);
-        if (!whole_batches_)
-            return std::min(count, half);
-        *most_rows = half;
+        // (The caller finds out which rows these are: distances to codes are not exact.)
+        *most_rows = std::max((ef_ + 1) / 2, least_iterating_ef);
         return count;
     }
 
@@ -332,7 +327,6 @@ class Search {
     LayerSearch<S> layer_;
     FilteredSearch<S> filtered_;
     ScanLimits limits_{};
-    bool whole_batches_ = false;
     const codec::FilterSet* filter_ = nullptr;
     bool is_filtered_search_ = false;   // by FilteredSearch, not by LayerSearch
     State state_ = State::fresh;

@@ -129,9 +129,9 @@ struct Fixture {
     }
 
     void start(size_t ef, Iterate iterate, size_t max_visited = no_limit,
-               size_t max_bytes = no_limit, bool whole_batches = false)
+               size_t max_bytes = no_limit)
     {
-        search.start({ef, iterate, max_visited, max_bytes}, whole_batches);
+        search.start({ef, iterate, max_visited, max_bytes});
     }
     // The distances of the next batch; {-1} if there is none.
     std::vector<float> batch()
@@ -253,36 +253,24 @@ TEST(Search, AnIteratingBeamIsAtLeastTwenty)
     EXPECT_EQ(f.batch().size(), 3u);
 }
 
-// A batch is the nearer half of a beam that doubles. Pending candidates are part of the next beam.
+// A batch is a beam that doubles. Half of its rows may be returned before the next one.
 TEST(Search, StrictBatchesDouble)
 {
     Fixture f;
-    f.chain(500);
-    f.start(60, Iterate::strict);
-    EXPECT_EQ(f.batch(), from_to(0, 29));
-    EXPECT_EQ(f.search.counters().visited, 60u);
-    EXPECT_EQ(f.batch(), from_to(30, 89));
-    EXPECT_EQ(f.search.counters().visited, 150u);   // 90 more; 30 were pending
-    EXPECT_EQ(f.batch(), from_to(90, 209));
-    EXPECT_EQ(f.search.counters().visited, 330u);
-    EXPECT_EQ(f.batch(), from_to(210, 499));   // all that remain
-    EXPECT_EQ(f.batch(), no_batch);
-    f.start(41, Iterate::strict);
-    EXPECT_EQ(f.batch(), from_to(0, 20));   // half of it, rounded up
-}
-
-TEST(Search, WholeBatchesLimitTheRowsInstead)
-{
-    Fixture f;
     f.chain(200);
-    f.start(60, Iterate::strict, no_limit, no_limit, true);
+    f.start(60, Iterate::strict);
     EXPECT_EQ(f.batch(), from_to(0, 59));
     EXPECT_EQ(f.most_rows, 30u);
+    EXPECT_EQ(f.search.counters().visited, 60u);
     EXPECT_EQ(f.batch(), from_to(60, 179));
     EXPECT_EQ(f.most_rows, 60u);
+    EXPECT_EQ(f.search.counters().visited, 180u);
     EXPECT_EQ(f.batch(), from_to(180, 199));
     EXPECT_EQ(f.most_rows, SIZE_MAX);   // as no batch follows
-    f.start(60, Iterate::relaxed, no_limit, no_limit, true);
+    f.start(41, Iterate::strict);
+    EXPECT_EQ(f.batch(), from_to(0, 40));
+    EXPECT_EQ(f.most_rows, 21u);   // half of it, rounded up
+    f.start(60, Iterate::relaxed);
     EXPECT_EQ(f.batch(), from_to(0, 59));
     EXPECT_EQ(f.most_rows, SIZE_MAX);
 }
@@ -296,8 +284,8 @@ TEST(Search, LimitsEndIt)
     EXPECT_EQ(f.batch(), from_to(0, 39));
     EXPECT_EQ(f.batch(), no_batch);
     f.start(40, Iterate::strict, 41);
-    EXPECT_EQ(f.batch(), from_to(0, 19));
-    EXPECT_EQ(f.batch(), from_to(20, 99));
+    EXPECT_EQ(f.batch(), from_to(0, 39));
+    EXPECT_EQ(f.batch(), from_to(40, 119));
     EXPECT_EQ(f.batch(), no_batch);
     f.start(40, Iterate::relaxed, no_limit, 40 * sizeof(FoundNode));
     EXPECT_EQ(f.batch(), from_to(0, 39));
@@ -576,7 +564,7 @@ TEST(Search, WhatTheFirstBatchDropsComesLater)
         seen.clear();
         draw();
         query.set({.dense = x.data()});
-        search.start({40, iterate, most_visited, no_limit}, false);
+        search.start({40, iterate, most_visited, no_limit});
         size_t most_rows;
         float before = -INFINITY;
         while (search.next_batch(&most_rows, [&](Candidate c) {
@@ -619,10 +607,10 @@ TEST(Search, EqualRowsCostNoMoreThanOthers)
             Query query(encoding);
             Search<MemoryStore> search(store, query);
             query.set({.dense = x.data()});
-            search.start({ef, Iterate::strict, no_limit, no_limit}, false);
+            search.start({ef, Iterate::strict, no_limit, no_limit});
             size_t most_rows, found = 0;
             search.next_batch(&most_rows, [&](Candidate) { found++; });
-            EXPECT_EQ(found, 20u);
+            EXPECT_EQ(found, ef);
             EXPECT_LE(search.counters().visited, 2 * ef + 32);
             while (search.next_batch(&most_rows, [&](Candidate) { found++; }))
                 ;
@@ -654,13 +642,13 @@ TEST(Search, EstimatesThatTellNothingDoNotMakeItVisitAllNodes)
     std::fill(x.begin(), x.end(), 0);
     query.set({.dense = x.data()});
     for (const Iterate iterate : {Iterate::off, Iterate::strict, Iterate::relaxed}) {
-        search.start({ef, iterate, no_limit, no_limit}, false);
+        search.start({ef, iterate, no_limit, no_limit});
         size_t most_rows, found = 0;
         search.next_batch(&most_rows, [&](Candidate) { found++; });
-        EXPECT_EQ(found, iterate == Iterate::strict ? ef / 2 : ef);
+        EXPECT_EQ(found, ef);
         EXPECT_LE(search.counters().visited, 75 * ef);
         // The limit of visits holds within a batch.
-        search.start({ef, iterate, 5 * ef, no_limit}, false);
+        search.start({ef, iterate, 5 * ef, no_limit});
         search.next_batch(&most_rows, [&](Candidate) {});
         if (iterate != Iterate::off) {
             EXPECT_LE(search.counters().visited, 5 * ef + 2 * lookahead);
@@ -694,7 +682,7 @@ TEST(Search, EachStartForgetsTheScanBefore)
     f.batch();
     f.batch();
     f.start(30, Iterate::strict);
-    EXPECT_EQ(f.batch(), from_to(0, 19));
+    EXPECT_EQ(f.batch(), from_to(0, 29));
     EXPECT_EQ(f.search.counters().visited, 30u);
     EXPECT_EQ(f.search.node(0).id, 0u);
 }
