@@ -105,6 +105,16 @@ SELECT rows, match FROM try('a = 7', 1000, 0, 10000, 'w');
 SELECT rows, match FROM try('g = ''2024-01-10'' AND f IN (''f1'', ''f2'')', 1000, 0, 10000, 'w');
 RESET hnsw.iterative_scan;
 
+-- One vector far away from all others does not make the sketches on flat pages worse. (With the mean as their centre, a search
+-- visited each of the 700 nodes that match.)
+CREATE TABLE far (id integer, v vector(12), n integer);
+INSERT INTO far SELECT i, CASE i WHEN 77 THEN array_fill(1e7::real, ARRAY[12])::vector ELSE wave(i) END, i % 5 FROM generate_series(1, 3500) i;
+CREATE INDEX far_v ON far USING hnsw (v vector_l2_ops, n);
+ANALYZE far;
+SET hnsw.iterative_scan = off;
+SELECT * FROM try('n = 3', 10, 1 / 1600.0, 700 / 64 + 250, 'far');
+RESET hnsw.iterative_scan;
+
 -- What a scan did: visits and pages, and without sketches, where a search visits what does not match, the nodes that were
 -- rejected by their codes. Since PostgreSQL 18, EXPLAIN ANALYZE shows the same, for all loops together.
 SELECT count(*) FROM (SELECT FROM f WHERE half = 1 ORDER BY v <-> wave(0) LIMIT 10) x;
@@ -163,5 +173,5 @@ SELECT problem ~ '^node does not match the filter columns of row \(\d+,\d+\)$' A
 SELECT count(*) FROM hnsw_check('k_v');
 REINDEX INDEX k_v;
 SELECT count(*) FROM hnsw_check('k_v', true);
-DROP TABLE f, w, k;
+DROP TABLE f, w, k, far;
 DROP FUNCTION try, recall, wave, tenant_of;

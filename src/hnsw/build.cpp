@@ -20,6 +20,7 @@
 #include "page/bulk_writer.hpp"
 #include "page/chain.hpp"
 #include "pg/temp_file.hpp"
+#include "simd/kernels.hpp"
 
 extern "C" {
 #include "access/tableam.h"
@@ -109,28 +110,59 @@ struct BuildState {
     Size memory_used() const { return store->bytes() + graph->bytes(); }
 };
 
-// Makes the mean of the vectors the centre of the sketches on flat pages: of all, or of some, from all parts of the graph.
+// Calls f(vector) for all nodes of the graph, or for some, from all parts of it.
+template <class F>
+void sample_nodes(const graph::Encoding& encoding, const graph::MemoryStore& store, F&& f)
+{
+    constexpr graph::SlotId most = 4096;
+    const graph::SlotId count = std::min(store.size(), most);
+    Vec<float> buffer;
+    for (graph::SlotId i = 0; i < count; i++) {
+        const graph::Slot slot =
+            store.slot(static_cast<graph::SlotId>(uint64{store.size()} * i / count));
+        if (graph::FlatEncoder::is_node(slot) && std::isfinite(slot.header().params.norm2))
+            f(encoding.codec().decode(graph::code_in(slot), buffer).dense);
+    }
+}
+
+// The mean of the nodes' vectors, without those far away from it: one that is a million times longer than the others would
+// draw the mean so far away that the sketches of all others were the same.
+Vec<float> mean_of_nodes(const graph::Encoding& encoding, const graph::MemoryStore& store)
+{
+    constexpr float far2 = 9;   // the square of three times the median distance
+    const size_t dims = encoding.codec().traits.padded;
+    const auto distance2 = [&](const float* x, const Vec<float>& y) {
+        return static_cast<float>(simd::kernels().f32.l2sq(x, y.data(), dims));
+    };
+    Vec<float> first(dims), mean(dims), distances;
+    const auto add = [&](const float* x, size_t count, Vec<float>& to) {
+        for (size_t j = 0; j < dims; j++)
+            to[j] += (x[j] - to[j]) / static_cast<float>(count);
+    };
+    size_t count = 0;
+    sample_nodes(encoding, store, [&](const float* x) { add(x, ++count, first); });
+    if (count == 0)
+        return first;
+    sample_nodes(encoding, store,
+                 [&](const float* x) { distances.push_back(distance2(x, first)); });
+    const auto median = distances.begin() + static_cast<ptrdiff_t>(count / 2);
+    std::nth_element(distances.begin(), median, distances.end());
+    count = 0;
+    sample_nodes(encoding, store, [&](const float* x) {
+        if (distance2(x, first) <= far2 * *median)
+            add(x, ++count, mean);
+    });
+    return mean;
+}
+
+// Sets the vector to which the sketches on flat pages are relative. Without a store there are no nodes yet.
 void set_flat_centre(graph::Encoding& encoding, const graph::MemoryStore* store)
 {
     if (flat_centre_bytes(encoding.shape()) == 0)
         return;
-    constexpr graph::SlotId most = 4096;
-    Vec<float> sum(encoding.codec().traits.padded), buffer;
-    size_t count = 0;
-    const graph::SlotId slots = store ? store->size() : 0;
-    for (graph::SlotId i = 0; i < std::min(slots, most); i++) {
-        const graph::Slot slot =
-            store->slot(static_cast<graph::SlotId>(uint64{slots} * i / std::min(slots, most)));
-        if (!graph::FlatEncoder::is_node(slot))
-            continue;
-        const float* x = encoding.codec().decode(graph::code_in(slot), buffer).dense;
-        if (!std::isfinite(slot.header().params.norm2))
-            continue;
-        count++;
-        for (size_t j = 0; j < sum.size(); j++)
-            sum[j] += (x[j] - sum[j]) / static_cast<float>(count);
-    }
-    encoding.set_flat_centre(sum.data());
+    const Vec<float> centre =
+        store ? mean_of_nodes(encoding, *store) : Vec<float>(encoding.codec().traits.padded);
+    encoding.set_flat_centre(centre.data());
 }
 
 // Writes the flat page of the group of slots that begins with `first`.
