@@ -32,7 +32,8 @@ class FilteredSearch {
 
     struct Limits {
         size_t ef;
-        size_t visits;   // what a flat search reads counts, too
+        // What a flat search reads counts, too. But it visits the nearest `ef` nodes in any case.
+        size_t visits;
         size_t bytes;
         double flat_price = 1;   // ScanLimits
     };
