@@ -57,8 +57,14 @@ class FilteredSearch {
         const double slots = static_cast<double>(store_.pages()) *
                              static_cast<double>(store_.slots_per_page()),
                      share = flat_.sample_share();
-        flat_cost_ = flat_.cost(slots, share) * limits.flat_price;
-        return cost_of_graph(share) < flat_cost_;
+        const double cost = flat_.cost(slots, share);
+        flat_cost_ = cost * limits.flat_price;
+        // Without sketches, a flat search knows no order. If it ended before it has visited all nodes that match, it
+        // would have missed some of the nearest.
+        const bool would_end_early = !store_.encoding().layout().sketched() &&
+                                     (cost > static_cast<double>(limits.visits) ||
+                                      slots * share > static_cast<double>(most_candidates()));
+        return would_end_early || cost_of_graph(share) < flat_cost_;
     }
     // Runs the search, on layer 0 from slot `start`. Calls on_match(id, slot, distance) for each visited node
     // that has rows and may match. False: it met no node.
@@ -68,9 +74,7 @@ class FilteredSearch {
         begin_count();
         if (start == no_slot || search_graph(start, on_match)) {
             candidates_.clear();
-            // (Nodes that are found need much more memory than candidates. So a search reaches its limit before it
-            // misses those that are left out.)
-            flat_.read_pages(std::max(limits_.bytes / 2 / sizeof(Candidate), 4 * limits_.ef + 64));
+            flat_.read_pages(most_candidates());
             visit_candidates(on_match);
         }
         count_into(counters);
@@ -114,6 +118,12 @@ class FilteredSearch {
     static_assert(sizeof(Judged) == 16);
     static constexpr Judged no_node{no_slot, INFINITY, 0, 0, false, false, false};
 
+    // Of a flat search. (Nodes that are found need much more memory than candidates. So with sketches, a search reaches
+    // its limit before it misses those that are left out.)
+    size_t most_candidates() const
+    {
+        return std::max(limits_.bytes / 2 / sizeof(Candidate), 4 * limits_.ef + 64);
+    }
     float worst_of_w() const { return w_.full() ? w_.top().distance() : INFINITY; }
     float worst_of_k() const
     {

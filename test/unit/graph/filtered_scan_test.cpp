@@ -345,6 +345,25 @@ TEST(FilteredScan, EndsAtTheMostVisits)
         }
 }
 
+// Without sketches a flat search visits nodes in any order. It is not chosen if it may not visit all that match.
+TEST(FilteredScan, FindsTheNearestInFewVisitsWithoutSketches)
+{
+    const std::vector<Vector> rows = normal(5000, 6, 1);
+    FilteredGraph g(
+        rows, [](size_t i) { return i % 10; }, no_sketches);
+    g.wants(3);
+    size_t found = 0;
+    const std::vector<Vector> queries = normal(20, 6, 2);
+    for (const Vector& q : queries) {
+        size_t nearest = 3;
+        for (size_t i = 3; i < rows.size(); i += 10)
+            nearest = g.distance(q, i) < g.distance(q, nearest) ? i : nearest;
+        const std::vector<size_t> got = g.scan(q, {40, Iterate::off, 250, SIZE_MAX}, 1);
+        found += got.size() == 1 && got[0] == nearest;
+    }
+    EXPECT_GE(found, queries.size() - 1);
+}
+
 // A scan that may not use memory still returns what one batch finds, and ends.
 TEST(FilteredScan, EndsAtTheMostMemory)
 {
