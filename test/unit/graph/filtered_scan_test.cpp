@@ -257,7 +257,7 @@ TEST(FilteredScan, FindsTheNearestMatches)
             return n < 500 ? 0 : n < 600 ? 1 : n < 610 ? 2 : n < 612 ? 3 : 4 + n % 10;
         });
         const auto slots = static_cast<double>(g.store().size());
-        const std::vector<Vector> queries = make(50, 2);
+        const std::vector<Vector> queries = make(25, 2);
         for (const double price : {1, 10})
             for (const uint64_t tenant : {0, 1, 2, 3}) {
                 SCOPED_TRACE((clustered ? "clusters, tenant " : "normal, tenant ") +
