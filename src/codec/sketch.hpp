@@ -3,6 +3,9 @@
 // relative to the node, which is called its centre.
 #pragma once
 
+#include <cmath>
+#include <limits>
+
 #include "codec/codec.hpp"
 
 namespace quiver::codec {
@@ -11,6 +14,15 @@ namespace quiver::codec {
 struct SketchFactors {
     float a, b;
 };
+
+// The factors as lists and flat pages store them. Factors that overflow tell nothing: the vector may be near to any
+// query.
+inline SketchFactors stored_factors(SketchFactors f)
+{
+    if (std::isfinite(f.a) && std::isfinite(f.b))
+        return f;
+    return {-std::numeric_limits<float>::infinity(), 0};
+}
 
 struct Sketch {
     SketchFactors factors{};

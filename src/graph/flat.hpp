@@ -9,9 +9,6 @@
 // that has read the entry before that finds no node in the slot.
 #pragma once
 
-#include <cmath>
-#include <limits>
-
 #include "core/prefetch.hpp"
 #include "graph/vectors.hpp"
 
@@ -134,9 +131,7 @@ class FlatEncoder {
     {
         encoder_.encode(code_in(slot));   // (without sketches, that is the filter code)
         codec::Sketch sketch = encoder_.sketch();
-        // Factors that overflow tell nothing: the node may be near to any query.
-        if (!std::isfinite(sketch.factors.a) || !std::isfinite(sketch.factors.b))
-            sketch.factors = {-std::numeric_limits<float>::infinity(), 0};
+        sketch.factors = codec::stored_factors(sketch.factors);
         return sketch;
     }
 

@@ -49,8 +49,8 @@ class Query {
     // The most sketches of a block for flat_bounds().
     static constexpr uint32_t flat_block = 64;
     // Lower bounds of the distances to nodes, from sketches as they are on flat pages (flat.hpp). Valid until the
-    // next call. The bound of one node in 15 is too high: a search that looked at all below its worst result
-    // found 0.998 of the 10 nearest of random tenths of SIFT and of text embeddings, with 40 results.
+    // next call. The bound of one node in 15 is too high. (A search misses fewer of the nearest nodes, as it has more
+    // results than the nearest that count.)
     const float* flat_bounds(const codec::SketchBlock& block)
     {
         constexpr float deviations = 1.5;

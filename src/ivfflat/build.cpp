@@ -388,7 +388,7 @@ struct CentroidCodes {
     Vec<char> mean;
 
     CentroidCodes(const lists::Encoding& encoding, lists::Clusters& clusters)
-        : stride(sizeof(codec::CodeParams) + encoding.codec().traits.code_bytes),
+        : stride(codec::record_bytes(encoding.codec().traits.code_bytes)),
           code_bytes(encoding.codec().traits.code_bytes)
     {
         records.resize(stride * clusters.size());

@@ -104,7 +104,7 @@ class CopiedRows {
     };
     size_t stride() const
     {
-        return codec::round_up(sizeof(codec::CodeParams) + code_bytes_, size_t{4});
+        return codec::round_up(size_t{codec::record_bytes(code_bytes_)}, size_t{4});
     }
 
     uint32_t code_bytes_;

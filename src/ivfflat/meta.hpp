@@ -50,7 +50,7 @@ inline Size parameter_bytes(const codec::CodecSpec& spec)
 }
 inline Size root_centre_bytes(const codec::CodecSpec& spec)
 {
-    return sizeof(codec::CodeParams) + codec::codec_traits(spec).code_bytes;
+    return codec::record_bytes(codec::codec_traits(spec).code_bytes);
 }
 
 // The encoding of an index, with the codec's learnt parameters.

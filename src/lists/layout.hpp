@@ -31,6 +31,7 @@ using codec::code_at;
 using codec::CodeParams;
 using codec::FilterCode;
 using codec::put_code;
+using codec::stored_factors;
 using codec::Value;
 using graph::Tid;
 
@@ -77,9 +78,8 @@ struct Layout {
     Layout(const codec::CodecTraits& codec, const codec::SketchShape& sketch, bool exact_sketches,
            bool with_filters, uint32_t bytes_of_page)
         : words(sketch.words),
-          code_bytes(exact_sketches
-                         ? 0
-                         : codec::round_up(sizeof(CodeParams) + codec.code_bytes, uint64_t{4})),
+          code_bytes(exact_sketches ? 0
+                                    : codec::round_up(codec::record_bytes(codec.code_bytes), 4u)),
           codes_per_page(exact_sketches ? 1 : bytes_of_page / code_bytes),
           has_b(sketch.factors > 1), filtered(with_filters), page_bytes(bytes_of_page)
     {
@@ -189,14 +189,6 @@ inline void link(const MutableListPage& page, Block next, uint32_t number)
 {
     page.header().next = next;
     page.header().next_number = number;
-}
-
-// The factors of a sketch as they are stored. Those that overflow tell nothing: the row may be near to any query.
-inline codec::SketchFactors stored_factors(codec::SketchFactors f)
-{
-    if (std::isfinite(f.a) && std::isfinite(f.b))
-        return f;
-    return {-std::numeric_limits<float>::infinity(), 0};
 }
 
 // Puts a row at place i, which is free. Its code is written separately.

@@ -104,45 +104,16 @@ class PageStore {
     template <class F>
     bool read(uint32 id, F&& f)
     {
-        const BlockNumber block = block_of(id);
-        Buffer buffer = ahead_.take(block);
-        if (!BufferIsValid(buffer)) {
-            if (!exists(block))
-                return false;
-            buffer = hints_.read(rel_, block, &hints_are_right_);
-        }
-        reads_++;
-        LockBuffer(buffer, BUFFER_LOCK_SHARE);
-        const Page page = BufferGetPage(buffer);
-        const bool ok = !PageIsNew(page);
-        if (ok) {
-            check(rel_, block, page, Kind::records);
-            f(static_cast<const char*>(record_in(page, id)));
-        }
-        UnlockReleaseBuffer(buffer);
-        return ok;
+        return read_block(block_of(id), Kind::records,
+                          [&](Page page) { f(static_cast<const char*>(record_in(page, id))); });
     }
 
     // Calls f(contents) for a head page. False: there is none, or a crash has left it without contents.
     template <class F>
     bool read_head(uint32 head, F&& f)
     {
-        const BlockNumber block = block_of_head(head);
-        if (!exists(block))
-            return false;
-        Buffer buffer = ahead_.take(block);
-        if (!BufferIsValid(buffer))
-            buffer = hints_.read(rel_, block, &hints_are_right_);
-        reads_++;
-        LockBuffer(buffer, BUFFER_LOCK_SHARE);
-        const Page page = BufferGetPage(buffer);
-        const bool ok = !PageIsNew(page);
-        if (ok) {
-            check(rel_, block, page, Kind::head);
-            f(static_cast<const char*>(contents_of(page)));
-        }
-        UnlockReleaseBuffer(buffer);
-        return ok;
+        return read_block(block_of_head(head), Kind::head,
+                          [&](Page page) { f(static_cast<const char*>(contents_of(page))); });
     }
 
     // Calls f(record). If it returns true, its changes are kept and logged.
@@ -405,6 +376,27 @@ class PageStore {
         head.release();
     }
 
+    // Calls f(page) for a page of this kind, under a shared lock. False: it is not there, or was never written.
+    template <class F>
+    [[gnu::always_inline]] bool read_block(BlockNumber block, Kind kind, F&& f)
+    {
+        Buffer buffer = ahead_.take(block);
+        if (!BufferIsValid(buffer)) {
+            if (!exists(block))
+                return false;
+            buffer = hints_.read(rel_, block, &hints_are_right_);
+        }
+        reads_++;
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const Page page = BufferGetPage(buffer);
+        const bool ok = !PageIsNew(page);
+        if (ok) {
+            check(rel_, block, page, kind);
+            f(page);
+        }
+        UnlockReleaseBuffer(buffer);
+        return ok;
+    }
     bool is_permanent() const { return rel_->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT; }
     bool exists(BlockNumber block) { return block < blocks_ || block < count_blocks(); }
 
